@@ -1,0 +1,42 @@
+# The two commands: `make demo` and `make test`.  Everything lands in .venv and build/.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# What an install depends on: change one of these and the package is built again.
+SOURCES := pyproject.toml setup.py MANIFEST.in $(shell find _root _ext clsc he rs fl cli -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -name '*.c' -o -name '*.h')
+JOBS   ?= 2
+
+.PHONY: demo test test-all lint bench clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
+
+# build/ first: a file deleted from the checkout would come back from it.
+$(VENV)/.installed-%: $(SOURCES) | $(BIN)/python
+	rm -rf build
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ".[$*]"
+	@touch $@
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/sottovoce demo
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n $(JOBS)
+
+test-all: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n $(JOBS) --slow
+
+lint: $(VENV)/.installed-lint $(VENV)/.installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/cython-lint _ext
+	$(BIN)/codespell
+	$(BIN)/mypy -p sottovoce
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-test
+	$(BIN)/sottovoce bench all
+
+clean:
+	rm -rf build dist .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,16 @@
+#ifndef SOTTOVOCE_CPU_H
+#define SOTTOVOCE_CPU_H
+
+/* x86-64 with a compiler that has __builtin_cpu_supports and target attributes (GCC, Clang).
+   Everything else gets the portable files. */
+#if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
+#define SV_X86 1
+#else
+#define SV_X86 0
+#endif
+
+/* One bit a feature, in the order of _cpu.pyx: avx2 fma gfni avx512f avx512bw avx512dq avx512vl
+   avx512ifma avx512vbmi neon.  A bit is set only if the operating system saves the registers too. */
+unsigned int sv_cpu_features(void);
+
+#endif

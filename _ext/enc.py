@@ -1,0 +1,51 @@
+"""``enc``: the one way in which fields become the input of a hash, a KDF or a signature.
+
+Each field is preceded by its length in 4 bytes big-endian, integers are 8 bytes big-endian, so two
+different lists of fields never give the same bytes, and the first field is always a tag beginning
+``SOTTOVOCE-V1-``.  docs/wire-format.md, "enc".
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from .errors import ParameterError
+
+Field = bytes | str | int
+
+
+def enc(*fields: Field) -> bytes:
+    """Join fields injectively: ``sum(4 + len(field))`` bytes.
+
+    Args:
+        fields: Bytes; ``str`` (ASCII only: tags and names of modes); ``int`` in ``[0, 2**64)``,
+            as 8 bytes big-endian.
+
+    Raises:
+        TypeError: A field of another type (``bool`` included).
+        ParameterError: An integer out of range, or text that is not ASCII.
+
+    Timing: depends on lengths only.
+    """
+    out = bytearray()
+    for field in fields:
+        if isinstance(field, str):
+            if not field.isascii():
+                raise ParameterError("enc: text must be ASCII")
+            data = field.encode("ascii")
+        elif type(field) is int:
+            if not 0 <= field < 1 << 64:
+                raise ParameterError("enc: integer must be in [0, 2**64)")
+            data = field.to_bytes(8, "big")
+        elif isinstance(field, bytes):
+            data = field
+        else:
+            raise TypeError(f"enc: bytes, str or int expected, got {type(field).__name__}")
+        out += len(data).to_bytes(4, "big")
+        out += data
+    return bytes(out)
+
+
+def sha256_enc(*fields: Field) -> bytes:
+    """``SHA-256(enc(*fields))``: 32 bytes."""
+    return hashlib.sha256(enc(*fields)).digest()

@@ -1,0 +1,89 @@
+"""The exceptions of sottovoce.
+
+Wrong Python types raise the builtin :class:`TypeError`; everything else that a caller can meet is
+below :class:`SottovoceError`.  Errors are *detailed on the public side of a secret and silent on the
+other*: decoding public bytes says what is wrong and where, but once a secret key was used there is
+one class, one message and no ``__cause__``, so that an error is never an oracle.  No message ever
+contains a secret, a plaintext or a value of a vector.
+"""
+
+from __future__ import annotations
+
+
+class SottovoceError(Exception):
+    """Base of all exceptions of this library; never raised itself."""
+
+
+class ParameterError(SottovoceError, ValueError):
+    """The caller's own argument is impossible.  Says its name, what was expected and what came."""
+
+
+class RangeError(ParameterError):
+    """A number exceeds an encoding or headroom bound.  Says the index and the bound, not the value."""
+
+
+class DecodeError(SottovoceError, ValueError):
+    """Bytes are not the canonical encoding of a valid object."""
+
+
+class UnsigncryptError(SottovoceError):
+    """A packet cannot be opened: not for this key, altered, malformed, or another context.
+
+    Always the same message, because a secret key was used.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("packet is not for this key and context, or was altered")
+
+
+class SenderError(SottovoceError):
+    """A packet was opened, but its sender is not acceptable: mode rule, parameters, revocation,
+    padding or signature."""
+
+
+class SignatureError(SottovoceError):
+    """A signature does not verify.
+
+    Attributes:
+        bad_indices: For a batch, the exact indices that failed, ascending; else empty.
+    """
+
+    def __init__(self, message: str = "signature does not verify", bad_indices: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.bad_indices = bad_indices
+
+
+class IssueError(SottovoceError):
+    """A key request or the answer to one is refused: quota, authentication, proof or a wrong answer."""
+
+
+class ProofError(SottovoceError):
+    """A key share does not match the proof that its sender published."""
+
+
+class OverflowDetected(SottovoceError):
+    """A decrypted sum is not a sum of well-formed contributions.
+
+    One opaque message; stays on the opener's side and is never sent to a client.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the sum does not open to well-formed contributions")
+
+
+class TooManyErasures(SottovoceError):
+    """Fewer shards than are needed.
+
+    Attributes:
+        needed: Shards needed.
+        present: Usable shards that were given.
+    """
+
+    def __init__(self, needed: int, present: int) -> None:
+        super().__init__(f"{needed} shards needed, {present} present")
+        self.needed = needed
+        self.present = present
+
+
+class KernelUnavailable(SottovoceError, RuntimeError):
+    """``SOTTOVOCE_KERNEL`` names an unknown back end, or one that this processor lacks."""
