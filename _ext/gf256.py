@@ -1,0 +1,59 @@
+"""Matrix times rows of bytes over GF(2^8)/0x11D: the one hot loop of erasure coding.
+
+Encoding, decoding and secret sharing are all this product, with another matrix.  The matrix is
+public; the rows may be secret: every back end is free of look-ups and branches that depend on them.
+Back ends, lane drawings and how to add one: docs/kernels.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from . import _gf256
+from .kernel import Backend, choose
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+POLYNOMIAL = 0x11D
+"""x^8 + x^4 + x^3 + x^2 + 1, with x as a generator of the multiplicative group."""
+
+MAX_SIDE = _gf256.MAX_SIDE
+
+# Slowest first; the last one that runs here is taken.
+BACKENDS = (
+    Backend("portable", "portable", frozenset(), 0),
+    Backend("avx2", "avx2", frozenset(), 1),
+    Backend("avx2-gfni", "avx2", frozenset({"gfni"}), 2),
+    Backend("avx512-gfni", "avx512", frozenset({"gfni"}), 3),
+)
+_BACKEND = choose("gf256", BACKENDS)
+
+
+def multiply(
+    matrix: Buffer,
+    inputs: Sequence[Buffer],
+    outputs: Sequence[Buffer],
+    *,
+    accumulate: bool = False,
+    backend: Backend = _BACKEND,
+) -> None:
+    """Write ``outputs[r] = sum_j matrix[r, j] * inputs[j]``, or add it to what is there.
+
+    Args:
+        matrix: ``len(outputs) * len(inputs)`` coefficients, one byte each, row by row.  Public.
+        inputs: 1 to 256 rows of bytes of one length (zero allowed), any alignment.  Read, never kept.
+        outputs: 1 to 256 writable rows of the same length, none overlapping another row.
+        accumulate: Add to the outputs (exclusive or) instead of overwriting them.
+        backend: One of :data:`BACKENDS` that this processor runs; tests and benchmarks only.
+
+    Raises:
+        TypeError, BufferError: A row is no buffer, or an output is read-only.
+        ParameterError: A row is not one-dimensional contiguous bytes, lengths differ, the matrix has
+            another size, or an output overlaps something.  Nothing was written.
+        KernelUnavailable: ``backend`` is not in this build.
+
+    Timing: depends on lengths and on the matrix, not on the rows.  The GIL is released.
+    """
+    _gf256.multiply(matrix, list(inputs), list(outputs), accumulate, backend.code)
