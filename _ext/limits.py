@@ -16,8 +16,7 @@ CBOR_MAX_BYTES: Final = 1 << 24
 
 # -- people and rounds --------------------------------------------------------------------------
 MAX_CLIENTS: Final = 1 << 20
-"""Contributors of one round: the pid list of a close request stays below CBOR_MAX_BYTES pages, and a
-blind epoch issues at most 2**20 pseudonyms (docs/clsc.md)."""
+"""Contributors of one round: a blind epoch issues at most 2**20 pseudonyms (docs/clsc.md)."""
 
 MAX_MEMBERS: Final = 64
 """Committee: subset search at opening and shares per client grow with it; 31 suffices for random ones."""
@@ -27,3 +26,29 @@ MIN_CONTRIBUTORS_FLOOR: Final = 3
 
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""
+
+HEADER_MAX_BYTES: Final = 1 << 20
+"""A header with 64 members takes 30 KiB; the layout of a model with 10,000 arrays 200 KiB."""
+
+# -- keys, packets of clsc ------------------------------------------------------------------------
+MAX_EPOCH_BYTES: Final = 64
+"""An epoch is a short name such as ``2026-W47``; it stands in every header."""
+
+MAX_KGC_SERVERS: Final = 64
+"""Servers that issue together: verifying parameters costs one multi-exponentiation for each."""
+
+MAX_BLIND_ISSUANCES: Final = 1 << 20
+"""Per epoch parameters: one-more static co-CDH loses strength with the number of oracle answers."""
+
+MAX_CHALLENGES: Final = 1 << 14
+"""Challenges of an issuer that nobody has answered yet; the oldest is forgotten first (0.5 MiB)."""
+
+MAX_RECEIVERS: Final = 255
+"""Slots of one packet, dummies included: the count is one byte."""
+
+MAX_CHUNKS: Final = 1 << 20
+"""Chunks of 1 MiB of one packet: 1 TiB, and the STREAM counter is far from wrapping."""
+
+# -- dispersal --------------------------------------------------------------------------------------
+MAX_DISPERSED_BYTES: Final = 1 << 30
+"""One packet cut into shards: AES-GCM takes under 2**31 bytes in one call, and it is all held in memory."""
