@@ -1,0 +1,95 @@
+"""Negacyclic NTT: tables, checked buffers, and the call into C without the GIL."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint64_t
+
+import numpy as np
+
+cdef extern from "ntt.h":
+    ctypedef struct sv_ntt_tables:
+        uint64_t q
+        size_t n
+        const uint64_t *w
+        const uint64_t *w_shoup
+        const uint64_t *v
+        const uint64_t *v_shoup
+        uint64_t n_inv
+        uint64_t n_inv_shoup
+        unsigned bits
+        uint64_t barrett
+    void sv_ntt_forward_portable(uint64_t *x, size_t rows, const sv_ntt_tables *t) nogil
+    void sv_ntt_inverse_portable(uint64_t *x, size_t rows, const sv_ntt_tables *t) nogil
+    void sv_ntt_multiply_portable(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t rows,
+                                  const sv_ntt_tables *t) nogil
+
+
+cdef class Transform:
+    """Tables of one ``(n, q)`` and the three operations; ``ntt.Ntt`` has made and checked the numbers.
+
+    Immutable once made, so any number of threads may use it.
+    """
+
+    cdef sv_ntt_tables tables
+    cdef object keep  # the arrays into which ``tables`` points
+    cdef int code
+
+    def __cinit__(self, int code, uint64_t q, const uint64_t[::1] w, const uint64_t[::1] w_shoup,
+                  const uint64_t[::1] v, const uint64_t[::1] v_shoup, uint64_t n_inv, uint64_t n_inv_shoup,
+                  uint64_t barrett):
+        cdef size_t n = w.shape[0]
+        if code != 0:
+            raise ValueError("unknown back end")
+        if n < 2 or n & (n - 1) or not (w_shoup.shape[0] == v.shape[0] == v_shoup.shape[0] == w.shape[0]):
+            raise ValueError("tables: equal lengths, a power of two")
+        if q < 17 or q >> 60 or q & 1 == 0:
+            raise ValueError("modulus: odd, above 16 and below 2**60")
+        self.keep = (w, w_shoup, v, v_shoup)
+        self.code = code
+        self.tables.q = q
+        self.tables.n = n
+        self.tables.w = &w[0]
+        self.tables.w_shoup = &w_shoup[0]
+        self.tables.v = &v[0]
+        self.tables.v_shoup = &v_shoup[0]
+        self.tables.n_inv = n_inv
+        self.tables.n_inv_shoup = n_inv_shoup
+        self.tables.bits = int(q).bit_length()
+        self.tables.barrett = barrett
+
+    def forward(self, uint64_t[:, ::1] x not None):
+        self._check(x.shape[1])
+        cdef size_t rows = x.shape[0]
+        if rows:
+            with nogil:
+                sv_ntt_forward_portable(&x[0, 0], rows, &self.tables)
+
+    def inverse(self, uint64_t[:, ::1] x not None):
+        self._check(x.shape[1])
+        cdef size_t rows = x.shape[0]
+        if rows:
+            with nogil:
+                sv_ntt_inverse_portable(&x[0, 0], rows, &self.tables)
+
+    def multiply(self, uint64_t[:, ::1] out not None, const uint64_t[:, ::1] a not None,
+                 const uint64_t[::1] b not None):
+        self._check(out.shape[1])
+        self._check(a.shape[1])
+        self._check(b.shape[0])
+        cdef size_t rows = out.shape[0]
+        if a.shape[0] != out.shape[0]:
+            raise ValueError("out and a: as many rows expected")
+        if rows:
+            with nogil:
+                sv_ntt_multiply_portable(&out[0, 0], &a[0, 0], &b[0], rows, &self.tables)
+
+    cdef int _check(self, Py_ssize_t n) except -1:
+        if <size_t> n != self.tables.n:
+            raise ValueError(f"rows of {self.tables.n} expected, got {n}")
+        return 0
+
+
+def uint64_table(values):
+    """Read-only uint64 array of Python integers below 2**64."""
+    table = np.array(values, dtype=np.uint64)
+    table.flags.writeable = False
+    return table
