@@ -1,7 +1,5 @@
-from typing_extensions import Buffer
+from typing import Any
 
 MAX_SIDE: int
 
-def multiply(
-    matrix: Buffer, inputs: list[Buffer], outputs: list[Buffer], accumulate: bool, backend: int
-) -> None: ...
+def multiply(matrix: Any, inputs: list[Any], outputs: list[Any], accumulate: bool, backend: int) -> None: ...

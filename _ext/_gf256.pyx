@@ -25,13 +25,13 @@ cdef extern from "gf256.h":
 MAX_SIDE = 256  # no code of ours has more rows or columns: there are 256 points
 
 
-cdef int take(object row, Py_buffer *view, int flags, str name, Py_ssize_t index) except -1:
-    """Lock one row: one dimension, contiguous, single bytes."""
+cdef int take(object row, Py_buffer *view, int flags, int dimensions, str name, Py_ssize_t index) except -1:
+    """Lock one buffer: contiguous, single bytes, at most so many dimensions."""
     PyObject_GetBuffer(row, view, flags | PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
     cdef bytes kind = view.format if view.format != NULL else b"B"
-    if view.ndim != 1 or view.itemsize != 1 or kind not in (b"B", b"b", b"c"):
+    if not 1 <= view.ndim <= dimensions or view.itemsize != 1 or kind not in (b"B", b"b", b"c"):
         PyBuffer_Release(view)
-        raise ParameterError(f"{name} {index}: one row of bytes expected")
+        raise ParameterError(f"{name} {index}: contiguous bytes of {dimensions} dimension(s) expected")
     return 0
 
 
@@ -54,16 +54,16 @@ def multiply(object matrix, list inputs, list outputs, bint accumulate, int back
         scratch = <uint8_t *> malloc(rows * cols * SV_GF256_SCRATCH_BYTES)
         if views == NULL or out == NULL or rows_in == NULL or scratch == NULL:
             raise MemoryError
-        take(matrix, &views[0], 0, "matrix", 0)
+        take(matrix, &views[0], 0, 2, "matrix", 0)
         held = 1
         if views[0].len != rows * cols:
             raise ParameterError(f"matrix: {rows * cols} coefficients expected, got {views[0].len}")
         for i in range(cols):
-            take(inputs[i], &views[held], 0, "input", i)
+            take(inputs[i], &views[held], 0, 1, "input", i)
             held += 1
             rows_in[i] = <const uint8_t *> views[held - 1].buf
         for i in range(rows):
-            take(outputs[i], &views[held], PyBUF_WRITABLE, "output", i)
+            take(outputs[i], &views[held], PyBUF_WRITABLE, 1, "output", i)
             held += 1
             out[i] = <uint8_t *> views[held - 1].buf
         length = views[1].len

@@ -14,7 +14,12 @@ from . import _gf256
 from .kernel import Backend, choose
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from typing_extensions import Buffer
+
+    # NumPy's stubs declare the buffer protocol from Python 3.12 on only.
+    Row = Buffer | NDArray[np.uint8]
 
 POLYNOMIAL = 0x11D
 """x^8 + x^4 + x^3 + x^2 + 1, with x as a generator of the multiplicative group."""
@@ -32,9 +37,9 @@ _BACKEND = choose("gf256", BACKENDS)
 
 
 def multiply(
-    matrix: Buffer,
-    inputs: Sequence[Buffer],
-    outputs: Sequence[Buffer],
+    matrix: Row,
+    inputs: Sequence[Row],
+    outputs: Sequence[Row],
     *,
     accumulate: bool = False,
     backend: Backend = _BACKEND,
@@ -42,7 +47,8 @@ def multiply(
     """Write ``outputs[r] = sum_j matrix[r, j] * inputs[j]``, or add it to what is there.
 
     Args:
-        matrix: ``len(outputs) * len(inputs)`` coefficients, one byte each, row by row.  Public.
+        matrix: ``len(outputs) * len(inputs)`` coefficients, one byte each, row by row, in
+            one contiguous buffer of one or two dimensions.  Public.
         inputs: 1 to 256 rows of bytes of one length (zero allowed), any alignment.  Read, never kept.
         outputs: 1 to 256 writable rows of the same length, none overlapping another row.
         accumulate: Add to the outputs (exclusive or) instead of overwriting them.

@@ -1,0 +1,233 @@
+"""``disperse`` and ``gather``: one packet as n sealed shards, any k of which give it back.
+
+Computational secret sharing (Krawczyk, CRYPTO 1993)::
+
+    K      = 32 random bytes
+    C      = AES-256-GCM(K, nonce 0, packet || zeros) || SHA-256(enc("SOTTOVOCE-V1-SHARD-COMMIT", K))
+    pieces = Erasure(k, n) of C in k rows;  C fills them exactly, the zeros see to that
+    shares = Shamir(k, n) of K
+    shard i = HPKE to the recipient of  group id, i, k, n, packet length, share i, piece i
+
+K is used for one message only, so the nonce is constant.  The commitment is there because AES-GCM
+alone opens one ciphertext under two keys: without it a sender could make a C that gives different
+packets to different sets of shards.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from .._ext.enc import sha256_enc
+from .._ext.errors import ParameterError, TooManyErasures
+from . import sharing
+from .erasure import Erasure
+from .matrix import check_shape
+from .padding import padme
+from .shard import (
+    GROUP_ID_BYTES,
+    Body,
+    MalformedError,
+    ShardKey,
+    UnopenableError,
+    check_context,
+    check_packet_bytes,
+    open_shard,
+    piece_bytes,
+    recipient_key,
+    seal,
+    share_digest,
+)
+
+_NONCE = bytes(12)
+_COMMITMENT_BYTES = 32
+
+
+def disperse(
+    packet: bytes,
+    k: int,
+    n: int,
+    recipient: bytes,
+    *,
+    context: bytes = b"",
+    packet_bytes: int | None = None,
+) -> list[bytes]:
+    """Cut a packet into n sealed shards for one recipient.
+
+    Fewer than k shards tell the *recipient* nothing about the packet but its length; k tell it all.
+    Anyone else sees n strings of one length, without group, sender or recipient in them, of which
+    nobody but the recipient can tell that they belong together, as far as their bytes go.  It hides
+    neither who sent them nor when.  With k = 1 each shard is the packet.
+
+    Dispersal says nothing about who sent: anyone can seal a shard to a public key.  Sign inside.
+
+    Args:
+        packet: 0 to 2**30 bytes.
+        k: Shards needed, at least 1.
+        n: Shards made, ``k <= n <= 255``.
+        recipient: :attr:`ShardKey.public_key`, 32 bytes.
+        context: Bound to every shard; :func:`gather` must name the same.
+        packet_bytes: Length to pad to, for instance that of the largest packet of a round; None pads
+            by Padme, which still shows the size class.
+
+    Returns:
+        n shards of ``shard_bytes(packet_bytes, k, n)`` bytes each, shard i first to last.
+
+    Raises:
+        TypeError: A wrong Python type.
+        ParameterError: k, n, recipient or packet_bytes out of range, or the packet is longer.
+
+    Timing: depends on lengths, k and n only (as far as ``cryptography`` keeps it so).
+    Source: Krawczyk, "Secret sharing made short", CRYPTO 1993; RFC 9180 for the seal.
+    """
+    check_shape(k, n, sharing.MAX_SHARES)
+    info = check_context(context)
+    key = recipient_key(recipient)
+    if not isinstance(packet, bytes):
+        raise TypeError(f"packet: bytes expected, got {type(packet).__name__}")
+    check_packet_bytes("packet", len(packet))
+    if packet_bytes is None:
+        packet_bytes = padme(len(packet))
+    check_packet_bytes("packet_bytes", packet_bytes)
+    if len(packet) > packet_bytes:
+        raise ParameterError(
+            f"packet: at most packet_bytes = {packet_bytes} bytes expected, got {len(packet)}"
+        )
+    packet_key = secrets.token_bytes(sharing.KEY_BYTES)
+    shares = sharing.split(packet_key, k, n)
+    group_id = secrets.token_bytes(GROUP_ID_BYTES)
+    return [
+        seal(
+            key,
+            info,
+            group_id=group_id,
+            index=index,
+            k=k,
+            n=n,
+            packet_length=len(packet),
+            key_share=shares[index].tobytes(),
+            piece=piece,
+        )
+        for index, piece in enumerate(_pieces(packet, packet_key, k, n, packet_bytes))
+    ]
+
+
+def _pieces(packet: bytes, packet_key: bytes, k: int, n: int, packet_bytes: int) -> list[bytes]:
+    length = piece_bytes(packet_bytes, k)
+    encrypted = np.empty((k, length), np.uint8)
+    flat = encrypted.data.cast("B")
+    # Zeros up to the last byte of the last row: nothing outside the tag, one reading of a length.
+    padded = packet.ljust(k * length - 16 - _COMMITMENT_BYTES, b"\0")
+    AESGCM(packet_key).encrypt_into(_NONCE, padded, None, flat[:-_COMMITMENT_BYTES])
+    flat[-_COMMITMENT_BYTES:] = _commitment(packet_key)
+    parity = Erasure(k, n).encode(encrypted)
+    return [row.tobytes() for rows in (encrypted, parity) for row in rows]
+
+
+def _commitment(packet_key: bytes) -> bytes:
+    return sha256_enc("SOTTOVOCE-V1-SHARD-COMMIT", packet_key)
+
+
+class InconsistentError(Exception):
+    """The shards of one group do not come from one packet: their sender is at fault, for only it
+    and the recipient know the group id.  Says nothing more, because a key was used."""
+
+
+def decode_group(bodies: Mapping[int, Body]) -> tuple[bytes, tuple[bytes, ...]]:
+    """Open a group: the packet, and the digests that its n shards must have.
+
+    Args:
+        bodies: At least k shards of one group, by index.
+
+    Raises:
+        InconsistentError: Key commitment, tag, padding, or a shard that the packet does not re-encode to.
+    """
+    some = next(iter(bodies.values()))
+    k, n, packet_length = some.k, some.n, some.packet_length
+    used = sorted(bodies)[:k]
+    encrypted = np.empty((k, len(some.piece)), np.uint8)
+    code = Erasure(k, n)
+    code.reconstruct({i: bodies[i].piece for i in used}, encrypted)
+    shares = {i: bodies[i].key_share for i in used}
+    packet_key = sharing.combine(shares)
+    flat = encrypted.data.cast("B")
+    if not hmac.compare_digest(flat[-_COMMITMENT_BYTES:], _commitment(packet_key)):
+        raise InconsistentError
+    try:
+        padded = AESGCM(packet_key).decrypt(_NONCE, flat[:-_COMMITMENT_BYTES], None)
+    except InvalidTag:
+        raise InconsistentError from None
+    if padded.count(0, packet_length) != len(padded) - packet_length:
+        raise InconsistentError
+    parity = code.encode(encrypted)
+    all_shares = sharing.all_shares(shares, n)
+    digests = tuple(
+        share_digest(i, all_shares[i].tobytes(), (encrypted[i] if i < k else parity[i - k]).data)
+        for i in range(n)
+    )
+    for index, body in bodies.items():
+        if body.digest != digests[index]:
+            raise InconsistentError
+    return padded[:packet_length], digests
+
+
+def gather(shards: Iterable[bytes], secret_key: ShardKey, *, context: bytes = b"") -> list[bytes]:
+    """Give back every packet of which at least k shards are there.
+
+    Order, copies, and shards that are altered, foreign or of another context do no harm; they count
+    as missing.  All shards of a group are compared with what its packet re-encodes to; a group whose
+    shards contradict each other is dropped as a whole.  For shards that arrive one by one, or from
+    people who are not trusted with memory, use :class:`Collector`.
+
+    Args:
+        shards: Sealed shards of any number of packets.
+        secret_key: The recipient's.
+        context: As given to :func:`disperse`.
+
+    Returns:
+        The packets, at least one, in the order in which their groups were first seen.
+
+    Raises:
+        TypeError: A wrong Python type.
+        TooManyErasures: No packet came out.  ``needed`` and ``present`` are those of the group that
+            misses fewest; a dropped group counts as ``present = 0``; without any group ``needed`` is 1.
+    """
+    info = check_context(context)
+    if not isinstance(secret_key, ShardKey):
+        raise TypeError(f"secret_key: ShardKey expected, got {type(secret_key).__name__}")
+    if isinstance(shards, bytes | bytearray | memoryview | str):
+        raise TypeError("shards: an iterable of bytes expected, got one buffer")
+    groups: dict[tuple[bytes, int, int, int, int], dict[int, Body]] = {}
+    broken: set[tuple[bytes, int, int, int, int]] = set()
+    for position, shard in enumerate(shards):
+        if not isinstance(shard, bytes):
+            raise TypeError(f"shard {position}: bytes expected, got {type(shard).__name__}")
+        try:
+            body = open_shard(shard, secret_key, info)
+        except (UnopenableError, MalformedError):
+            continue
+        first = groups.setdefault(body.group, {}).setdefault(body.index, body)
+        if first.key_share != body.key_share or first.piece != body.piece:
+            broken.add(body.group)
+    packets: list[bytes] = []
+    best: tuple[int, int] | None = None
+    for group, bodies in groups.items():
+        needed, present = group[1], len(bodies)
+        if present >= needed or group in broken:
+            try:
+                if group in broken:
+                    raise InconsistentError
+                packets.append(decode_group(bodies)[0])
+                continue
+            except InconsistentError:
+                present = 0
+        if best is None or needed - present < best[0] - best[1]:
+            best = (needed, present)
+    if not packets:
+        raise TooManyErasures(*(best or (1, 0)))
+    return packets
