@@ -1,1 +1,75 @@
-"""placeholder"""
+"""One round of private federated aggregation, made of ``clsc``, ``he`` and ``rs``.
+
+Roles are state machines without sockets (bytes in, bytes out, a clock of your own), so the same code
+runs in a test, in a simulation or behind any network:
+
+* :class:`Client` checks a signed header against its own :class:`Policy` and seals one update.
+* :class:`Aggregator` collects shards, opens packets, adds ciphertexts, closes the round.
+* :class:`Member` adds key shares of exactly the agreed contributors, and answers once.
+* :class:`RoundHeader` / :class:`SignedHeader` is what all of them agree on.
+* :mod:`sottovoce.fl.simulate` runs a whole federation in one process.
+
+What is refused raises :class:`ProtocolError` (with a :class:`Reason` to count by) or one of the errors
+of the package underneath, and changes nothing.  docs/fl.md has the messages and the honest limits.
+"""
+
+from .aggregator import Aggregator, Receipt, State
+from .client import Client, Sealed
+from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
+from .errors import ProtocolError, Reason
+from .header import RoundHeader, ServerIdentity, ServerKeys, SignedHeader, revocation_digest
+from .member import Member
+from .meter import Meter, Stage
+from .model import model_digest
+from .policy import Policy
+from .sizes import update_packet_bytes
+from .stores import (
+    Accepted,
+    AggregatorStore,
+    Binding,
+    MemberStore,
+    MemoryAggregatorStore,
+    MemoryMemberStore,
+    MemoryOutbox,
+    Outbox,
+    Sent,
+)
+from .update import Manifest, MemberShare, Update
+
+__all__ = [
+    "Accepted",
+    "Aggregator",
+    "AggregatorStore",
+    "Answer",
+    "Binding",
+    "CheckReply",
+    "Client",
+    "CloseRequest",
+    "ContributorSet",
+    "Manifest",
+    "Member",
+    "MemberShare",
+    "MemberStore",
+    "MemoryAggregatorStore",
+    "MemoryMemberStore",
+    "MemoryOutbox",
+    "Meter",
+    "Outbox",
+    "Policy",
+    "ProtocolError",
+    "Reason",
+    "Receipt",
+    "RoundHeader",
+    "RoundResult",
+    "Sealed",
+    "Sent",
+    "ServerIdentity",
+    "ServerKeys",
+    "SignedHeader",
+    "Stage",
+    "State",
+    "Update",
+    "model_digest",
+    "revocation_digest",
+    "update_packet_bytes",
+]

@@ -9,9 +9,10 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("dev", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("nightly", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+for name, examples in {"dev": 30, "ci": 60, "nightly": 500}.items():
+    settings.register_profile(
+        name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
 
 
 def pytest_addoption(parser):
@@ -28,7 +29,8 @@ def pytest_configure(config):
 def pytest_report_header(config):
     from sottovoce._ext import kernel
 
-    return f"sottovoce kernels: ceiling {kernel.ceiling()}, processor has {', '.join(sorted(kernel.cpu_features()))}"
+    features = ", ".join(sorted(kernel.cpu_features()))
+    return f"sottovoce kernels: ceiling {kernel.ceiling()}; the processor has {features}"
 
 
 def pytest_collection_modifyitems(config, items):

@@ -1,0 +1,430 @@
+"""The aggregator of one round: collects, opens, adds, closes, and publishes the result.
+
+It learns the sum, the sum of the keys, pseudonyms, sizes and times; never one update, while at most
+``f`` members are corrupted and at least two contributors are honest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import partial
+
+from .. import clsc, rs
+from .._ext.errors import (
+    DecodeError,
+    OverflowDetected,
+    ParameterError,
+    SenderError,
+    TooManyErasures,
+    UnsigncryptError,
+)
+from ..he import kahe
+from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
+from .errors import ProtocolError, Reason
+from .header import RoundHeader, ServerKeys, SignedHeader, check_sender
+from .meter import Meter
+from .policy import check_deadline, check_revocations
+from .stores import Accepted, AggregatorStore, MemoryAggregatorStore
+from .update import Manifest, Update
+from .wire import associated_data, set_root
+
+BATCH = 32
+"""Packets opened together: at 32 the shared pairings of a batch verification are amortised."""
+
+
+class State(Enum):
+    """Where a round is; it only moves forward."""
+
+    COLLECTING = auto()
+    CLOSING = auto()
+    DONE = auto()
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of one packet.
+
+    Attributes:
+        pid: The sender, or ``b""`` if the packet did not say.
+        refused: Why it does not count, or None if it counts (also when it did already).
+    """
+
+    pid: bytes
+    refused: Reason | None
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """One packet after opening: either everything about it, or why not."""
+
+    packet: bytes = field(repr=False)
+    pid: bytes = b""
+    packet_id: bytes = b""
+    update: Update | None = None
+    refused: Reason | None = None
+
+
+def _open_batch(
+    packets: Sequence[bytes], *, header: RoundHeader, key: clsc.SecretKey, trust: clsc.TrustStore
+) -> list[_Opened]:
+    """Open and parse packets; a pure map, so that it may run on any executor."""
+    opened = clsc.unsigncrypt_batch(
+        packets, receiver=key, trust=trust, ad=associated_data(header.hash, "packet")
+    )
+    results = []
+    for packet, result in zip(packets, opened, strict=True):
+        if isinstance(result, UnsigncryptError):
+            results.append(_Opened(packet, refused=Reason.NOT_FOR_US))
+        elif isinstance(result, SenderError):
+            results.append(_Opened(packet, refused=Reason.SENDER))
+        else:
+            results.append(_parse_update(packet, result, header))
+    return results
+
+
+def _parse_update(packet: bytes, opened: clsc.Opened, header: RoundHeader) -> _Opened:
+    pid = opened.sender.pid
+    try:
+        check_sender(header, opened.sender)
+        update = Update.from_bytes(opened.plaintext, header)
+        if update.manifest.pid != pid:
+            raise DecodeError("manifest: of another sender")
+    except ProtocolError as error:
+        return _Opened(packet, pid, refused=error.reason)
+    except DecodeError:
+        return _Opened(packet, pid, refused=Reason.MALFORMED)
+    return _Opened(packet, pid, opened.packet_id, update)
+
+
+class Aggregator:
+    """Drives one round from the signed header to the result.
+
+    Bytes in, bytes out; it opens no sockets.  Calls from one thread at a time; batches are opened on
+    ``executor``.  What is refused raises or is counted in :attr:`refused`, and changes nothing.
+
+    Args:
+        keys: The aggregator's ``sign`` and ``decrypt`` key.
+        shard_key: The secret side of the header's ``shard_key``.
+        trust: Pins the issuer's root; its revocation list is enforced.
+        signed_header: The header with the members' signatures.
+        store: Spools what counts; in memory if None.  One that already holds packets of this round
+            (after a crash) is read back: they count once.
+        executor: Opens batches; None: in the calling thread.
+        clock: Unix seconds.
+        meter: Listens to time and bytes of each stage.
+
+    Raises:
+        DecodeError, SenderError, ProtocolError: The header is not valid, not this aggregator's, past its
+            deadline, or another one was opened for its round number.
+    """
+
+    def __init__(
+        self,
+        keys: ServerKeys,
+        shard_key: rs.ShardKey,
+        trust: clsc.TrustStore,
+        signed_header: bytes,
+        *,
+        store: AggregatorStore | None = None,
+        executor: Executor | None = None,
+        clock: Callable[[], float] = time.time,
+        meter: Meter | None = None,
+    ) -> None:
+        header = SignedHeader.from_bytes(signed_header, trust).header
+        if keys.public.to_list() != header.aggregator.to_list() or shard_key.public_key != header.shard_key:
+            raise ParameterError("keys: those of the header's aggregator expected")
+        check_deadline(header, clock())
+        check_revocations(header, trust)
+        trust.get(header.sender_params)
+        self.header = header
+        self.state = State.COLLECTING
+        self.refused: Counter[Reason] = Counter()
+        self._keys = keys
+        self._trust = trust
+        self._store = store if store is not None else MemoryAggregatorStore()
+        self._executor = executor
+        self._clock = clock
+        self._meter = meter if meter is not None else Meter()
+        self._collector = rs.Collector(
+            shard_key,
+            context=header.hash,
+            k=header.shard_k,
+            n=header.shard_n,
+            shard_bytes=rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n),
+        )
+        self._pending: list[bytes] = []
+        self._manifests: dict[bytes, bytes] = {}  # pid -> manifest digest
+        self._packet_ids: dict[bytes, bytes] = {}
+        self._sum = kahe.CiphertextSum(header.kahe_params, header.hash)
+        self._members: dict[int, Answer] = {}
+        self._complaints: dict[int, CheckReply] = {}
+        self._agreed: ContributorSet | None = None
+        self._store.open_round(header.epoch, header.round_number, header.hash)
+        for accepted in self._store.accepted(header.hash):
+            update = Update.from_bytes(accepted.update, header)
+            self._count(update, accepted.packet_id)
+
+    # -- collecting -------------------------------------------------------------------------------
+
+    @property
+    def accepted(self) -> tuple[bytes, ...]:
+        """Pseudonyms that count so far, ascending."""
+        return tuple(sorted(self._manifests))
+
+    def receive_shard(self, shard: bytes, relay: Hashable = None) -> None:
+        """Take one shard, in any order, from any relay; a complete packet waits for :meth:`process`.
+
+        Shards that cannot be opened or do not fit are counted by :attr:`shard_stats`, and dropped.
+
+        Args:
+            shard: As it came.
+            relay: Names the connection, so that none can fill the memory for others.
+
+        Raises:
+            ProtocolError: The round no longer collects.
+        """
+        self._require_collecting()
+        with self._meter.stage("gather") as stage:
+            stage.n_bytes += len(shard)
+            packet = self._collector.add(shard, relay)
+        if packet is not None:
+            self.receive_packet(packet)
+
+    def receive_packet(self, packet: bytes) -> None:
+        """Take one whole packet; it waits for :meth:`process`, which runs by itself at 32 of them.
+
+        Raises:
+            TypeError: Not bytes.
+            ProtocolError: The round no longer collects, or the packet is longer than any of this round.
+        """
+        self._require_collecting()
+        if not isinstance(packet, bytes):
+            raise TypeError(f"packet: bytes expected, got {type(packet).__name__}")
+        if len(packet) > self.header.packet_bytes:
+            self.refused[Reason.MALFORMED] += 1
+            raise ProtocolError(Reason.MALFORMED, "longer than any of this round", round_id=self.header.hash)
+        self._pending.append(packet)
+        if len(self._pending) >= BATCH:
+            self.process()
+
+    def process(self) -> list[Receipt]:
+        """Open what waits and add what counts; the receipts are in the order of arrival."""
+        batches = [self._pending[i : i + BATCH] for i in range(0, len(self._pending), BATCH)]
+        self._pending = []
+        work = partial(_open_batch, header=self.header, key=self._keys.decrypt, trust=self._trust)
+        receipts = []
+        with self._meter.stage("open packets") as stage:
+            stage.n_bytes += sum(len(p) for batch in batches for p in batch)
+            results = list((self._executor.map if self._executor else map)(work, batches))
+        for opened in (entry for batch in results for entry in batch):
+            receipt = self._admit(opened)
+            if receipt.refused is not None:
+                self.refused[receipt.refused] += 1
+            receipts.append(receipt)
+        return receipts
+
+    @property
+    def shard_stats(self) -> dict[str, int]:
+        """What became of the shards, by kind."""
+        return dict(self._collector.stats)
+
+    def _require_collecting(self) -> None:
+        if self.state is not State.COLLECTING:
+            raise ProtocolError(Reason.STATE, "no longer collecting", round_id=self.header.hash)
+        check_deadline(self.header, self._clock())
+
+    def _admit(self, opened: _Opened) -> Receipt:
+        pid, update = opened.pid, opened.update
+        if update is None:
+            return Receipt(pid, opened.refused)
+        known = self._packet_ids.get(pid)
+        if known == opened.packet_id:
+            return Receipt(pid, None)  # the same message again: a client that was not sure
+        if known is not None:
+            self._store.equivocated(self.header.hash, pid, opened.packet)
+            return Receipt(pid, Reason.EQUIVOCATION)
+        if len(self._manifests) >= self.header.max_contributors:
+            return Receipt(pid, Reason.FULL)
+        record = Accepted(pid, opened.packet_id, opened.packet, update.to_bytes())
+        self._store.accept(self.header.hash, record)
+        self._count(update, opened.packet_id)
+        return Receipt(pid, None)
+
+    def _count(self, update: Update, packet_id: bytes) -> None:
+        with self._meter.stage("add") as stage:
+            self._sum.add(update.ciphertext)
+            stage.n_bytes += self.header.kahe_params.ciphertext_bytes
+        self._manifests[update.manifest.pid] = update.manifest.digest
+        self._packet_ids[update.manifest.pid] = packet_id
+
+    # -- closing ----------------------------------------------------------------------------------
+
+    def close(self) -> dict[int, bytes]:
+        """End the collecting and fix the set and the sum.
+
+        Returns:
+            Member index -> the request to :meth:`Member.check`.
+
+        Raises:
+            ProtocolError: Fewer than ``min_contributors`` (:attr:`Reason.TOO_FEW`): still collecting.
+        """
+        self._require_collecting()
+        self.process()
+        self._require_enough(len(self._manifests))
+        self.state = State.CLOSING
+        return self._requests(range(1, len(self.header.members) + 1))
+
+    def receive_check(self, index: int, reply: bytes) -> None:
+        """Take a member's verdict on the set.
+
+        Raises:
+            UnsigncryptError, SenderError, DecodeError: Not a check of this round for us.
+            ProtocolError: Not closing, not this member's, or about another set.
+        """
+        plain = self._from_member(index, "check", reply)
+        check = CheckReply.from_bytes(plain)
+        if self._agreed is None or check.root != self._agreed.root:
+            raise ProtocolError(Reason.SET, "check of another set", round_id=self.header.hash)
+        self._complaints[index] = check
+
+    def settle(self) -> dict[int, bytes]:
+        """Decide about complaints, and make the final requests.
+
+        A client of whom more than ``f`` members complain is at fault and dropped.  For the rest nobody
+        can tell who lies: the round does without those members while ``t`` others have agreed, and
+        drops those clients if not.
+
+        Returns:
+            Member index -> the request to :meth:`Member.answer`, for the members that agree.
+
+        Raises:
+            ProtocolError: Fewer than ``t`` members (:attr:`Reason.NO_QUORUM`), or too few contributors
+                left (:attr:`Reason.TOO_FEW`).
+        """
+        if self.state is not State.CLOSING or self._members:
+            raise ProtocolError(Reason.STATE, "no longer settling", round_id=self.header.hash)
+        f, t = self.header.kahe_params.n_corrupted, self.header.threshold
+        complaints = Counter(
+            pid for check in self._complaints.values() for pid in check.bad if pid in self._manifests
+        )
+        drop = {pid for pid, count in complaints.items() if count > f}
+        content = [
+            j for j, check in self._complaints.items() if not set(check.bad) & set(self._manifests) - drop
+        ]
+        if len(content) < t:
+            drop = set(complaints)
+            content = list(self._complaints)
+        if len(content) < t:
+            raise ProtocolError(
+                Reason.NO_QUORUM, f"{t} members needed, {len(content)} present", round_id=self.header.hash
+            )
+        self._require_enough(len(self._manifests) - len(drop))
+        for pid in sorted(drop):
+            self._sum.subtract(self._update(pid).ciphertext)
+            del self._manifests[pid]
+            self.refused[Reason.BAD_SHARES] += 1
+        self._complaints = {}
+        return self._requests(sorted(content))
+
+    def receive_answer(self, index: int, answer: bytes) -> None:
+        """Take a member's answer for the agreed set.
+
+        Raises:
+            UnsigncryptError, SenderError, DecodeError, SignatureError: Not an answer of this member.
+            ProtocolError: Not closing, or for another set.
+        """
+        parsed = Answer.from_bytes(self._from_member(index, "answer", answer), self.header, index)
+        if parsed.agreed != self._agreed:
+            raise ProtocolError(Reason.SET, "answer for another set", round_id=self.header.hash)
+        self._members.setdefault(index, parsed)
+
+    def open(self) -> RoundResult:
+        """Reconstruct the sum of the keys, open the sum, and make the result.
+
+        Raises:
+            ProtocolError: Fewer than ``t`` answers (:attr:`Reason.NO_QUORUM`), or the sum does not open
+                with the answers so far (:attr:`Reason.SUM`); more answers may still come.
+        """
+        if self.state is State.COLLECTING or self._agreed is None:
+            raise ProtocolError(Reason.STATE, "not closed", round_id=self.header.hash)
+        header, agreed = self.header, self._agreed
+        with self._meter.stage("open sum") as stage:
+            stage.n_bytes += header.kahe_params.ciphertext_bytes
+            try:
+                opened = kahe.open_sum(
+                    header.kahe_params,
+                    header.hash,
+                    self._sum,
+                    [self._members[j].share_sum for j in sorted(self._members)],
+                    agreed.count,
+                )
+                mean, weight = header.codec.dequantize(opened.values, agreed.count)
+            except TooManyErasures as error:
+                raise ProtocolError(Reason.NO_QUORUM, str(error), round_id=header.hash) from None
+            except OverflowDetected:
+                raise ProtocolError(Reason.SUM, round_id=header.hash) from None
+        self.state = State.DONE
+        self.wrong_members = opened.wrong_members
+        self.opened_sum = opened.values
+        mean.setflags(write=False)
+        signatures = {j: answer.signature for j, answer in sorted(self._members.items())}
+        return RoundResult(agreed, tuple(sorted(self._manifests.items())), mean, weight, signatures)
+
+    def publish(self, result: RoundResult) -> bytes:
+        """The result, signed, for the clients."""
+        return result.to_bytes(self.header, self._keys)
+
+    def erase(self) -> None:
+        """Forget the packets of the round.
+
+        Raises:
+            ProtocolError: Before the audit deadline of a round that was opened (:attr:`Reason.DEADLINE`).
+        """
+        if self.state is State.DONE and self._clock() <= self.header.audit_deadline:
+            raise ProtocolError(Reason.DEADLINE, "kept until the audit deadline", round_id=self.header.hash)
+        self._store.erase(self.header.hash)
+
+    def _update(self, pid: bytes) -> Update:
+        return Update.from_bytes(self._store.update(self.header.hash, pid), self.header)
+
+    def _require_enough(self, count: int) -> None:
+        if count < self.header.min_contributors:
+            raise ProtocolError(
+                Reason.TOO_FEW,
+                f"{self.header.min_contributors} needed, {count} present",
+                round_id=self.header.hash,
+            )
+
+    def _requests(self, indices: Sequence[int]) -> dict[int, bytes]:
+        header = self.header
+        entries = sorted(self._manifests.items())
+        self._agreed = ContributorSet(set_root(header.hash, entries), self._sum.digest, len(entries))
+        manifests: list[Manifest] = []
+        packets: dict[int, list[bytes]] = {j: [] for j in indices}
+        for pid, _ in entries:
+            update = self._update(pid)
+            manifests.append(update.manifest)
+            for j in indices:
+                packets[j].append(update.member_packets[j - 1])
+        return {
+            j: CloseRequest(self._agreed, tuple(manifests), tuple(packets[j])).to_bytes(header, j, self._keys)
+            for j in indices
+        }
+
+    def _from_member(self, index: int, role: str, data: bytes) -> bytes:
+        header = self.header
+        if self.state is not State.CLOSING:
+            raise ProtocolError(Reason.STATE, "not closing", round_id=header.hash)
+        if not 1 <= index <= len(header.members):
+            raise ProtocolError(Reason.NOT_MEMBER, round_id=header.hash)
+        opened = clsc.unsigncrypt(
+            data, receiver=self._keys.decrypt, trust=self._trust, ad=associated_data(header.hash, role, index)
+        )
+        if opened.sender.to_bytes() != header.members[index - 1].sign.to_bytes():
+            raise ProtocolError(Reason.NOT_MEMBER, "another signer", round_id=header.hash)
+        return opened.plaintext

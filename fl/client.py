@@ -1,0 +1,226 @@
+"""The client: checks a header against its own policy and seals one update for it, in one message."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import clsc, he, rs
+from .._ext.enc import enc
+from .._ext.errors import ParameterError
+from ..he import kahe
+from .closing import RoundResult
+from .errors import ProtocolError, Reason
+from .header import RoundHeader, SignedHeader, check_sender
+from .meter import Meter
+from .model import Arrays, model_digest
+from .policy import Policy
+from .stores import MemoryOutbox, Outbox, Sent
+from .update import Manifest, MemberShare, Update
+from .wire import associated_data
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """One update, ready to leave.
+
+    Attributes:
+        header: The round it is for.
+        packet: The signcryption to the aggregator; one length for all clients of a round.
+    """
+
+    header: RoundHeader
+    packet: bytes
+
+    def shards(self) -> list[bytes]:
+        """Cut the packet into ``shard_n`` sealed shards of one size, ``shard_k`` of which suffice.
+
+        Every call draws fresh randomness: shards of two calls do not combine, and both lead to the
+        same packet.  Send each over another relay.
+        """
+        header = self.header
+        return rs.disperse(
+            self.packet,
+            header.shard_k,
+            header.shard_n,
+            header.shard_key,
+            context=header.hash,
+            packet_bytes=header.packet_bytes,
+        )
+
+
+class Client:
+    """Seals one update a round under its epoch's pseudonym.
+
+    Not safe for concurrent calls on one object; clients of different objects may share an outbox.
+    After an error nothing has left and nothing is kept.
+
+    Args:
+        key: ``sign`` key of the epoch; blind mode hides the device from its issuer too.
+        trust: Pins the issuer's root, knows senders' and committee's parameters.
+        policy: The owner's conditions.
+        outbox: Keeps finished packets; in memory if None.
+        clock: Unix seconds.
+        meter: Listens to time and bytes of each stage.
+    """
+
+    def __init__(
+        self,
+        key: clsc.SecretKey,
+        trust: clsc.TrustStore,
+        policy: Policy,
+        *,
+        outbox: Outbox | None = None,
+        clock: Callable[[], float] = time.time,
+        meter: Meter | None = None,
+    ) -> None:
+        if key.usage is not clsc.Usage.SIGN:
+            raise ParameterError("key: a sign key expected")
+        self._key = key
+        self._trust = trust
+        self._policy = policy
+        self._outbox = outbox if outbox is not None else MemoryOutbox()
+        self._clock = clock
+        self._meter = meter if meter is not None else Meter()
+
+    @property
+    def pid(self) -> bytes:
+        """The pseudonym under which this client appears in this epoch, 16 bytes."""
+        return self._key.public_key.pid
+
+    def check(self, signed_header: bytes) -> RoundHeader:
+        """Parse a signed header, verify it, and hold it against the policy.
+
+        Raises:
+            DecodeError: Malformed.
+            SenderError: Server keys unknown, revoked or out of validity.
+            ProtocolError: Signatures, policy or deadline; or own key is not of the header's epoch.
+        """
+        header = SignedHeader.from_bytes(signed_header, self._trust).header
+        self._policy.check(header, self._trust, self._clock())
+        check_sender(header, self._key.public_key)
+        return header
+
+    def seal(
+        self, signed_header: bytes, model: Arrays, update: Arrays, *, examples: int | None = None
+    ) -> Sealed:
+        """Encrypt, share, sign and seal one update.
+
+        A second call for the same header gives the packet of the first, whatever the update: a client
+        never seals twice for one round.
+
+        Args:
+            signed_header: From the aggregator.
+            model: The global model that was trained on, float arrays.
+            update: What to contribute, arrays of the same shapes and dtypes; clipped to the header's range.
+            examples: Size of the data behind it, 1 to ``max_examples``; required if the header weighs
+                by examples, refused if it does not.
+
+        Returns:
+            The packet; :meth:`Sealed.shards` cuts it.
+
+        Raises:
+            DecodeError, SenderError, ProtocolError: As :meth:`check`; or the model is not the one of the
+                header (:attr:`Reason.MODEL`), or an update for it has left (:attr:`Reason.MODEL_REUSED`).
+            ParameterError: ``update`` has other shapes, NaN or infinity; ``examples`` out of range.
+
+        Timing: encoding and encryption do not branch on values; see docs/threat-model.md.
+        """
+        with self._meter.stage("check header") as stage:
+            header = self.check(signed_header)
+            stage.n_bytes += len(signed_header)
+        known = self._outbox.find(header.hash)
+        if known is not None:
+            return Sealed(header, known.packet)
+        if model_digest(model) != header.model:
+            raise ProtocolError(Reason.MODEL, round_id=header.hash)
+        with self._meter.stage("quantize"):
+            values = self._quantize(header, update, examples)
+        update_digest = self._check_model_unused(header, update)
+        sealed = self._encrypt(header, values)
+        plain = sealed.to_bytes()
+        with self._meter.stage("signcrypt to aggregator") as stage:
+            packet = clsc.signcrypt(
+                plain,
+                sender=self._key,
+                receivers=[header.aggregator.decrypt],
+                ad=associated_data(header.hash, "packet"),
+            )
+            stage.n_bytes += len(packet)
+        self._outbox.put(Sent(header.hash, header.model, update_digest, sealed.manifest.digest, packet))
+        return Sealed(header, packet)
+
+    def read_result(self, signed_header: bytes, result: bytes) -> RoundResult:
+        """Verify a round's result: the aggregator's signature, ``t`` members', and the list.
+
+        If this client has sealed for the round and is in the list, then with the manifest it sealed.
+
+        Returns:
+            The result; whether this client is in it: :meth:`included`.
+
+        Raises:
+            DecodeError, SignatureError, ProtocolError: As :meth:`RoundResult.from_bytes`; or the list
+                names this client with a manifest that it never made (:attr:`Reason.RESULT`).
+        """
+        header = SignedHeader.from_bytes(signed_header, self._trust).header
+        with self._meter.stage("read result") as stage:
+            checked = RoundResult.from_bytes(result, header)
+            stage.n_bytes += len(result)
+        sent = self._outbox.find(header.hash)
+        listed = dict(checked.entries).get(self.pid)
+        if listed is not None and (sent is None or sent.manifest_digest != listed):
+            raise ProtocolError(
+                Reason.RESULT, "lists us with another manifest", round_id=header.hash, sender=self.pid
+            )
+        return checked
+
+    def included(self, result: RoundResult) -> bool:
+        """Whether this client's contribution is in a verified result."""
+        return self.pid in dict(result.entries)
+
+    def _quantize(self, header: RoundHeader, update: Arrays, examples: int | None) -> NDArray[np.int64]:
+        if he.ModelLayout.of(update) != header.layout:
+            raise ParameterError("update: shapes and dtypes of the header's layout expected")
+        if (examples is None) != (header.max_examples == 0):
+            raise ParameterError("examples: given exactly if the header weighs by examples")
+        weight = None
+        if examples is not None:
+            if not 1 <= examples <= header.max_examples:
+                raise ParameterError(f"examples: 1 to {header.max_examples} expected")
+            weight = header.codec.weight(examples, header.max_examples)
+        return header.codec.quantize(header.layout.flatten(update), weight)
+
+    def _check_model_unused(self, header: RoundHeader, update: Arrays) -> bytes:
+        """Digest of the update, after seeing that none (or only other ones) left for this model."""
+        # Over the floats: stochastic rounding would make two digests of one update differ.
+        digest = hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE", model_digest(update))).digest()
+        earlier = self._outbox.for_model(header.model)
+        if earlier and not self._policy.allow_retrained:
+            raise ProtocolError(Reason.MODEL_REUSED, round_id=header.hash)
+        if any(sent.update_digest == digest for sent in earlier):
+            raise ProtocolError(Reason.MODEL_REUSED, "the same update", round_id=header.hash)
+        return digest
+
+    def _encrypt(self, header: RoundHeader, values: NDArray[np.int64]) -> Update:
+        params = header.kahe_params
+        key = kahe.OneTimeKey.generate(params, header.hash)
+        with self._meter.stage("encrypt") as stage:
+            ciphertext = key.encrypt(values)
+            stage.n_bytes += params.ciphertext_bytes
+        with self._meter.stage("share") as stage:
+            proof, shares = key.share(self.pid)
+            stage.n_bytes += params.proof_bytes
+        manifest = Manifest(header.hash, self.pid, ciphertext.digest, proof)
+        with self._meter.stage("signcrypt to committee") as stage:
+            packets = []
+            for index, (member, share) in enumerate(zip(header.members, shares, strict=True), 1):
+                plain = MemberShare(index, manifest.digest, share).to_bytes()
+                ad = associated_data(header.hash, "share", index)
+                packets.append(clsc.signcrypt(plain, sender=self._key, receivers=[member.decrypt], ad=ad))
+            stage.n_bytes += sum(map(len, packets))
+        return Update(manifest, ciphertext, tuple(packets))

@@ -1,0 +1,55 @@
+"""What a role refuses, and why, in a form that a program can count."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from .._ext.errors import SottovoceError
+
+
+class Reason(StrEnum):
+    """Why a message or a round was refused; the value is the text shown to people."""
+
+    SHARD = "shard: cannot be opened"
+    SHARD_GROUP = "shard: inconsistent group"
+    NOT_FOR_US = "packet: not for this key and round"
+    SENDER = "sender: unknown, revoked or not signed"
+    SENDER_PARAMS = "sender: key of another epoch or mode"
+    MALFORMED = "message: malformed"
+    HEADER = "header: impossible"
+    HEADER_SIGNATURE = "header: not signed by the aggregator and a quorum"
+    POLICY = "header: against own policy"
+    DEADLINE = "round: past its deadline"
+    MODEL = "model: not the one of the header"
+    MODEL_REUSED = "model: an update for it has left already"
+    SEALED = "client: sealed for this round already"
+    EQUIVOCATION = "sender: second, different packet"
+    FULL = "round: full"
+    STATE = "round: not in this state"
+    NOT_MEMBER = "committee: not a member"
+    OTHER_HEADER = "header: another one was signed for this round"
+    SET = "set: not as listed"
+    BAD_SHARES = "set: shares refused"
+    BOUND = "member: answered for another set"
+    TOO_FEW = "round: too few contributors"
+    NO_QUORUM = "committee: too few members"
+    SUM = "sum: does not open"
+    RESULT = "result: not as signed"
+
+
+class ProtocolError(SottovoceError):
+    """A message or a round is refused; the state of the role is as before.
+
+    Attributes:
+        reason: The kind, for counting.
+        round_id: Header hash of the round, or ``b""`` where none is known.
+        sender: Pseudonym (pid) or member name concerned, or ``b""``.
+    """
+
+    def __init__(
+        self, reason: Reason, detail: str = "", *, round_id: bytes = b"", sender: bytes = b""
+    ) -> None:
+        super().__init__(f"{reason.value}{': ' if detail else ''}{detail}")
+        self.reason = reason
+        self.round_id = round_id
+        self.sender = sender

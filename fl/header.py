@@ -1,0 +1,437 @@
+"""The round header: everything about a round that all its parties must agree on.
+
+Canonical CBOR, public, signed by the aggregator and co-signed by at least ``t`` members, one per
+aggregator, epoch and round number.  Two headers for one round would need ``2t - n > f`` members to
+sign twice, so at least one honest member.  It has no seed and no free field, and unknown fields are
+refused: what a party could choose, it could choose to mark or to attack one client.  Its hash names
+the round: it is the associated data of every packet, the HPKE info of every shard, the key of every
+stored record, and the seed of the public ring elements is derived from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+from .. import clsc, he, rs
+from .._ext import cbor
+from .._ext.enc import enc
+from .._ext.errors import DecodeError, ParameterError, SignatureError
+from .._ext.limits import HEADER_MAX_BYTES, MAX_CLIENTS, MAX_MEMBERS, MIN_CONTRIBUTORS_FLOOR
+from ..he import kahe
+from .errors import ProtocolError, Reason
+from .sizes import update_packet_bytes
+from .wire import HASH_BYTES, VERSION, check_length
+
+_SCHEMA: cbor.Schema = {
+    "v": int,
+    "aggregator": list,
+    "members": list,
+    "epoch": bytes,
+    "round": int,
+    "sender_params": bytes,
+    "committee_params": bytes,
+    "revoked": bytes,
+    "layout": bytes,
+    "model": bytes,
+    "clip": float,
+    "value_bits": int,
+    "max_examples": int,
+    "set": str,
+    "wire_bits": int,
+    "min_contributors": int,
+    "max_contributors": int,
+    "shard_key": bytes,
+    "shard_k": int,
+    "shard_n": int,
+    "packet_bytes": int,
+    "deadline": int,
+    "audit_deadline": int,
+}
+_SIGNED_SCHEMA: cbor.Schema = {"v": int, "header": bytes, "aggregator": bytes, "members": list}
+_TAG_AGGREGATOR = "SOTTOVOCE-V1-HEADER-AGGREGATOR"
+_TAG_MEMBER = "SOTTOVOCE-V1-HEADER-MEMBER"
+
+
+@dataclass(frozen=True)
+class ServerIdentity:
+    """The two public keys of a server role: one to sign, one to be written to; one name.
+
+    Attributes:
+        sign: Key of mode ``identity`` and usage ``sign``.
+        decrypt: Key of mode ``identity`` and usage ``decrypt``, same name and parameters.
+    """
+
+    sign: clsc.PublicKey
+    decrypt: clsc.PublicKey
+
+    def __post_init__(self) -> None:
+        if self.sign.usage is not clsc.Usage.SIGN or self.decrypt.usage is not clsc.Usage.DECRYPT:
+            raise ParameterError("server identity: one sign and one decrypt key expected")
+        if self.sign.params.mode is not clsc.Mode.IDENTITY or self.sign.params != self.decrypt.params:
+            raise ParameterError("server identity: both keys of one identity epoch expected")
+        if self.sign.identity != self.decrypt.identity:
+            raise ParameterError("server identity: both keys under one name expected")
+
+    @property
+    def name(self) -> bytes:
+        """The name under which the issuer enrolled it, 1 to 64 bytes."""
+        return self.sign.identity
+
+    def to_list(self) -> list[bytes]:
+        """For CBOR: ``[sign, decrypt]``."""
+        return [self.sign.to_bytes(), self.decrypt.to_bytes()]
+
+    @classmethod
+    def from_list(cls, value: Any, trust: clsc.TrustStore) -> Self:
+        """Inverse of :meth:`to_list`.
+
+        Raises:
+            DecodeError: Not two keys of one name.
+            SenderError: Keys under parameters that ``trust`` does not know.
+        """
+        if type(value) is not list or [type(v) for v in value] != [bytes, bytes]:
+            raise DecodeError("server identity: two keys expected")
+        sign, decrypt = (clsc.PublicKey.from_bytes(v, trust) for v in value)
+        try:
+            return cls(sign, decrypt)
+        except ParameterError as error:
+            raise DecodeError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class ServerKeys:
+    """The two secret keys of a server role; the public side is :attr:`public`."""
+
+    sign: clsc.SecretKey
+    decrypt: clsc.SecretKey
+
+    @cached_property
+    def public(self) -> ServerIdentity:
+        """What goes into the header."""
+        return ServerIdentity(self.sign.public_key, self.decrypt.public_key)
+
+
+@dataclass(frozen=True)
+class RoundHeader:
+    """Everything public about one round; an object of this class is always possible.
+
+    Attributes:
+        aggregator: Who collects; not a member.
+        members: The committee in order; member ``j`` counts from 1.  4 to 64; ``t`` and ``f`` follow.
+        epoch: Epoch of the senders' parameters.
+        round_number: Counts from 0 or 1, never used twice by one aggregator in one epoch.
+        sender_params: ``params_id`` of the one set of parameters that contributors' keys are under.
+        committee_params: ``params_id`` of the aggregator's and members' keys.
+        revoked: Digest of the revocation list in force (:func:`revocation_digest`).
+        layout: Shapes and dtypes of the model.
+        model: Digest of the global model that clients train on (:func:`sottovoce.fl.model_digest`).
+        clip: Values are clipped to ``[-clip, clip]``; positive.
+        value_bits: Bits of a quantised value, 2 to 16 (:class:`sottovoce.he.Codec`).
+        max_examples: Examples that get the largest weight; 0: all clients weigh the same.
+        set_name: Parameter set of :mod:`sottovoce.he.kahe`.
+        wire_bits: Bits ``W`` of a ciphertext coefficient.
+        min_contributors: Fewer, and no member answers; at least 3.
+        max_contributors: More are refused.
+        shard_key: X25519 public key of the aggregator for shards, 32 bytes.
+        shard_k: Shards that suffice.
+        shard_n: Shards that a packet is cut into.
+        packet_bytes: Every packet is padded to this before it is cut into shards.
+        deadline: Unix seconds; nothing is sealed, accepted or answered later.
+        audit_deadline: Unix seconds; ciphertexts are kept until then.
+    """
+
+    aggregator: ServerIdentity
+    members: tuple[ServerIdentity, ...]
+    epoch: bytes
+    round_number: int
+    sender_params: bytes
+    committee_params: bytes
+    revoked: bytes
+    layout: he.ModelLayout
+    model: bytes
+    clip: float
+    value_bits: int
+    max_examples: int
+    set_name: str
+    wire_bits: int
+    min_contributors: int
+    max_contributors: int
+    shard_key: bytes
+    shard_k: int
+    shard_n: int
+    packet_bytes: int
+    deadline: int
+    audit_deadline: int
+
+    def __post_init__(self) -> None:
+        if not 4 <= len(self.members) <= MAX_MEMBERS:
+            raise ParameterError(f"members: 4 to {MAX_MEMBERS} expected, got {len(self.members)}")
+        servers = (self.aggregator, *self.members)
+        if len({s.name for s in servers}) != len(servers):
+            raise ParameterError("members: distinct names expected, the aggregator not among them")
+        keys = [key.to_bytes() for s in servers for key in (s.sign, s.decrypt)]
+        if len(set(keys)) != len(keys):
+            raise ParameterError("members: distinct keys expected")
+        if any(s.sign.params.params_id != self.committee_params for s in servers):
+            raise ParameterError("members: keys under committee_params expected")
+        if not 1 <= len(self.epoch) <= 64:
+            raise ParameterError(f"epoch: 1 to 64 bytes expected, got {len(self.epoch)}")
+        for name in ("sender_params", "committee_params", "revoked", "model", "shard_key"):
+            if len(getattr(self, name)) != HASH_BYTES:
+                raise ParameterError(f"{name}: {HASH_BYTES} bytes expected, got {len(getattr(self, name))}")
+        if not 0 <= self.round_number < 1 << 63 or not 0 <= self.max_examples < 1 << 53:
+            raise ParameterError("round_number, max_examples: out of range")
+        if not MIN_CONTRIBUTORS_FLOOR <= self.min_contributors <= self.max_contributors <= MAX_CLIENTS:
+            raise ParameterError(
+                f"contributors: {MIN_CONTRIBUTORS_FLOOR} <= min <= max <= {MAX_CLIENTS} expected, "
+                f"got {self.min_contributors} and {self.max_contributors}"
+            )
+        if not 0 < self.deadline <= self.audit_deadline < 1 << 53:
+            raise ParameterError("deadline: 0 < deadline <= audit_deadline expected")
+        # Each of these refuses what it cannot be made of.
+        _ = self.codec, self.kahe_params
+        rs.shard_bytes(self.packet_bytes, self.shard_k, self.shard_n)
+        if self.packet_bytes < update_packet_bytes(self.kahe_params):
+            raise ParameterError(
+                f"packet_bytes: at least {update_packet_bytes(self.kahe_params)} expected, got {self.packet_bytes}"
+            )
+
+    @cached_property
+    def codec(self) -> he.Codec:
+        """The codec of the round."""
+        return he.Codec(clip=self.clip, value_bits=self.value_bits, max_summands=self.max_contributors)
+
+    @cached_property
+    def kahe_params(self) -> kahe.Params:
+        """Key-additive parameters: one slot more than the model has values, for the weight."""
+        return kahe.Params(
+            self.set_name,
+            n_slots=self.layout.size + 1,
+            value_bits=self.value_bits,
+            max_summands=self.max_contributors,
+            n_members=len(self.members),
+            wire_bits=self.wire_bits,
+        )
+
+    @property
+    def threshold(self) -> int:
+        """Members ``t`` that must sign and answer."""
+        return self.kahe_params.threshold
+
+    @cached_property
+    def hash(self) -> bytes:
+        """SHA-256 of the encoding under its own tag, 32 bytes: the name of the round."""
+        return hashlib.sha256(enc("SOTTOVOCE-V1-HEADER", self.to_bytes())).digest()
+
+    def index_of(self, identity: ServerIdentity) -> int:
+        """Index of a member, from 1.
+
+        Raises:
+            ProtocolError: Not a member (:attr:`Reason.NOT_MEMBER`).
+        """
+        own = identity.to_list()
+        for index, member in enumerate(self.members, 1):
+            if member.to_list() == own:
+                return index
+        raise ProtocolError(Reason.NOT_MEMBER, round_id=self.hash, sender=identity.name)
+
+    @cached_property
+    def _encoded(self) -> bytes:
+        return cbor.dumps(
+            {
+                "v": VERSION,
+                "aggregator": self.aggregator.to_list(),
+                "members": [member.to_list() for member in self.members],
+                "epoch": self.epoch,
+                "round": self.round_number,
+                "sender_params": self.sender_params,
+                "committee_params": self.committee_params,
+                "revoked": self.revoked,
+                "layout": self.layout.to_bytes(),
+                "model": self.model,
+                "clip": float(self.clip),
+                "value_bits": self.value_bits,
+                "max_examples": self.max_examples,
+                "set": self.set_name,
+                "wire_bits": self.wire_bits,
+                "min_contributors": self.min_contributors,
+                "max_contributors": self.max_contributors,
+                "shard_key": self.shard_key,
+                "shard_k": self.shard_k,
+                "shard_n": self.shard_n,
+                "packet_bytes": self.packet_bytes,
+                "deadline": self.deadline,
+                "audit_deadline": self.audit_deadline,
+            }
+        )
+
+    def to_bytes(self) -> bytes:
+        """Canonical CBOR."""
+        return self._encoded
+
+    @classmethod
+    def from_bytes(cls, data: bytes, trust: clsc.TrustStore) -> Self:
+        """Parse and check a header; its signatures are :class:`SignedHeader`'s matter.
+
+        Raises:
+            DecodeError: Not the canonical encoding of a possible header.
+            SenderError: A server key is under parameters that ``trust`` does not know.
+        """
+        fields = cbor.loads_map(data, _SCHEMA, max_bytes=HEADER_MAX_BYTES)
+        if fields["v"] != VERSION:
+            raise DecodeError(f"header: version {VERSION} expected")
+        try:
+            return cls(
+                aggregator=ServerIdentity.from_list(fields["aggregator"], trust),
+                members=tuple(
+                    ServerIdentity.from_list(m, trust) for m in fields["members"][: MAX_MEMBERS + 1]
+                ),
+                epoch=fields["epoch"],
+                round_number=fields["round"],
+                sender_params=fields["sender_params"],
+                committee_params=fields["committee_params"],
+                revoked=fields["revoked"],
+                layout=he.ModelLayout.from_bytes(fields["layout"]),
+                model=fields["model"],
+                clip=fields["clip"],
+                value_bits=fields["value_bits"],
+                max_examples=fields["max_examples"],
+                set_name=fields["set"],
+                wire_bits=fields["wire_bits"],
+                min_contributors=fields["min_contributors"],
+                max_contributors=fields["max_contributors"],
+                shard_key=fields["shard_key"],
+                shard_k=fields["shard_k"],
+                shard_n=fields["shard_n"],
+                packet_bytes=fields["packet_bytes"],
+                deadline=fields["deadline"],
+                audit_deadline=fields["audit_deadline"],
+            )
+        except ParameterError as error:
+            raise DecodeError(f"header: {error}") from None
+
+    def sign(self, keys: ServerKeys) -> bytes:
+        """The aggregator's or a member's signature on this header, 176 bytes.
+
+        Raises:
+            ProtocolError: ``keys`` are neither the aggregator's nor a member's.
+        """
+        if keys.public.to_list() == self.aggregator.to_list():
+            return clsc.sign(keys.sign, enc(_TAG_AGGREGATOR, self.hash))
+        return clsc.sign(keys.sign, enc(_TAG_MEMBER, self.hash, self.index_of(keys.public)))
+
+
+@dataclass(frozen=True)
+class SignedHeader:
+    """A header with the aggregator's signature and at least ``t`` co-signatures of members.
+
+    Attributes:
+        header: The header.
+        aggregator_signature: 176 bytes.
+        member_signatures: One entry a member in order, 176 bytes or ``b""`` for a member that did not sign.
+    """
+
+    header: RoundHeader
+    aggregator_signature: bytes
+    member_signatures: tuple[bytes, ...]
+
+    def to_bytes(self) -> bytes:
+        """Canonical CBOR."""
+        return cbor.dumps(
+            {
+                "v": VERSION,
+                "header": self.header.to_bytes(),
+                "aggregator": self.aggregator_signature,
+                "members": list(self.member_signatures),
+            }
+        )
+
+    @classmethod
+    def propose(cls, header: RoundHeader, keys: ServerKeys) -> Self:
+        """The aggregator's own signature on a header, for the members to add theirs.
+
+        Raises:
+            ParameterError: ``keys`` are not those of ``header.aggregator``.
+        """
+        if keys.public.to_list() != header.aggregator.to_list():
+            raise ParameterError("keys: the aggregator's expected")
+        return cls(header, header.sign(keys), (b"",) * len(header.members))
+
+    def with_members(self, signatures: Mapping[int, bytes]) -> Self:
+        """This header with the co-signatures of members, by index from 1; each is verified.
+
+        Raises:
+            ProtocolError: Fewer than ``t``, or a wrong one (:attr:`Reason.HEADER_SIGNATURE`).
+        """
+        listed = tuple(signatures.get(j, b"") for j in range(1, len(self.header.members) + 1))
+        signed = replace(self, member_signatures=listed)
+        signed._verify(self.header.threshold)
+        return signed
+
+    @classmethod
+    def from_bytes(cls, data: bytes, trust: clsc.TrustStore, *, proposal: bool = False) -> Self:
+        """Parse a signed header and verify all its signatures, as one batch.
+
+        Args:
+            data: From :meth:`to_bytes`.
+            trust: Knows the servers' parameters.
+            proposal: Accept one that no member has signed yet (a member about to sign).
+
+        Raises:
+            DecodeError: Not canonical, or not a possible header.
+            SenderError: Server keys unknown, revoked or out of their validity.
+            ProtocolError: Fewer than ``t`` co-signatures, or a wrong one (:attr:`Reason.HEADER_SIGNATURE`).
+        """
+        fields = cbor.loads_map(data, _SIGNED_SCHEMA, max_bytes=HEADER_MAX_BYTES)
+        if fields["v"] != VERSION:
+            raise DecodeError(f"header: version {VERSION} expected")
+        header = RoundHeader.from_bytes(fields["header"], trust)
+        signatures = fields["members"]
+        if len(signatures) != len(header.members) or any(type(s) is not bytes for s in signatures):
+            raise DecodeError("header: one signature field a member expected")
+        for signature in (fields["aggregator"], *filter(None, signatures)):
+            check_length("header signature", signature, clsc.SIGNATURE_BYTES)
+        for server in (header.aggregator, *header.members):
+            trust.acceptable(server.sign)
+            trust.acceptable(server.decrypt)
+        signed = cls(header, fields["aggregator"], tuple(signatures))
+        signed._verify(0 if proposal else header.threshold)
+        return signed
+
+    def _verify(self, quorum: int) -> None:
+        header = self.header
+        present = [(j, s) for j, s in enumerate(self.member_signatures, 1) if s]
+        if len(present) < quorum:
+            raise ProtocolError(
+                Reason.HEADER_SIGNATURE,
+                f"{quorum} members expected, got {len(present)}",
+                round_id=header.hash,
+            )
+        items = [(header.aggregator.sign, enc(_TAG_AGGREGATOR, header.hash), self.aggregator_signature)]
+        items += [(header.members[j - 1].sign, enc(_TAG_MEMBER, header.hash, j), s) for j, s in present]
+        try:
+            clsc.batch_verify(items)
+        except SignatureError as error:
+            names = ", ".join(
+                "aggregator" if i == 0 else f"member {present[i - 1][0]}" for i in error.bad_indices
+            )
+            raise ProtocolError(Reason.HEADER_SIGNATURE, names, round_id=header.hash) from None
+
+
+def revocation_digest(pids: frozenset[bytes]) -> bytes:
+    """Digest of a revocation list, 32 bytes; the same for the same set of pids."""
+    return hashlib.sha256(enc("SOTTOVOCE-V1-REVOKED", len(pids), *sorted(pids))).digest()
+
+
+def check_sender(header: RoundHeader, sender: clsc.PublicKey) -> None:
+    """A contributor's key must be a ``sign`` key under the ONE set of parameters of the header.
+
+    Raises:
+        ProtocolError: It is not (:attr:`Reason.SENDER_PARAMS`).
+    """
+    if sender.params.params_id != header.sender_params or sender.usage is not clsc.Usage.SIGN:
+        raise ProtocolError(Reason.SENDER_PARAMS, round_id=header.hash, sender=sender.pid)

@@ -1,0 +1,35 @@
+"""The global model of a round: its digest names what a client trained on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import he
+from .._ext.enc import enc
+
+Arrays = Sequence[NDArray[np.floating]]
+
+
+def model_digest(arrays: Arrays) -> bytes:
+    """SHA-256 over layout and values of a model, 32 bytes.
+
+    Two models have one digest only if shapes, dtypes and every bit of every value agree (so ``0.0`` and
+    ``-0.0`` differ).
+
+    Args:
+        arrays: The model as a list of float arrays, any strides; read only.
+
+    Raises:
+        ParameterError: No array, an unsupported dtype, or a NaN or infinity (array and index named).
+    """
+    layout = he.ModelLayout.of(arrays)
+    digest = hashlib.sha256(enc("SOTTOVOCE-V1-MODEL", layout.to_bytes()))
+    for array in arrays:
+        # Little-endian, C order: the same bytes on every machine.
+        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        digest.update(little.reshape(-1).view(np.uint8))
+    return digest.digest()

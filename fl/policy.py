@@ -1,0 +1,125 @@
+"""What a client or a member accepts, whatever a header says: floors that no header can lower."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .. import clsc
+from .._ext.errors import ParameterError, SenderError
+from .._ext.limits import CLOCK_SKEW_S, MIN_CONTRIBUTORS_FLOOR
+from .errors import ProtocolError, Reason
+from .header import RoundHeader, ServerIdentity, revocation_digest
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The owner's conditions for taking part in a round.
+
+    Attributes:
+        aggregators: Names that may be aggregator.
+        members: Names that may be in a committee.  Pinned: with names of one's own choice it does not
+            matter how the aggregator chose among them.
+        known_keys: Name -> the ``ServerIdentity`` keys (:meth:`ServerIdentity.to_list`) that one has seen
+            under it.  A name in here with other keys is refused, so an issuer that makes new keys for
+            a known name gains nothing; a name not in here is believed on the issuer's word.
+        min_members: Smallest committee; at least 4, the smallest that tolerates one corrupted member.
+        min_contributors: Smallest number of contributors; at least 3.
+        assumed_corrupted: Pseudonyms assumed to be in the aggregator's hands; ``min_contributors`` of a
+            header must be at least this plus 2.
+        sets: Parameter sets of :mod:`sottovoce.he.kahe` that are good enough.
+        clip_range: Smallest and largest acceptable clip.
+        max_ahead_s: A deadline may be at most this many seconds ahead.
+        allow_retrained: After an update for one global model has left, send a *different* update for the
+            same model to another round.  Off: refuse.  The same update is never sent twice.
+    """
+
+    aggregators: frozenset[bytes]
+    members: frozenset[bytes]
+    known_keys: Mapping[bytes, tuple[bytes, bytes]] = field(default_factory=dict)
+    min_members: int = 4
+    min_contributors: int = 8
+    assumed_corrupted: int = 0
+    sets: frozenset[str] = frozenset({"RLWE_128_N2048_Q50"})
+    clip_range: tuple[float, float] = (1e-6, 1e6)
+    max_ahead_s: int = 86_400
+    allow_retrained: bool = False
+
+    def __post_init__(self) -> None:
+        if self.min_members < 4:
+            raise ParameterError(f"min_members: at least 4 expected, got {self.min_members}")
+        if self.min_contributors < MIN_CONTRIBUTORS_FLOOR:
+            raise ParameterError(
+                f"min_contributors: at least {MIN_CONTRIBUTORS_FLOOR} expected, got {self.min_contributors}"
+            )
+        if self.assumed_corrupted < 0 or not 0 < self.clip_range[0] <= self.clip_range[1]:
+            raise ParameterError("assumed_corrupted, clip_range: out of range")
+
+    def check(self, header: RoundHeader, trust: clsc.TrustStore, now: float) -> None:
+        """Hold a header against this policy.
+
+        Args:
+            header: Parsed; its signatures are checked elsewhere.
+            trust: Knows the senders' parameters.
+            now: Unix seconds.
+
+        Raises:
+            ProtocolError: :attr:`Reason.POLICY` with the condition that fails, or
+                :attr:`Reason.DEADLINE`.
+        """
+
+        def require(condition: bool, what: str) -> None:
+            if not condition:
+                raise ProtocolError(Reason.POLICY, what, round_id=header.hash)
+
+        self._check_server(header, header.aggregator, self.aggregators, "aggregator")
+        for member in header.members:
+            self._check_server(header, member, self.members, "member")
+        require(len(header.members) >= self.min_members, f"at least {self.min_members} members expected")
+        floor = max(self.min_contributors, self.assumed_corrupted + 2)
+        require(header.min_contributors >= floor, f"min_contributors of at least {floor} expected")
+        require(header.set_name in self.sets, "parameter set not acceptable")
+        require(self.clip_range[0] <= header.clip <= self.clip_range[1], "clip out of the acceptable range")
+        try:
+            params = trust.get(header.sender_params)
+        except SenderError:
+            raise ProtocolError(Reason.POLICY, "senders' parameters unknown", round_id=header.hash) from None
+        require(params.epoch == header.epoch, "epoch is not that of the senders' parameters")
+        require(header.deadline <= now + self.max_ahead_s, "deadline too far ahead")
+        check_deadline(header, now)
+
+    def _check_server(
+        self, header: RoundHeader, server: ServerIdentity, allowed: frozenset[bytes], role: str
+    ) -> None:
+        if server.name not in allowed:
+            raise ProtocolError(
+                Reason.POLICY, f"{role} not acceptable", round_id=header.hash, sender=server.name
+            )
+        known = self.known_keys.get(server.name)
+        if known is not None and tuple(server.to_list()) != tuple(known):
+            raise ProtocolError(
+                Reason.POLICY,
+                f"{role} under a known name with other keys",
+                round_id=header.hash,
+                sender=server.name,
+            )
+
+
+def check_deadline(header: RoundHeader, now: float) -> None:
+    """Refuse once the deadline is past by more than the allowed clock skew.
+
+    Raises:
+        ProtocolError: :attr:`Reason.DEADLINE`.
+    """
+    if now > header.deadline + CLOCK_SKEW_S:
+        raise ProtocolError(Reason.DEADLINE, round_id=header.hash)
+
+
+def check_revocations(header: RoundHeader, trust: clsc.TrustStore) -> None:
+    """A server's own revocation list must be the one that the header names.
+
+    Raises:
+        ProtocolError: :attr:`Reason.POLICY`.
+    """
+    if header.revoked != revocation_digest(trust.revoked):
+        raise ProtocolError(Reason.POLICY, "another revocation list", round_id=header.hash)

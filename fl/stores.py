@@ -1,0 +1,235 @@
+"""What a role must not forget: interfaces, and the versions that keep it in memory.
+
+A store is *durable before it returns*: whatever a role does next, it may do only because the record is
+safe.  The in-memory versions keep that order (and are what the tests of the roles use); a process that
+must survive a crash passes a store on disk with the same methods.  Every method is atomic and may be
+called from several threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .errors import ProtocolError, Reason
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A client's finished packet and what it commits the client to.
+
+    Attributes:
+        header_hash: The round.
+        model: Digest of the global model it was trained on.
+        update_digest: Digest of the vector; on the client's own device only.
+        manifest_digest: Its own entry in the set.
+        packet: The bytes for the aggregator.
+    """
+
+    header_hash: bytes
+    model: bytes
+    update_digest: bytes = field(repr=False)
+    manifest_digest: bytes
+    packet: bytes = field(repr=False)
+
+
+class Outbox(Protocol):
+    """A client's memory: at most one packet a round, at most one update a model."""
+
+    def find(self, header_hash: bytes) -> Sent | None:
+        """The packet sealed for a round, if any."""
+
+    def for_model(self, model: bytes) -> tuple[Sent, ...]:
+        """Everything sealed for one global model."""
+
+    def put(self, sent: Sent) -> None:
+        """Keep a packet, before its first byte leaves.
+
+        Raises:
+            ProtocolError: There is one for this round already (:attr:`Reason.SEALED`).
+        """
+
+
+class MemoryOutbox:
+    """An :class:`Outbox` for one process lifetime."""
+
+    def __init__(self) -> None:
+        self._sent: dict[bytes, Sent] = {}
+        self._lock = threading.Lock()
+
+    def find(self, header_hash: bytes) -> Sent | None:
+        """See :class:`Outbox`."""
+        return self._sent.get(header_hash)
+
+    def for_model(self, model: bytes) -> tuple[Sent, ...]:
+        """See :class:`Outbox`."""
+        with self._lock:
+            return tuple(sent for sent in self._sent.values() if sent.model == model)
+
+    def put(self, sent: Sent) -> None:
+        """See :class:`Outbox`."""
+        with self._lock:
+            if sent.header_hash in self._sent:
+                raise ProtocolError(Reason.SEALED, round_id=sent.header_hash)
+            self._sent[sent.header_hash] = sent
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What a member answered, or is about to.
+
+    Attributes:
+        header_hash: The round.
+        root: The set.
+        sum_digest: The sum of its ciphertexts.
+    """
+
+    header_hash: bytes
+    root: bytes
+    sum_digest: bytes
+
+
+class MemberStore(Protocol):
+    """A member's memory: one header it signed, and one set it answered, a round number."""
+
+    def sign_header(self, aggregator: bytes, epoch: bytes, round_number: int, header_hash: bytes) -> None:
+        """Note that a header is about to be signed; the same one again is fine.
+
+        Raises:
+            ProtocolError: Another one was signed (:attr:`Reason.OTHER_HEADER`).
+        """
+
+    def bind(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
+        """Note what is about to be answered.
+
+        Returns:
+            The answer that left for the identical binding, or None if none was kept.
+
+        Raises:
+            ProtocolError: Another set or round was answered (:attr:`Reason.BOUND`).
+        """
+
+    def keep_answer(self, epoch: bytes, round_number: int, answer: bytes) -> bytes:
+        """Keep the bytes of an answer; returns those to send, the first ones kept for this binding."""
+
+
+class MemoryMemberStore:
+    """A :class:`MemberStore` for one process lifetime."""
+
+    def __init__(self) -> None:
+        self._headers: dict[tuple[bytes, bytes, int], bytes] = {}
+        self._bindings: dict[tuple[bytes, int], Binding] = {}
+        self._answers: dict[tuple[bytes, int], bytes] = {}
+        self._lock = threading.Lock()
+
+    def sign_header(self, aggregator: bytes, epoch: bytes, round_number: int, header_hash: bytes) -> None:
+        """See :class:`MemberStore`."""
+        with self._lock:
+            known = self._headers.setdefault((aggregator, epoch, round_number), header_hash)
+        if known != header_hash:
+            raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
+
+    def bind(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
+        """See :class:`MemberStore`."""
+        with self._lock:
+            known = self._bindings.setdefault((epoch, round_number), binding)
+            if known != binding:
+                raise ProtocolError(Reason.BOUND, round_id=binding.header_hash)
+            return self._answers.get((epoch, round_number))
+
+    def keep_answer(self, epoch: bytes, round_number: int, answer: bytes) -> bytes:
+        """See :class:`MemberStore`."""
+        with self._lock:
+            return self._answers.setdefault((epoch, round_number), answer)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A packet that counts.
+
+    Attributes:
+        pid: Its sender's pseudonym.
+        packet_id: Its replay identity (:class:`sottovoce.clsc.Opened`).
+        packet: The packet as it came, evidence of what the sender signed.
+        update: Its opened content: manifest, ciphertext, members' packets.
+    """
+
+    pid: bytes
+    packet_id: bytes
+    packet: bytes = field(repr=False)
+    update: bytes = field(repr=False)
+
+
+class AggregatorStore(Protocol):
+    """An aggregator's memory: what was accepted, spooled before it counts."""
+
+    def open_round(self, epoch: bytes, round_number: int, header_hash: bytes) -> None:
+        """Note that a round is about to collect; the same one again (after a crash) is fine.
+
+        Raises:
+            ProtocolError: The number was used for another header (:attr:`Reason.OTHER_HEADER`).
+        """
+
+    def accept(self, header_hash: bytes, accepted: Accepted) -> None:
+        """Keep a packet; the caller has seen that its pid has none yet."""
+
+    def accepted(self, header_hash: bytes) -> Iterator[Accepted]:
+        """All accepted packets of a round, one at a time."""
+
+    def update(self, header_hash: bytes, pid: bytes) -> bytes:
+        """The opened content of one accepted packet."""
+
+    def equivocated(self, header_hash: bytes, pid: bytes, packet: bytes) -> None:
+        """Keep the first different packet of a sender as evidence."""
+
+    def erase(self, header_hash: bytes) -> None:
+        """Forget the packets of a round; its number stays used."""
+
+
+class MemoryAggregatorStore:
+    """An :class:`AggregatorStore` for one process lifetime."""
+
+    def __init__(self) -> None:
+        self._rounds: dict[tuple[bytes, int], bytes] = {}
+        self._accepted: dict[bytes, dict[bytes, Accepted]] = {}
+        self._evidence: dict[bytes, dict[bytes, bytes]] = {}
+        self._lock = threading.Lock()
+
+    def open_round(self, epoch: bytes, round_number: int, header_hash: bytes) -> None:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            if self._rounds.setdefault((epoch, round_number), header_hash) != header_hash:
+                raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
+
+    def accept(self, header_hash: bytes, accepted: Accepted) -> None:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            self._accepted.setdefault(header_hash, {})[accepted.pid] = accepted
+
+    def accepted(self, header_hash: bytes) -> Iterator[Accepted]:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            records = tuple(self._accepted.get(header_hash, {}).values())
+        return iter(records)
+
+    def update(self, header_hash: bytes, pid: bytes) -> bytes:
+        """See :class:`AggregatorStore`."""
+        return self._accepted[header_hash][pid].update
+
+    def equivocated(self, header_hash: bytes, pid: bytes, packet: bytes) -> None:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            self._evidence.setdefault(header_hash, {}).setdefault(pid, packet)
+
+    def evidence(self, header_hash: bytes) -> dict[bytes, bytes]:
+        """Pid -> second, different packet of a sender that equivocated."""
+        with self._lock:
+            return dict(self._evidence.get(header_hash, {}))
+
+    def erase(self, header_hash: bytes) -> None:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            self._accepted.pop(header_hash, None)
+            self._evidence.pop(header_hash, None)

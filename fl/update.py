@@ -1,0 +1,144 @@
+"""What one client sends: manifest, shares for the members, and the update that holds it all.
+
+The update travels in one signcryption to the aggregator; inside it, one signcryption a member carries
+that member's share, so that the aggregator moves shares that it cannot read.  The manifest ties all of
+it together: whoever signs two different ones for one round has equivocated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+from .._ext import cbor
+from .._ext.enc import enc
+from .._ext.errors import DecodeError
+from ..he import kahe
+from .header import RoundHeader
+from .sizes import member_packet_bytes
+from .wire import HASH_BYTES, PID_BYTES, VERSION, check_length, read_int, split_exactly
+
+_SCHEMA: cbor.Schema = {"v": int, "header": bytes, "pid": bytes, "ciphertext": bytes, "proof": bytes}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A client's public statement about its contribution.
+
+    Attributes:
+        header_hash: The round, 32 bytes.
+        pid: The sender's pseudonym, 16 bytes.
+        ciphertext_digest: SHA-256 of the ciphertext, 32 bytes.
+        proof: Commitments to the members' shares, and the degree proof.
+    """
+
+    header_hash: bytes
+    pid: bytes
+    ciphertext_digest: bytes
+    proof: kahe.DegreeProof
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the encoding under its own tag, 32 bytes."""
+        return hashlib.sha256(enc("SOTTOVOCE-V1-MANIFEST", self.to_bytes())).digest()
+
+    def to_bytes(self) -> bytes:
+        """Canonical CBOR; one length for all clients of a round."""
+        return cbor.dumps(
+            {
+                "v": VERSION,
+                "header": self.header_hash,
+                "pid": self.pid,
+                "ciphertext": self.ciphertext_digest,
+                "proof": self.proof.to_bytes(),
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
+        """Parse a manifest of the round ``header``.
+
+        Raises:
+            DecodeError: Not canonical, or of another round.
+        """
+        fields = cbor.loads_map(data, _SCHEMA, max_bytes=header.kahe_params.proof_bytes + 256)
+        if fields["v"] != VERSION or fields["header"] != header.hash:
+            raise DecodeError("manifest: of another version or round")
+        return cls(
+            header.hash,
+            check_length("pid", fields["pid"], PID_BYTES),
+            check_length("ciphertext digest", fields["ciphertext"], HASH_BYTES),
+            kahe.DegreeProof.from_bytes(fields["proof"], header.kahe_params),
+        )
+
+
+@dataclass(frozen=True)
+class MemberShare:
+    """The plaintext of a member's packet.
+
+    Attributes:
+        index: The member it is for, from 1.
+        manifest_digest: The manifest it belongs to, 32 bytes.
+        share: Salt, masks and share of the one-time key; secret.
+    """
+
+    index: int
+    manifest_digest: bytes
+    share: kahe.KeyShare
+
+    def to_bytes(self) -> bytes:
+        """``enc(index, manifest digest, share)``."""
+        return enc(self.index, self.manifest_digest, self.share.to_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes, header: RoundHeader, index: int) -> Self:
+        """Parse the plaintext that member ``index`` opened.
+
+        Raises:
+            DecodeError: Malformed, or for another member.
+        """
+        named, digest, share = split_exactly(data, 3)
+        if read_int(named) != index:
+            raise DecodeError("share: for another member")
+        return cls(
+            index,
+            check_length("manifest digest", digest, HASH_BYTES),
+            kahe.KeyShare.from_bytes(share, header.kahe_params, index),
+        )
+
+
+@dataclass(frozen=True)
+class Update:
+    """The plaintext of a client's packet to the aggregator.
+
+    Attributes:
+        manifest: The manifest.
+        ciphertext: The encrypted vector.
+        member_packets: One signcrypted :class:`MemberShare` a member, in the committee's order.
+    """
+
+    manifest: Manifest
+    ciphertext: kahe.Ciphertext
+    member_packets: tuple[bytes, ...]
+
+    def to_bytes(self) -> bytes:
+        """``enc(manifest, ciphertext, packet_1, ..., packet_n)``."""
+        return enc(self.manifest.to_bytes(), self.ciphertext.to_bytes(), *self.member_packets)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
+        """Parse an update of the round ``header``: manifest and ciphertext belong together.
+
+        Raises:
+            DecodeError: Malformed, or the ciphertext is not the one of the manifest.
+        """
+        manifest_bytes, ciphertext_bytes, *packets = split_exactly(data, 2 + len(header.members))
+        manifest = Manifest.from_bytes(manifest_bytes, header)
+        ciphertext = kahe.Ciphertext.from_bytes(ciphertext_bytes, header.kahe_params)
+        if ciphertext.digest != manifest.ciphertext_digest:
+            raise DecodeError("update: the ciphertext is not the one of the manifest")
+        for packet in packets:
+            check_length("member packet", packet, member_packet_bytes(header.kahe_params))
+        return cls(manifest, ciphertext, tuple(packets))
