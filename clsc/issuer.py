@@ -1,0 +1,176 @@
+"""The issuer (KGC): answers authenticated requests with partial keys, once per unit of quota."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import threading
+from typing import Any
+
+from .._ext import limits
+from .._ext.errors import IssueError, ParameterError
+from . import group, hashes
+from .keys import PublicKey
+from .params import EpochParams, MasterKey, Mode
+from .registry import Account, Issuance, MemoryRegistry, Registry
+from .request import (
+    CHALLENGE_BYTES,
+    MODE_BYTE,
+    TOKEN_BYTES,
+    IssueRequest,
+    check_possession,
+    parse_request,
+    seal_partial_key,
+    token_mac,
+)
+
+
+class Issuer:
+    """Issues partial keys of one (epoch, mode).  Holds the master secret.
+
+    Mode ``identity``: at most ONE key per (parameters, usage, name), ever; then two valid signatures
+    under one name and two ``X`` convict the issuer (Girault level 3).  Mode ``blind``: one unit of the
+    party's quota per answer, and no knowledge of the pseudonym.
+
+    Args:
+        master: Master key of mode ``identity`` or ``blind``.
+        registry: Enrolment and records; a :class:`MemoryRegistry` if None.  May be shared by the
+            issuers of several epochs: quota counts per (parameters, usage).
+
+    Raises:
+        ParameterError: A ``traceable`` master key; this version does not issue such names.
+
+    Threads: safe, if the registry is.
+    """
+
+    def __init__(self, master: MasterKey, registry: Registry | None = None) -> None:
+        if not isinstance(master, MasterKey):
+            raise TypeError(f"master: MasterKey expected, got {type(master).__name__}")
+        if master.params.mode is Mode.TRACEABLE:
+            raise ParameterError("master: issuing in mode traceable is not supported")
+        self._master = master
+        self._registry: Registry = MemoryRegistry() if registry is None else registry
+        self._lock = threading.Lock()
+        self._challenges: dict[bytes, None] = {}
+
+    @property
+    def params(self) -> EpochParams:
+        """Parameters of the epoch."""
+        return self._master.params
+
+    def enrol(self, party: str, *, quota: int = 1, identity: bytes | None = None) -> bytes:
+        """Enrol a party; give it the token over a confidential channel.
+
+        Args:
+            party: Its name here, 1 to 64 bytes of UTF-8.
+            quota: Keys per (parameters, usage), at least 1.
+            identity: The one name that it may ask keys for in mode ``identity``; by default
+                ``party`` as UTF-8.  Without this binding any enrolled party could take any free name.
+
+        Returns:
+            The enrolment token, 32 random bytes.
+
+        Raises:
+            ParameterError: A name or the quota is out of range.
+            IssueError: The party or the identity is enrolled already.
+        """
+        if not isinstance(party, str):
+            raise TypeError(f"party: str expected, got {type(party).__name__}")
+        name = party.encode("utf-8") if identity is None else identity
+        if not isinstance(name, bytes):
+            raise TypeError(f"identity: bytes expected, got {type(name).__name__}")
+        if not 1 <= len(party.encode("utf-8")) <= 64 or not 1 <= len(name) <= 64:
+            raise ParameterError("party, identity: 1 to 64 bytes expected")
+        if type(quota) is not int or not 1 <= quota <= limits.MAX_BLIND_ISSUANCES:
+            raise ParameterError(f"quota: 1 to {limits.MAX_BLIND_ISSUANCES} expected")
+        token = secrets.token_bytes(TOKEN_BYTES)
+        self._registry.enrol(Account(party, name, quota, token))
+        return token
+
+    def challenge(self) -> bytes:
+        """32 random bytes for one proof of possession; each is accepted once."""
+        value = secrets.token_bytes(CHALLENGE_BYTES)
+        with self._lock:
+            self._challenges[value] = None
+            while len(self._challenges) > limits.MAX_CHALLENGES:
+                del self._challenges[next(iter(self._challenges))]
+        return value
+
+    def issue(self, party: str, request: bytes) -> bytes:
+        """Answer a request of an enrolled party.
+
+        The record is durable before this returns.  The same request (same party, parameters, usage
+        and ``X`` or ``B``) gets the same answer again; a different one counts against the quota.
+
+        Args:
+            party: Who asks, as the transport says; the token's MAC in the request proves it.
+            request: Of :class:`IdentityRequest` or :class:`BlindRequest`.
+
+        Returns:
+            114 bytes in mode ``identity``, 50 in mode ``blind``.
+
+        Raises:
+            DecodeError: The bytes are not a request, or hold an invalid point or scalar.
+            IssueError: Not enrolled, wrong parameters, token, proof or challenge, or quota spent.
+
+        Timing: multiplications by the master secret are blinded.
+        """
+        return self._issue_derand(party, request, os.urandom)
+
+    def _issue_derand(self, party: str, request: bytes, random_bytes: group.RandomBytes) -> bytes:
+        parsed = parse_request(request)
+        params = self._master.params
+        if parsed.mode is not params.mode or parsed.params_id != params.params_id:
+            raise IssueError("issue: the request is for other parameters")
+        account = self._registry.account(party)
+        # Same work and message whether the party is unknown or the token is wrong.
+        token = account.token if account is not None else secrets.token_bytes(TOKEN_BYTES)
+        expected = token_mac(token, parsed.params_id, parsed.usage, parsed.issued)
+        if not hmac.compare_digest(expected, parsed.mac) or account is None:
+            raise IssueError("issue: not authenticated")
+        if parsed.mode is Mode.IDENTITY and parsed.identity != account.identity:
+            raise IssueError("issue: the name belongs to somebody else")
+        known = self._registry.find(party, parsed.params_id, parsed.usage, parsed.issued)
+        if known is not None:
+            return known.answer
+        answer = (
+            self._answer_identity(parsed, random_bytes)
+            if parsed.mode is Mode.IDENTITY
+            else self._answer_blind(parsed)
+        )
+        entry = Issuance(
+            party,
+            parsed.params_id,
+            parsed.mode,
+            str(parsed.usage),
+            parsed.identity,
+            parsed.issued,
+            request,
+            answer,
+        )
+        # If two threads race with one request, both give out the record that won.
+        return self._registry.record(entry).answer
+
+    def _answer_identity(self, parsed: IssueRequest, random_bytes: group.RandomBytes) -> bytes:
+        key = PublicKey(self._master.params, parsed.usage, parsed.identity, parsed.issued)
+        with self._lock:
+            fresh = parsed.challenge in self._challenges
+            self._challenges.pop(parsed.challenge, None)
+        if not fresh:
+            raise IssueError("issue: the challenge is unknown or was used")
+        check_possession(parsed, key._X)
+        # Q is computed here from (id, X): never multiplied is a point that the client chose.
+        D = group.g1_mul_secret(key._Q_base.point, self._master._s)
+        return seal_partial_key(key, D, random_bytes)
+
+    def _answer_blind(self, parsed: IssueRequest) -> bytes:
+        B = group.g1_from_bytes(parsed.issued, "request: B")
+        C = group.g1_mul_secret(B, self._master._s)
+        return bytes([hashes.SUITE, MODE_BYTE[Mode.BLIND]]) + C.to_compressed_bytes()
+
+    def __repr__(self) -> str:
+        return f"Issuer({self._master.params!r})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an Issuer holds a master secret and cannot be pickled")

@@ -1,0 +1,362 @@
+"""Epochs: the root key of an issuer, its signed parameters, its master secrets.
+
+A master key belongs to one *epoch* (a byte string) and one *mode*.  Each (epoch, mode) has its OWN
+independent secret ``s`` with public ``Y = s*P2``.  That is no bookkeeping: blind issuing multiplies
+a group element chosen by the client, so a secret shared with another mode would hand a client the
+partial key of any name there.
+
+Wire format of :class:`EpochParams`::
+
+    enc("SOTTOVOCE-V1-PARAMS", root public key (32), suite, mode, epoch, Y (96), not_before,
+        not_after, t, n, q, f, Y_1 (96), ..., Y_n (96))  ||  Ed25519 signature of all that (64)
+
+``params_id`` is the SHA-256 of the part before the signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from .._ext.enc import enc
+from .._ext.errors import DecodeError, ParameterError
+from .._ext.limits import MAX_EPOCH_BYTES, MAX_KGC_SERVERS
+from . import comb, group
+from .group import ORDER, RandomBytes
+from .hashes import SUITE
+
+if TYPE_CHECKING:
+    from .group import G2
+
+_TAG: Final = b"SOTTOVOCE-V1-PARAMS"
+_FIXED_FIELDS: Final = 12
+_SIGNATURE_BYTES: Final = 64
+_ROOT_BYTES: Final = 32
+_MAX_TIME: Final = 1 << 40
+"""Unix seconds; some 34,000 years.  Far below what a float of a clock holds exactly."""
+
+_MAX_BYTES: Final = 1024 + MAX_KGC_SERVERS * (4 + group.G2_BYTES)
+
+
+class Mode(StrEnum):
+    """What kind of name the keys of an epoch have."""
+
+    IDENTITY = "identity"
+    """Long-lived names of 1 to 64 bytes: servers, enrolled devices."""
+    TRACEABLE = "traceable"
+    """Pseudonyms of exactly 64 bytes that the issuer makes and can open."""
+    BLIND = "blind"
+    """Pseudonyms that the issuer never sees; the name is empty."""
+
+
+class Usage(StrEnum):
+    """What a key is for; keys of the two usages are unrelated."""
+
+    SIGN = "sign"
+    DECRYPT = "decrypt"
+
+
+def identity_fits(mode: Mode, identity: bytes) -> bool:
+    """The mode rule, held by every sender and verifier.
+
+    Without it somebody with a blind key could claim the name ``b"alice"``.
+    """
+    if mode is Mode.IDENTITY:
+        return 1 <= len(identity) <= 64
+    if mode is Mode.TRACEABLE:
+        return len(identity) == 64
+    return identity == b""
+
+
+class RootKey:
+    """The long-lived Ed25519 key of an issuer; signs :class:`EpochParams`.  SECRET.
+
+    Parties pin its public key and nothing else.  One object signs at most one ``EpochParams`` for
+    each (mode, epoch): an issuer that shows different ones to different people marks them.
+    """
+
+    __slots__ = ("_key", "_signed", "public_key")
+
+    public_key: bytes
+    """32 bytes."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.public_key = key.public_key().public_bytes_raw()
+        self._signed: set[tuple[Mode, bytes]] = set()
+
+    @classmethod
+    def generate(cls) -> Self:
+        """A fresh root key from the operating system's randomness."""
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def _from_seed_derand(cls, seed: bytes) -> Self:
+        return cls(Ed25519PrivateKey.from_private_bytes(seed))
+
+    def _sign(self, mode: Mode, epoch: bytes, body: bytes) -> bytes:
+        if (mode, epoch) in self._signed:
+            raise ParameterError(f"epoch: parameters of mode {mode} were signed for this epoch already")
+        self._signed.add((mode, epoch))
+        return self._key.sign(body)
+
+    def __repr__(self) -> str:
+        return f"RootKey(public_key={self.public_key.hex()})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a RootKey is secret and cannot be pickled")
+
+
+class EpochParams:
+    """The signed public parameters of one (epoch, mode); immutable, equal by ``params_id``.
+
+    Made by :meth:`MasterKey.generate` or read by :meth:`from_bytes`; never partly checked.
+
+    Attributes:
+        params_id: 32 bytes, SHA-256 of the signed part.
+        root_public_key: 32 bytes; who signed it.
+        mode: Kind of names.
+        epoch: 1 to 64 bytes.
+        not_before: First unix second in which keys of this epoch are accepted.
+        not_after: Last one.
+        threshold: ``t`` of ``n`` servers issue together (1 for a single issuer).
+        servers: ``n``.
+        answers: ``q``, different requests that each server answers per party and unit of quota.
+        corrupted: ``f``, corrupted servers under which no party gets a key too many.
+    """
+
+    __slots__ = (
+        "Y",
+        "Y_servers",
+        "_bytes",
+        "answers",
+        "corrupted",
+        "epoch",
+        "mode",
+        "not_after",
+        "not_before",
+        "params_id",
+        "root_public_key",
+        "servers",
+        "threshold",
+    )
+
+    def __init__(self, signed: bytes, root_public_key: bytes) -> None:
+        """Use :meth:`from_bytes`; same checks."""
+        set_ = object.__setattr__
+        body = signed[:-_SIGNATURE_BYTES]
+        fields = _split(body)
+        if len(fields) < _FIXED_FIELDS or fields[0] != _TAG:
+            raise DecodeError("params: not epoch parameters")
+        if fields[1] != root_public_key:
+            raise DecodeError("params: signed by another root key")
+        try:
+            Ed25519PublicKey.from_public_bytes(root_public_key).verify(signed[-_SIGNATURE_BYTES:], body)
+        except (InvalidSignature, ValueError):
+            raise DecodeError("params: root signature does not verify") from None
+        if _integer(fields[2]) != SUITE:
+            raise DecodeError(f"params: suite {SUITE} expected")
+        try:
+            mode = Mode(fields[3].decode("ascii"))
+        except ValueError:
+            raise DecodeError("params: unknown mode") from None
+        epoch = fields[4]
+        if not 1 <= len(epoch) <= MAX_EPOCH_BYTES:
+            raise DecodeError(f"params: epoch of 1 to {MAX_EPOCH_BYTES} bytes expected, got {len(epoch)}")
+        Y = group.g2_from_bytes(fields[5], "params: Y")
+        not_before, not_after, t, n, q, f = (_integer(field) for field in fields[6:12])
+        if not not_before < not_after < _MAX_TIME:
+            raise DecodeError("params: not_before < not_after expected")
+        if not 1 <= t <= n <= MAX_KGC_SERVERS or len(fields) != _FIXED_FIELDS + n:
+            raise DecodeError("params: 1 <= t <= n servers expected")
+        # With f corrupted servers a party can get floor(q(n-f)/(t-f)) keys by asking different
+        # servers for different ones; this is the condition that it gets no more than q.
+        if q < 1 or not f < t or not q * (n - f) < (q + 1) * (t - f):
+            raise DecodeError("params: q(n-f) < (q+1)(t-f) does not hold")
+        if t > 1 and len(set(fields[_FIXED_FIELDS:])) != n:
+            raise DecodeError("params: two servers have the same key")
+        Y_servers = tuple(
+            group.g2_from_bytes(data, f"params: Y_{j}") for j, data in enumerate(fields[_FIXED_FIELDS:], 1)
+        )
+        if not _interpolates(Y, Y_servers, t):
+            raise DecodeError("params: the keys of the servers do not interpolate to Y")
+        set_(self, "_bytes", signed)
+        set_(self, "params_id", hashlib.sha256(body).digest())
+        set_(self, "root_public_key", root_public_key)
+        set_(self, "mode", mode)
+        set_(self, "epoch", epoch)
+        set_(self, "Y", Y)
+        set_(self, "not_before", not_before)
+        set_(self, "not_after", not_after)
+        set_(self, "threshold", t)
+        set_(self, "servers", n)
+        set_(self, "answers", q)
+        set_(self, "corrupted", f)
+        set_(self, "Y_servers", Y_servers)
+
+    Y: G2
+    Y_servers: tuple[G2, ...]
+    _bytes: bytes
+    params_id: bytes
+    root_public_key: bytes
+    mode: Mode
+    epoch: bytes
+    not_before: int
+    not_after: int
+    threshold: int
+    servers: int
+    answers: int
+    corrupted: int
+
+    @classmethod
+    def from_bytes(cls, data: bytes, root_public_key: bytes) -> Self:
+        """Read and check parameters, the root signature included.
+
+        Args:
+            data: As :meth:`to_bytes` gives them.
+            root_public_key: 32 bytes, the pinned root key.
+
+        Raises:
+            TypeError: An argument is not bytes.
+            ParameterError: ``root_public_key`` is not 32 bytes.
+            DecodeError: Not canonical, signed by another key, or a rule is broken.
+        """
+        if not isinstance(data, bytes) or not isinstance(root_public_key, bytes):
+            raise TypeError("params: bytes expected")
+        if len(root_public_key) != _ROOT_BYTES:
+            raise ParameterError(f"root_public_key: 32 bytes expected, got {len(root_public_key)}")
+        if not _SIGNATURE_BYTES < len(data) <= _MAX_BYTES:
+            raise DecodeError(f"params: at most {_MAX_BYTES} bytes expected, got {len(data)}")
+        return cls(data, root_public_key)
+
+    def to_bytes(self) -> bytes:
+        """``enc(...) || signature``: 411 bytes + the lengths of mode and epoch for one server."""
+        return self._bytes
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("EpochParams is immutable")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("EpochParams is immutable")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EpochParams) and other.params_id == self.params_id
+
+    def __hash__(self) -> int:
+        return hash(self.params_id)
+
+    def __repr__(self) -> str:
+        return f"EpochParams({self.mode}, epoch={self.epoch!r}, params_id={self.params_id.hex()[:16]}…)"
+
+    def __reduce__(self) -> Any:
+        return EpochParams.from_bytes, (self._bytes, self.root_public_key)
+
+
+class MasterKey:
+    """The master secret ``s`` of one (epoch, mode), and its parameters.  SECRET."""
+
+    __slots__ = ("_s", "params")
+
+    params: EpochParams
+
+    def __init__(self, s: int, params: EpochParams) -> None:
+        self._s = s
+        self.params = params
+
+    @classmethod
+    def generate(cls, root: RootKey, mode: Mode, epoch: bytes, *, not_before: int, not_after: int) -> Self:
+        """Draw ``s`` and have ``root`` sign the parameters.
+
+        Args:
+            root: Signs at most once for each (mode, epoch).
+            mode: Kind of names.
+            epoch: 1 to 64 bytes, e.g. ``b"2026-W47"``; public.
+            not_before: Unix second; keys are accepted from here
+            not_after: to here, inclusive.
+
+        Raises:
+            TypeError: Wrong types.
+            ParameterError: A length or time out of range, or the epoch was signed already.
+
+        Timing: one comb multiplication by ``s`` in G2.
+        """
+        return cls._generate_derand(root, mode, epoch, not_before, not_after, os.urandom)
+
+    @classmethod
+    def _generate_derand(
+        cls,
+        root: RootKey,
+        mode: Mode,
+        epoch: bytes,
+        not_before: int,
+        not_after: int,
+        random_bytes: RandomBytes,
+    ) -> Self:
+        if not isinstance(mode, Mode):
+            raise TypeError(f"mode: Mode expected, got {type(mode).__name__}")
+        if not isinstance(epoch, bytes):
+            raise TypeError(f"epoch: bytes expected, got {type(epoch).__name__}")
+        if type(not_before) is not int or type(not_after) is not int:
+            raise TypeError("not_before, not_after: int expected")
+        if not 1 <= len(epoch) <= MAX_EPOCH_BYTES:
+            raise ParameterError(f"epoch: 1 to {MAX_EPOCH_BYTES} bytes expected, got {len(epoch)}")
+        if not 0 <= not_before < not_after < _MAX_TIME:
+            raise ParameterError("not_before, not_after: 0 <= not_before < not_after < 2**40 expected")
+        s = group.random_scalar(random_bytes)
+        y = comb.p2_mul(s).to_compressed_bytes()
+        # t = n = q = 1 and f = 0: one issuer, whose only share is the key itself.
+        body = enc(
+            _TAG, root.public_key, SUITE, str(mode), epoch, y, not_before, not_after, 1, 1, 1, 0, y
+        )  # fmt: skip
+        signed = body + root._sign(mode, epoch, body)
+        return cls(s, EpochParams.from_bytes(signed, root.public_key))
+
+    def __repr__(self) -> str:
+        return f"MasterKey({self.params!r})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a MasterKey is secret and cannot be pickled")
+
+
+def _split(data: bytes) -> list[bytes]:
+    """Undo ``enc``; every byte belongs to a field."""
+    fields = []
+    pos = 0
+    while pos < len(data):
+        end = pos + 4 + int.from_bytes(data[pos : pos + 4], "big")
+        if pos + 4 > len(data) or end > len(data):
+            raise DecodeError("params: truncated")
+        fields.append(data[pos + 4 : end])
+        pos = end
+    return fields
+
+
+def _integer(field: bytes) -> int:
+    if len(field) != 8:
+        raise DecodeError("params: an integer has 8 bytes")
+    return int.from_bytes(field, "big")
+
+
+def _interpolates(Y: G2, servers: tuple[G2, ...], t: int) -> bool:
+    """Whether ``Y, Y_1, ..., Y_n`` lie on one polynomial of degree below ``t`` in the exponent."""
+    nodes = range(1, t + 1)
+    wanted = [(0, Y), *((j, servers[j - 1]) for j in range(t + 1, len(servers) + 1))]
+    for x, point in wanted:
+        weights = [_lagrange(j, x, nodes) for j in nodes]
+        if group.g2_msm_vartime(servers[:t], weights) != point:
+            return False
+    return True
+
+
+def _lagrange(j: int, x: int, nodes: range) -> int:
+    top = bottom = 1
+    for m in nodes:
+        if m != j:
+            top = top * (x - m) % ORDER
+            bottom = bottom * (j - m) % ORDER
+    return top * pow(bottom, -1, ORDER) % ORDER

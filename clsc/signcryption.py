@@ -1,0 +1,354 @@
+"""Signcrypt and unsigncrypt: anonymous, authenticated, for 1 to 255 named receivers.
+
+====================  ==========================================================================
+``U1, U2``            ``u1*P1`` and ``u2*P2``, shared by all slots
+``S_j``               ``u1*X_Rj``: DHIES secret with the receiver's own key
+``T_j``               ``e(u2*Q_Rj, Y_Rj)``: Boneh-Franklin secret with the receiver's name
+``com_j || k_j``      ``HKDF(T_j || S_j, info = enc("SOTTOVOCE-V1-KEM", suite, U1, U2, params_id, id, X))``
+``CEK``               one content key; ``kc`` in the header commits to it
+``wire``              hash of the whole ciphertext and ``ad``
+``head``              sender, signature over ``wire`` and the plaintext length; encrypted
+====================  ==========================================================================
+
+To open a packet one needs BOTH secrets of a receiver; to sign one needs both of a sender.
+
+Source: combining KEMs, Giacon, Heuer, Poettering, PKC 2018; encrypt, then sign the ciphertext, then
+encrypt the signature: An, Dodis, Rabin, EUROCRYPT 2002 and Boyen, CRYPTO 2003.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from .._ext.enc import enc, sha256_enc
+from .._ext.errors import DecodeError, ParameterError, SenderError, SignatureError, UnsigncryptError
+from .._ext.limits import MAX_RECEIVERS
+from . import comb, group, hashes, packet, signature
+from .group import ORDER, RandomBytes
+from .keys import PublicKey, SecretKey
+from .params import Mode, Usage
+from .trust import TrustStore
+
+_SENDER_MESSAGE: Final = "packet was opened, but its sender is not acceptable"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An opened packet whose sender's signature holds.
+
+    Attributes:
+        plaintext: As sent, without padding.
+        sender: Who signed it; in mode ``blind`` a pseudonym that proves a unit of quota.
+        packet_id: 32 bytes; refuse a second packet with the same id (replay).
+        mode: Of the sender's key.  Look at it: it says what the sender's name is worth.
+    """
+
+    plaintext: bytes = field(repr=False)
+    sender: PublicKey
+    packet_id: bytes
+    mode: Mode
+
+
+# -- signcrypt ----------------------------------------------------------------------------------
+
+
+def signcrypt(
+    plaintext: bytes,
+    *,
+    sender: SecretKey,
+    receivers: Sequence[PublicKey],
+    ad: bytes = b"",
+    pad: bool = False,
+    dummy_slots: int = 0,
+) -> bytes:
+    """Encrypt to the receivers and sign, so that nobody else sees who is involved.
+
+    An observer sees that it is such a packet, the number of slots and the length of the body; a
+    receiver does not see who the others are.  All receivers provably get the same content.  No
+    forward secrecy: who later steals both secrets of a receiver reads it.
+
+    Args:
+        plaintext: Any length up to 1 TiB.
+        sender: A key for usage ``sign``.
+        receivers: 1 to 255 distinct keys for usage ``decrypt``.
+        ad: Associated data that receivers must name too, e.g. a header; not in the packet.
+        pad: Zero-pad the plaintext to its Padme length (at most 12 % more).
+        dummy_slots: Random slots that hide the number of receivers; receivers and dummies
+            together at most 255.
+
+    Returns:
+        ``555 + 80*slots + n + 16*chunks`` bytes, where ``n`` is the length of the (padded) plaintext
+        and ``chunks = max(1, ceil(n / 2**20))``.
+
+    Raises:
+        TypeError: Wrong types.
+        ParameterError: A key of the wrong usage, a receiver twice, or too many slots.
+
+    Timing: the same number of group operations for every secret; see docs/clsc.md, "local timing".
+    """
+    if not isinstance(plaintext, bytes) or not isinstance(ad, bytes):
+        raise TypeError("plaintext, ad: bytes expected")
+    if not isinstance(sender, SecretKey):
+        raise TypeError(f"sender: SecretKey expected, got {type(sender).__name__}")
+    if type(dummy_slots) is not int:
+        raise TypeError(f"dummy_slots: int expected, got {type(dummy_slots).__name__}")
+    return _signcrypt_derand(plaintext, sender, receivers, ad, pad, dummy_slots, os.urandom)
+
+
+def _check_receivers(receivers: Sequence[PublicKey], dummy_slots: int) -> None:
+    for i, key in enumerate(receivers):
+        if not isinstance(key, PublicKey):
+            raise TypeError(f"receivers[{i}]: PublicKey expected, got {type(key).__name__}")
+        if key.usage is not Usage.DECRYPT:
+            raise ParameterError(f"receivers[{i}]: a key for usage decrypt expected, got {key.usage}")
+    if len(set(receivers)) != len(receivers):
+        raise ParameterError("receivers: the same key twice")
+    if not receivers or dummy_slots < 0 or len(receivers) + dummy_slots > MAX_RECEIVERS:
+        raise ParameterError(f"receivers: 1 to {MAX_RECEIVERS} slots expected, dummies included")
+
+
+def _signcrypt_derand(
+    plaintext: bytes,
+    sender: SecretKey,
+    receivers: Sequence[PublicKey],
+    ad: bytes,
+    pad: bool,
+    dummy_slots: int,
+    random_bytes: RandomBytes,
+) -> bytes:
+    sender._require(Usage.SIGN, "sender")
+    receivers = list(receivers)
+    _check_receivers(receivers, dummy_slots)
+
+    # Hedged ephemeral secrets: a broken random source alone repeats nothing for another content.
+    names = sha256_enc("SOTTOVOCE-V1-RECEIVERS", *(key.to_bytes() for key in receivers))
+    info = enc("SOTTOVOCE-V1-EPHEMERAL", names, ad, hashlib.sha256(plaintext).digest())
+    material = hashes.hkdf(sender._ikm(), random_bytes(32), info, 128)
+    # Zero has probability 2^-255 here; no branch is worth writing for it.
+    u1 = int.from_bytes(material[:48], "big") % ORDER
+    u2 = int.from_bytes(material[48:96], "big") % ORDER
+    cek = material[96:]
+    k_body, k_head, kc = _content_keys(cek)
+
+    count = len(receivers) + dummy_slots
+    U1 = comb.p1_mul(u1).to_compressed_bytes()
+    U2 = comb.p2_mul(u2).to_compressed_bytes()
+    header = bytes([hashes.SUITE, count]) + U1 + U2 + kc
+    slots = [_seal_slot(key, u1, u2, U1, U2, header, cek) for key in receivers]
+    slots += [random_bytes(packet.SLOT_BYTES) for _ in range(dummy_slots)]
+    _shuffle(slots, random_bytes)
+
+    padded = packet.padme(len(plaintext)) if pad else len(plaintext)
+    body, chunk_hashes = packet.seal_body(k_body, plaintext, padded)
+    wire = packet.wire_hash(header, tuple(slots), ad, len(body), chunk_hashes)
+    transcript = packet.transcript_hash(wire, len(plaintext))
+    head = packet.Head(
+        sender.params.params_id,
+        packet.pad_name(sender.identity),
+        sender.public_key.X,
+        signature._sign_derand(sender, signature.CONTEXT_PACKET, transcript, random_bytes),
+        len(plaintext),
+    )
+    sealed_head = AESGCM(k_head).encrypt(packet.ZERO_NONCE, head.to_bytes(), wire)
+    length = len(body).to_bytes(8, "big")
+    return b"".join([packet.MAGIC, header, *slots, length, body, sealed_head])
+
+
+def _content_keys(cek: bytes) -> tuple[bytes, bytes, bytes]:
+    """``k_body, k_head, kc``; ``kc`` is public and commits to ``cek``."""
+    material = hashes.hkdf(cek, b"", b"SOTTOVOCE-V1-CEK", 96)
+    return material[:32], material[32:64], material[64:]
+
+
+def _slot_keys(T: bytes, S: bytes, U1: bytes, U2: bytes, receiver: PublicKey) -> tuple[bytes, bytes]:
+    """``com, k`` of a receiver's slot.
+
+    ``com`` tells its receiver where to look, and nobody else, not a co-receiver either, whose it is.
+    """
+    info = enc(
+        "SOTTOVOCE-V1-KEM",
+        hashes.SUITE,
+        U1,
+        U2,
+        receiver.params.params_id,
+        receiver.identity,
+        receiver.X,
+    )
+    material = hashes.hkdf(T + S, b"", info, 64)
+    return material[:32], material[32:]
+
+
+def _seal_slot(
+    receiver: PublicKey, u1: int, u2: int, U1: bytes, U2: bytes, header: bytes, cek: bytes
+) -> bytes:
+    S = receiver._X_base.mul(u1).to_compressed_bytes()
+    T = group.multi_pairing([receiver._Q_base.mul(u2)], [receiver.params.Y])
+    com, k = _slot_keys(T, S, U1, U2, receiver)
+    return com + AESGCM(k).encrypt(packet.ZERO_NONCE, cek, header + com)
+
+
+def _shuffle(slots: list[bytes], random_bytes: RandomBytes) -> None:
+    """Fisher-Yates; 128 bits for each index leave a bias below 2^-120."""
+    for i in range(len(slots) - 1, 0, -1):
+        j = int.from_bytes(random_bytes(16), "big") % (i + 1)
+        slots[i], slots[j] = slots[j], slots[i]
+
+
+# -- unsigncrypt --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Unverified:
+    """A packet opened and well-formed, whose signature is still to be checked."""
+
+    opened: Opened
+    claim: signature._Claim
+
+
+def unsigncrypt(packet: bytes, *, receiver: SecretKey, trust: TrustStore, ad: bytes = b"") -> Opened:
+    """Open a packet and check its sender.
+
+    Args:
+        packet: Any bytes from outside.
+        receiver: A key for usage ``decrypt``.
+        trust: Decides whose packets are acceptable.
+        ad: The associated data that the sender named.
+
+    Returns:
+        The plaintext and who sent it.  Refusing replays (``packet_id``) is the caller's part.
+
+    Raises:
+        TypeError: Wrong types.
+        ParameterError: ``receiver`` is not a key for decryption.
+        UnsigncryptError: Not for this key, altered, malformed, or another ``ad``; always equal.
+        SenderError: Opened, but name, parameters, validity, padding or signature fail; always
+            equal.  An outsider cannot provoke it: only who knows the content key can.
+
+    Timing: secrets are blinded or meet a fixed number of additions; all slots are compared.
+    """
+    _check_unsigncrypt(receiver, trust, ad)
+    unverified = _open(packet, receiver, trust, ad)
+    if not unverified.claim.holds():
+        raise SenderError(_SENDER_MESSAGE)
+    return unverified.opened
+
+
+def unsigncrypt_batch(
+    packets: Sequence[bytes], *, receiver: SecretKey, trust: TrustStore, ad: bytes = b""
+) -> list[Opened | UnsigncryptError | SenderError]:
+    """Open many packets and verify all their signatures as one batch.
+
+    Args:
+        packets: Any bytes from outside.
+        receiver: A key for usage ``decrypt``.
+        trust: Decides whose packets are acceptable.
+        ad: The associated data that every sender named.
+
+    Returns:
+        For each packet what :func:`unsigncrypt` returns or raises; errors are not raised.
+
+    Raises:
+        TypeError: Wrong types.
+        ParameterError: ``receiver`` is not a key for decryption.
+    """
+    _check_unsigncrypt(receiver, trust, ad)
+    results: list[Opened | UnsigncryptError | SenderError] = []
+    waiting: list[tuple[int, signature._Claim]] = []
+    for i, data in enumerate(packets):
+        try:
+            unverified = _open(data, receiver, trust, ad)
+        except (UnsigncryptError, SenderError) as error:
+            results.append(error)
+        else:
+            results.append(unverified.opened)
+            waiting.append((i, unverified.claim))
+    for j in signature.bad_claims([claim for _, claim in waiting]):
+        results[waiting[j][0]] = SenderError(_SENDER_MESSAGE)
+    return results
+
+
+def _check_unsigncrypt(receiver: SecretKey, trust: TrustStore, ad: bytes) -> None:
+    if not isinstance(receiver, SecretKey):
+        raise TypeError(f"receiver: SecretKey expected, got {type(receiver).__name__}")
+    if not isinstance(trust, TrustStore):
+        raise TypeError(f"trust: TrustStore expected, got {type(trust).__name__}")
+    if not isinstance(ad, bytes):
+        raise TypeError(f"ad: bytes expected, got {type(ad).__name__}")
+    receiver._require(Usage.DECRYPT, "receiver")
+
+
+def _open(data: bytes, receiver: SecretKey, trust: TrustStore, ad: bytes) -> _Unverified:
+    """Everything but the signature's equations."""
+    if not isinstance(data, bytes):
+        raise TypeError(f"packet: bytes expected, got {type(data).__name__}")
+    try:
+        head, plain, wire = _open_ciphertext(data, receiver, ad)
+    except (DecodeError, InvalidTag, _NotForMe):
+        raise UnsigncryptError from None
+    try:
+        return _check_sender(head, plain, wire, trust)
+    except (DecodeError, SenderError, SignatureError, _NotForMe):
+        raise SenderError(_SENDER_MESSAGE) from None
+
+
+class _NotForMe(Exception):  # noqa: N818  # never leaves this module
+    """A check without an exception of its own failed."""
+
+
+def _open_ciphertext(data: bytes, receiver: SecretKey, ad: bytes) -> tuple[bytes, bytearray, bytes]:
+    """First half: whatever fails here is the one UnsigncryptError."""
+    parsed = packet.parse(data)
+    cek = _find_cek(parsed, receiver)
+    k_body, k_head, kc = _content_keys(cek)
+    if not hmac.compare_digest(kc, parsed.kc):
+        raise _NotForMe
+    wire = parsed.wire(ad)
+    head = AESGCM(k_head).decrypt(packet.ZERO_NONCE, parsed.head, wire)
+    plain = packet.open_body(k_body, parsed)
+    if plain is None:
+        raise _NotForMe
+    return head, plain, wire
+
+
+def _find_cek(parsed: packet.Packet, receiver: SecretKey) -> bytes:
+    U1 = group.g1_from_bytes(parsed.U1, "U1")
+    U2 = group.g2_from_bytes(parsed.U2, "U2")
+    S = group.g1_mul_secret(U1, receiver._x).to_compressed_bytes()
+    # e(D, U2) with D split at random: U2 comes from outside, D must not meet it alone.
+    M = comb.p1_mul(group.random_scalar())
+    T = group.multi_pairing([receiver._D.point - M, M], [U2, U2])
+    com, k = _slot_keys(T, S, parsed.U1, parsed.U2, receiver.public_key)
+    found = [
+        slot for slot in parsed.slots if hmac.compare_digest(slot[: packet.COMMITMENT_BYTES], com)
+    ]  # fmt: skip
+    if len(found) != 1:
+        raise _NotForMe
+    return AESGCM(k).decrypt(packet.ZERO_NONCE, found[0][packet.COMMITMENT_BYTES :], parsed.header + com)
+
+
+def _check_sender(head_bytes: bytes, plain: bytearray, wire: bytes, trust: TrustStore) -> _Unverified:
+    """Second half: whatever fails here is the one SenderError."""
+    head = packet.parse_head(head_bytes)
+    if head is None or head.identity is None:
+        raise _NotForMe
+    n_bytes = head.plaintext_bytes
+    if len(plain) not in (n_bytes, packet.padme(n_bytes)):
+        raise _NotForMe
+    if plain.count(0, n_bytes) != len(plain) - n_bytes:  # padding that is not zero
+        raise _NotForMe
+    # The constructor holds the mode rule: a blind key cannot come with a name.
+    sender = PublicKey(trust.get(head.params_id), Usage.SIGN, head.identity, head.X)
+    trust.acceptable(sender)
+    transcript = packet.transcript_hash(wire, n_bytes)
+    claim = signature._parse(sender, signature.CONTEXT_PACKET, transcript, head.signature)
+    packet_id = sha256_enc("SOTTOVOCE-V1-PACKET", head.params_id, head.identity, head.X, transcript)
+    opened = Opened(bytes(memoryview(plain)[:n_bytes]), sender, packet_id, sender.mode)
+    return _Unverified(opened, claim)
