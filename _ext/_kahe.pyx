@@ -39,15 +39,16 @@ cdef class Scale:
 
     def __cinit__(self, int code, q, int wire_bits, int scale_bits):
         bits = int(q).bit_length()
+        cdef object one = 1  # a Python integer: with a C shift count, 1 << n would be computed in 64 bits
         if code != 0:
             raise ValueError("unknown back end")
-        if not 17 <= bits <= 56 or q & 1 == 0 or q - (1 << (bits - 1)) <= 42:
+        if not 17 <= bits <= 56 or q & 1 == 0 or q - (one << (bits - 1)) <= 42:
             raise ValueError("q: odd, of 17 to 56 bits, not just above a power of two")
         if not (1 <= wire_bits < bits and 1 <= scale_bits < bits):
             raise ValueError("wire_bits and scale_bits: between 1 and the bit length of q")
         self.code = code
         self.scale.q = q
-        self.scale.recip = (1 << (wire_bits + 64)) // q
+        self.scale.recip = (one << (wire_bits + 64)) // q
         self.scale.wire_bits = wire_bits
         self.scale.scale_bits = scale_bits
 

@@ -14,7 +14,7 @@ from .kernel import Backend, choose
 __all__ = ["BACKENDS", "CBD_BYTES", "MAX_WIRE_BITS", "Scale", "cbd", "scale"]
 
 MAX_WIRE_BITS = 55
-"""The bit string is read through words of 64 bits at any bit offset, and ``W`` is below the 56 bits of ``q``."""
+"""W is below the 56 bits that ``q`` may have; 64-bit words read it at any bit offset."""
 
 BACKENDS = (Backend("portable", "portable", frozenset(), 0),)
 _backend = choose("kahe", BACKENDS)

@@ -48,7 +48,15 @@ class Ntt:
         v, v_shoup = _tables(n, q, pow(psi, -1, q))
         n_inv = pow(n, -1, q)
         self._transform = _ntt.Transform(
-            backend.code, q, w, w_shoup, v, v_shoup, n_inv, (n_inv << 64) // q, (1 << (q.bit_length() + 63)) // q
+            backend.code,
+            q,
+            w,
+            w_shoup,
+            v,
+            v_shoup,
+            n_inv,
+            (n_inv << 64) // q,
+            (1 << (q.bit_length() + 63)) // q,
         )
 
     def forward(self, x: NDArray[np.uint64]) -> None:

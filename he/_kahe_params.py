@@ -1,0 +1,218 @@
+"""Parameters of one key-additive round, checked once: whoever holds them knows that honest sums open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._ext import kahe as kernel
+from .._ext import ntt
+from .._ext.errors import DecodeError, ParameterError
+from .._ext.limits import MAX_MEMBERS, MIN_CONTRIBUTORS_FLOOR
+from . import noise
+from ._shamir import P
+from .codec import MAX_SUMMANDS, MAX_VALUE_BITS, MIN_VALUE_BITS
+from .params import RlweSet, named_set
+
+MAX_ELEMENTS = 1 << 20
+"""Ring elements under one key: the security estimate is for that many samples."""
+
+CONTEXT_BYTES = 32
+SALT_BYTES = 32
+DIGEST_BYTES = 32
+N_CHECKS = 4
+"""Random combinations in a degree proof: a cheat passes with 2^-(4 * 31) a hash trial."""
+
+MIN_MEMBERS = 3
+MIN_SUMMANDS = MIN_CONTRIBUTORS_FLOOR
+"""Sums of fewer are neither handed out by a member nor opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """A named set, the codec's integers, committee size and wire width.
+
+    Attributes:
+        set: Name of the parameter set, e.g. ``"RLWE_128_N2048_Q50"``.
+        n_slots: Numbers in a vector (d + 1 with the codec's weight slot); at most 2**20 ring elements.
+        value_bits: b; every number is within ``+-(2**(b-1) - 1)``.
+        max_summands: Ciphertexts that may be added, 3 to 2**24.
+        n_members: n, committee size, 3 to 64.
+        wire_bits: W, bits of a coefficient on the wire; the smallest that opens every honest sum when
+            left out.
+
+    Raises:
+        TypeError: A field of another type.
+        ParameterError: A number out of range, or a wire width with which an honest sum may not open.
+    """
+
+    set: str
+    n_slots: int
+    value_bits: int
+    max_summands: int
+    n_members: int
+    wire_bits: int = 0
+    _set: RlweSet = field(init=False, repr=False, compare=False, default=None)  # type: ignore[assignment]  # set below
+
+    def __post_init__(self) -> None:
+        chosen = named_set(self.set)
+        object.__setattr__(self, "_set", chosen)
+        if len(chosen.primes) != 1:
+            raise ParameterError(f"set: {self.set} has no key-additive mode in this release")
+        for name, low, high in (
+            ("value_bits", MIN_VALUE_BITS, MAX_VALUE_BITS),
+            ("max_summands", MIN_SUMMANDS, MAX_SUMMANDS),
+            ("n_members", MIN_MEMBERS, MAX_MEMBERS),
+            ("n_slots", 1, MAX_ELEMENTS * chosen.N * chosen.slots_per_coefficient),
+        ):
+            value = getattr(self, name)
+            if type(value) is not int:
+                raise TypeError(f"{name}: int expected, got {type(value).__name__}")
+            if not low <= value <= high:
+                raise ParameterError(f"{name}: {low} to {high} expected, got {value}")
+        if type(self.wire_bits) is not int:
+            raise TypeError(f"wire_bits: int expected, got {type(self.wire_bits).__name__}")
+        load = (chosen.slots_per_coefficient, self.value_bits, self.max_summands)
+        if self.wire_bits == 0:
+            object.__setattr__(self, "wire_bits", noise.smallest_wire_bits(chosen.q, *load))
+        elif not noise.wire_bits_suffice(chosen.q, self.wire_bits, *load):
+            raise ParameterError(f"wire_bits: {self.wire_bits} cannot open every honest sum")
+        if self.wire_bits > kernel.MAX_WIRE_BITS:
+            raise ParameterError(
+                f"wire_bits: at most {kernel.MAX_WIRE_BITS} in this release, got {self.wire_bits}"
+            )
+
+    # -- committee ------------------------------------------------------------------------------
+    @property
+    def n_corrupted(self) -> int:
+        """f, corrupted members tolerated: ``(n - 1) // 3``."""
+        return (self.n_members - 1) // 3
+
+    @property
+    def threshold(self) -> int:
+        """t, members needed to open: ``(n + f) // 2 + 1``.
+
+        ``2 t > n + f`` is exactly what keeps two sets with different honest parts from both being
+        opened; with f + 1 corrupted members an update can be isolated.
+        """
+        return (self.n_members + self.n_corrupted) // 2 + 1
+
+    # -- shape ----------------------------------------------------------------------------------
+    @property
+    def N(self) -> int:  # noqa: N802 - the name of the mathematics
+        """Coefficients of a ring element."""
+        return self._set.N
+
+    @property
+    def q(self) -> int:
+        """The modulus."""
+        return self._set.q
+
+    @property
+    def slot_bits(self) -> int:
+        """w, bits of a slot that holds a sum."""
+        return noise.slot_bits(self.value_bits, self.max_summands)
+
+    @property
+    def slots_per_coefficient(self) -> int:
+        """S."""
+        return self._set.slots_per_coefficient
+
+    @property
+    def scale_bits(self) -> int:
+        """k' = L - S w: messages are multiplied by ``2**k'``."""
+        return noise.scale_bits(self.q, self.slots_per_coefficient, self.value_bits, self.max_summands)
+
+    @property
+    def n_elements(self) -> int:
+        """Ring elements of a ciphertext: ``ceil(n_slots / (N S))``."""
+        return -(-self.n_slots // (self.N * self.slots_per_coefficient))
+
+    # -- sizes ----------------------------------------------------------------------------------
+    @property
+    def ciphertext_bytes(self) -> int:
+        """``n_elements * N * W / 8``."""
+        return self.n_elements * self.N * self.wire_bits // 8
+
+    @property
+    def sum_bytes(self) -> int:
+        """Of a :class:`CiphertextSum`: count (4) and coefficients."""
+        return 4 + self.ciphertext_bytes
+
+    @property
+    def share_bytes(self) -> int:
+        """Of a :class:`KeyShare`: salt (32), masks (4 * 4), share (4 N)."""
+        return SALT_BYTES + 4 * N_CHECKS + 4 * self.N
+
+    @property
+    def share_sum_bytes(self) -> int:
+        """Of a :class:`ShareSum`: count (4), share (4 N)."""
+        return 4 + 4 * self.N
+
+    @property
+    def proof_bytes(self) -> int:
+        """Of a :class:`DegreeProof`: n hashes (32), t times 4 checks (4)."""
+        return DIGEST_BYTES * self.n_members + 4 * N_CHECKS * self.threshold
+
+    # -- noise ----------------------------------------------------------------------------------
+    def max_residual(self, n_summands: int) -> int:
+        """``floor(B)`` for that many summands, in units of the last wire bit."""
+        return noise.max_residual(self.q, self.wire_bits, n_summands)
+
+    def max_square_sum(self, n_summands: int) -> int:
+        """Bound on the sum of squared residuals of one ring element."""
+        return noise.max_square_sum(self.q, self.wire_bits, n_summands, self.N)
+
+    # -- kernels --------------------------------------------------------------------------------
+    @property
+    def _ring(self) -> ntt.Ntt:
+        return ntt.ring(self.N, self._set.primes[0], self._set.roots[0])
+
+    @property
+    def _scale(self) -> kernel.Scale:
+        return kernel.scale(self.q, self.wire_bits, self.scale_bits)
+
+
+def check_params(params: Params) -> None:
+    """TypeError unless it is one: everything else was checked when it was made."""
+    if not isinstance(params, Params):
+        raise TypeError(f"params: kahe.Params expected, got {type(params).__name__}")
+
+
+def check_context(context: bytes) -> None:
+    """A context is the 32-byte hash that names the round."""
+    if not isinstance(context, bytes):
+        raise TypeError(f"context: bytes expected, got {type(context).__name__}")
+    if len(context) != CONTEXT_BYTES:
+        raise ParameterError(f"context: a hash of {CONTEXT_BYTES} bytes expected, got {len(context)}")
+
+
+def check_index(params: Params, index: int) -> None:
+    """Members are numbered 1 to n."""
+    if type(index) is not int:
+        raise TypeError(f"index: int expected, got {type(index).__name__}")
+    if not 1 <= index <= params.n_members:
+        raise ParameterError(f"index: 1 to {params.n_members} expected, got {index}")
+
+
+def check_length(what: str, data: bytes, length: int) -> None:
+    """Fixed layouts have one length."""
+    if not isinstance(data, bytes):
+        raise TypeError(f"{what}: bytes expected, got {type(data).__name__}")
+    if len(data) != length:
+        raise DecodeError(f"{what}: {length} bytes expected, got {len(data)}")
+
+
+def residues_from_bytes(what: str, data: bytes) -> NDArray[np.uint64]:
+    """Little-endian 32-bit integers, each below p."""
+    values = np.frombuffer(data, "<u4").astype(np.uint64)
+    if int(values.max(initial=0)) >= P:
+        raise DecodeError(f"{what}: an integer is not below 2**31 - 1")
+    return values
+
+
+def residues_to_bytes(values: NDArray[np.uint64]) -> bytes:
+    """Undo :func:`residues_from_bytes`."""
+    return values.astype("<u4").tobytes()

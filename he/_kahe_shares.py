@@ -1,0 +1,315 @@
+"""Key shares, their sums, and the proof that a client's shares lie on polynomials of degree t - 1."""
+
+from __future__ import annotations
+
+import hmac
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._ext.enc import sha256_enc
+from .._ext.errors import DecodeError, ParameterError, ProofError, RangeError
+from ._kahe_params import (
+    DIGEST_BYTES,
+    MIN_SUMMANDS,
+    N_CHECKS,
+    SALT_BYTES,
+    Params,
+    check_context,
+    check_index,
+    check_length,
+    check_params,
+    residues_from_bytes,
+    residues_to_bytes,
+)
+from ._random import Stream
+from ._shamir import P, dot, evaluate, reduce
+
+MAX_SENDER_BYTES = 1024
+
+
+def check_sender(sender: bytes) -> None:
+    """A sender is named by a short byte string, its pseudonym."""
+    if not isinstance(sender, bytes):
+        raise TypeError(f"sender: bytes expected, got {type(sender).__name__}")
+    if not 1 <= len(sender) <= MAX_SENDER_BYTES:
+        raise ParameterError(f"sender: 1 to {MAX_SENDER_BYTES} bytes expected, got {len(sender)}")
+
+
+def check_digest(digest: bytes) -> None:
+    """SHA-256 of a ciphertext."""
+    if not isinstance(digest, bytes):
+        raise TypeError(f"ciphertext_digest: bytes expected, got {type(digest).__name__}")
+    if len(digest) != DIGEST_BYTES:
+        raise ParameterError(f"ciphertext_digest: {DIGEST_BYTES} bytes expected, got {len(digest)}")
+
+
+class KeyShare:
+    """Member ``index``'s share of one client's one-time key.  Secret, immutable, never pickled.
+
+    Bytes: salt (32), masks (4 integers below p), share (N integers below p); integers are 4 bytes
+    little-endian.
+
+    Attributes:
+        params: The round's parameters.
+        index: j, the member's number, 1 to n.
+    """
+
+    __slots__ = ("_masks", "_salt", "_share", "index", "params")
+
+    params: Params
+    index: int
+    _salt: bytes
+    _masks: NDArray[np.uint64]
+    _share: NDArray[np.uint64]
+
+    def __init__(self) -> None:
+        raise TypeError("made by OneTimeKey.share or KeyShare.from_bytes")
+
+    @classmethod
+    def _of(
+        cls, params: Params, index: int, salt: bytes, masks: NDArray[np.uint64], share: NDArray[np.uint64]
+    ) -> KeyShare:
+        self = object.__new__(cls)
+        masks.flags.writeable = share.flags.writeable = False
+        for name, value in (
+            ("params", params),
+            ("index", index),
+            ("_salt", salt),
+            ("_masks", masks),
+            ("_share", share),
+        ):
+            object.__setattr__(self, name, value)
+        return self
+
+    @classmethod
+    def from_bytes(cls, data: bytes, params: Params, index: int) -> KeyShare:
+        """Read ``params.share_bytes`` bytes.
+
+        Raises:
+            TypeError: ``data`` is not bytes.
+            ParameterError: ``index`` is not 1 to n.
+            DecodeError: Another length, or an integer that is not below p.
+        """
+        check_params(params)
+        check_index(params, index)
+        check_length("key share", data, params.share_bytes)
+        values = residues_from_bytes("key share", data[SALT_BYTES:])
+        return cls._of(params, index, data[:SALT_BYTES], values[:N_CHECKS].copy(), values[N_CHECKS:].copy())
+
+    def to_bytes(self) -> bytes:
+        """``params.share_bytes`` bytes."""
+        return self._salt + residues_to_bytes(self._masks) + residues_to_bytes(self._share)
+
+    def _commitment(self, context: bytes, sender: bytes) -> bytes:
+        """``h_j``."""
+        return sha256_enc(
+            "SOTTOVOCE-V1-SHARE",
+            context,
+            sender,
+            self.index,
+            self._salt,
+            residues_to_bytes(self._masks),
+            residues_to_bytes(self._share),
+        )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("KeyShare is immutable")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("KeyShare is immutable")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a KeyShare is secret and is not pickled")
+
+    def __repr__(self) -> str:
+        return f"<kahe.KeyShare of member {self.index}>"
+
+
+class DegreeProof:
+    """What a client publishes so that each member can check its share against all the others'.
+
+    It proves that the shares lie on polynomials of degree below t: every t members reconstruct the same
+    key.  It does not prove that the ciphertext uses this key, or that the key is small.
+
+    Bytes: ``h_1 .. h_n`` (32 each), then for every degree d < t four integers below p (4 bytes
+    little-endian): ``R_d = gamma . coefficient_d + mask coefficient_d``.
+
+    Source: a Schwartz-Zippel check made non-interactive by hashing (Fiat-Shamir); docs/he.md.
+    """
+
+    __slots__ = ("_checks", "_hashes", "params")
+
+    params: Params
+    _hashes: tuple[bytes, ...]
+    _checks: NDArray[np.uint64]
+
+    def __init__(self) -> None:
+        raise TypeError("made by OneTimeKey.share or DegreeProof.from_bytes")
+
+    @classmethod
+    def _of(cls, params: Params, hashes: tuple[bytes, ...], checks: NDArray[np.uint64]) -> DegreeProof:
+        self = object.__new__(cls)
+        checks.flags.writeable = False
+        object.__setattr__(self, "params", params)
+        object.__setattr__(self, "_hashes", hashes)
+        object.__setattr__(self, "_checks", checks)
+        return self
+
+    @classmethod
+    def from_bytes(cls, data: bytes, params: Params) -> DegreeProof:
+        """Read ``params.proof_bytes`` bytes.
+
+        Raises:
+            TypeError: ``data`` is not bytes.
+            DecodeError: Another length, or an integer that is not below p.
+        """
+        check_params(params)
+        check_length("degree proof", data, params.proof_bytes)
+        split = DIGEST_BYTES * params.n_members
+        hashes = tuple(data[i : i + DIGEST_BYTES] for i in range(0, split, DIGEST_BYTES))
+        checks = residues_from_bytes("degree proof", data[split:]).reshape(params.threshold, N_CHECKS)
+        return cls._of(params, hashes, checks)
+
+    def to_bytes(self) -> bytes:
+        """``params.proof_bytes`` bytes."""
+        return b"".join(self._hashes) + residues_to_bytes(self._checks)
+
+    def verify(self, context: bytes, sender: bytes, ciphertext_digest: bytes, share: KeyShare) -> None:
+        """Check a member's share.  A share that fails convicts its sender to anybody who sees both.
+
+        Args:
+            context: The round's header hash.
+            sender: The client's pseudonym, as it was given to :meth:`OneTimeKey.share`.
+            ciphertext_digest: SHA-256 of the client's ciphertext.
+            share: The opened share.
+
+        Raises:
+            ParameterError: The share is of other parameters.
+            ProofError: The share is not the one committed to, or does not fit the polynomials.
+        """
+        check_context(context)
+        check_sender(sender)
+        check_digest(ciphertext_digest)
+        if not isinstance(share, KeyShare):
+            raise TypeError(f"share: KeyShare expected, got {type(share).__name__}")
+        if share.params != self.params:
+            raise ParameterError("share: of other parameters than the proof")
+        committed = hmac.compare_digest(share._commitment(context, sender), self._hashes[share.index - 1])
+        gamma = challenge(self.params, context, sender, ciphertext_digest, self._hashes)
+        left = reduce(dot(gamma, share._share) + share._masks)
+        fits = np.array_equal(left, evaluate(self._checks, share.index))
+        if not (committed and fits):
+            raise ProofError("key share does not match the degree proof")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("DegreeProof is immutable")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("DegreeProof is immutable")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DegreeProof):
+            return NotImplemented
+        return self.params == other.params and self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (DegreeProof.from_bytes, (self.to_bytes(), self.params))
+
+    def __repr__(self) -> str:
+        return f"<kahe.DegreeProof for {len(self._hashes)} members>"
+
+
+def challenge(
+    params: Params, context: bytes, sender: bytes, ciphertext_digest: bytes, hashes: tuple[bytes, ...]
+) -> NDArray[np.uint64]:
+    """``gamma``, shape ``(4, N)``: drawn below p from AES-256-CTR under the hash of everything fixed before.
+
+    ``SHA-256(enc("SOTTOVOCE-V1-DEGREE", context, sender, SHA-256(C), h_1 .. h_n))`` is the key; 64-bit
+    little-endian words, cut to 31 bits, kept if below p.
+    """
+    key = sha256_enc("SOTTOVOCE-V1-DEGREE", context, sender, ciphertext_digest, *hashes)
+    return Stream(key).below(P, (N_CHECKS, params.N))
+
+
+class ShareSum:
+    """A member's sum of its shares of the agreed contributors.
+
+    Hands out nothing for fewer than three contributors: with one's own share known, a sum of two is
+    the other's.  Not pickled; t of these open the round's sum.
+
+    Attributes:
+        params: The round's parameters.
+        index: j, the member's number, 1 to n.
+    """
+
+    __slots__ = ("_count", "_total", "index", "params")
+
+    def __init__(self, params: Params, index: int) -> None:
+        check_params(params)
+        check_index(params, index)
+        self.params = params
+        self.index = index
+        self._count = 0
+        self._total = np.zeros(params.N, np.uint64)
+
+    @property
+    def count(self) -> int:
+        """Shares in the sum."""
+        return self._count
+
+    def add(self, share: KeyShare) -> None:
+        """Add one share; verify its degree proof first.
+
+        Raises:
+            ParameterError: Of other parameters or another member.
+            RangeError: ``max_summands`` are in it already.  Unchanged after an error.
+        """
+        if not isinstance(share, KeyShare):
+            raise TypeError(f"share: KeyShare expected, got {type(share).__name__}")
+        if share.params != self.params or share.index != self.index:
+            raise ParameterError("share: of other parameters or another member")
+        if self._count >= self.params.max_summands:
+            raise RangeError(f"sum: at most {self.params.max_summands} summands")
+        self._total = reduce(self._total + share._share)
+        self._count += 1
+
+    def to_bytes(self) -> bytes:
+        """``params.share_sum_bytes`` bytes: count (4), N integers below p (4 each), little-endian.
+
+        Raises:
+            ParameterError: Fewer than three shares are in it.
+        """
+        if self._count < MIN_SUMMANDS:
+            raise ParameterError(
+                f"share sum: at least {MIN_SUMMANDS} contributors expected, got {self._count}"
+            )
+        return self._count.to_bytes(4, "little") + residues_to_bytes(self._total)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, params: Params, index: int) -> ShareSum:
+        """Read :meth:`to_bytes`.
+
+        Raises:
+            TypeError: ``data`` is not bytes.
+            ParameterError: ``index`` is not 1 to n.
+            DecodeError: Another length, a count outside 3 to ``max_summands``, or an integer not below p.
+        """
+        self = cls(params, index)
+        check_length("share sum", data, params.share_sum_bytes)
+        count = int.from_bytes(data[:4], "little")
+        if not MIN_SUMMANDS <= count <= params.max_summands:
+            raise DecodeError(f"share sum: {MIN_SUMMANDS} to {params.max_summands} contributors, got {count}")
+        self._total = residues_from_bytes("share sum", data[4:])
+        self._count = count
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a ShareSum is secret and is not pickled")
+
+    def __repr__(self) -> str:
+        return f"<kahe.ShareSum of member {self.index}, {self._count} contributors>"

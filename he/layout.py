@@ -1,0 +1,159 @@
+"""ModelLayout: shapes and types of a list of arrays, and the one vector they make."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._ext import cbor
+from .._ext.enc import enc
+from .._ext.errors import DecodeError, ParameterError, RangeError
+
+_DTYPES = ("float16", "float32", "float64")
+_MAX_ARRAYS = 1 << 16  # the largest public models have some thousands
+_MAX_DIMENSIONS = 32  # numpy 1.x has no more
+_MAX_SIZE = 1 << 40  # far above 2**20 ring elements of any set
+_SCHEMA: cbor.Schema = {"version": int, "arrays": list}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLayout:
+    """How a list of float arrays (a model) becomes one vector and back: order, shapes, dtypes.
+
+    Immutable and hashable.  Two parties agree on a layout by its :attr:`digest`.
+
+    Attributes:
+        shapes: Shape of every array.
+        dtypes: ``float16``, ``float32`` or ``float64`` for every array.  Integer state (counters, step
+            numbers) has no mean worth taking and is refused: leave it out or convert it.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.shapes) <= _MAX_ARRAYS or len(self.shapes) != len(self.dtypes):
+            raise ParameterError(f"layout: 1 to {_MAX_ARRAYS} arrays, a dtype for each, expected")
+        for i, (shape, dtype) in enumerate(zip(self.shapes, self.dtypes, strict=True)):
+            if dtype not in _DTYPES:
+                raise ParameterError(f"array {i}: dtype {', '.join(_DTYPES)} expected, got {str(dtype)[:32]}")
+            if len(shape) > _MAX_DIMENSIONS or any(
+                type(n) is not int or not 0 <= n <= _MAX_SIZE for n in shape
+            ):
+                raise ParameterError(f"array {i}: shape out of bounds")
+        if not 1 <= self.size <= _MAX_SIZE:
+            raise ParameterError(f"layout: 1 to 2**40 numbers in total expected, got {self.size}")
+
+    @classmethod
+    def of(cls, arrays: Iterable[NDArray[Any]]) -> ModelLayout:
+        """The layout of these arrays.
+
+        Raises:
+            TypeError: An element is not a numpy array.
+            ParameterError: A dtype other than native float16, float32, float64; or nothing in it.
+        """
+        arrays = list(arrays)
+        for i, a in enumerate(arrays):
+            if not isinstance(a, np.ndarray):
+                raise TypeError(f"array {i}: numpy array expected, got {type(a).__name__}")
+        return cls(
+            tuple(tuple(int(n) for n in a.shape) for a in arrays),
+            tuple(a.dtype.name if a.dtype.isnative else str(a.dtype) for a in arrays),
+        )
+
+    @property
+    def size(self) -> int:
+        """d, numbers in the vector."""
+        return sum(prod(shape) for shape in self.shapes)
+
+    def flatten(self, arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+        """One float64 vector of ``size`` numbers, the arrays in order, each in C order.
+
+        Args:
+            arrays: Of exactly this layout; read, never kept.
+
+        Raises:
+            TypeError: An element is not a numpy array.
+            ParameterError: Another number of arrays, shape or dtype.
+            RangeError: NaN or infinity; names the array and the index in it.
+        """
+        if len(arrays) != len(self.shapes):
+            raise ParameterError(f"arrays: {len(self.shapes)} expected, got {len(arrays)}")
+        out = np.empty(self.size, np.float64)
+        at = 0
+        for i, (a, shape, dtype) in enumerate(zip(arrays, self.shapes, self.dtypes, strict=True)):
+            if not isinstance(a, np.ndarray):
+                raise TypeError(f"array {i}: numpy array expected, got {type(a).__name__}")
+            if a.shape != shape or a.dtype != np.dtype(dtype):
+                raise ParameterError(f"array {i}: {dtype} {shape} expected, got {a.dtype} {a.shape}")
+            part = out[at : at + a.size]
+            part[:] = a.reshape(-1)
+            finite = np.isfinite(part)
+            if not finite.all():
+                where = tuple(int(n) for n in np.unravel_index(int(np.argmin(finite)), shape))
+                raise RangeError(f"array {i}, index {where}: not a finite number")
+            at += a.size
+        return out
+
+    def unflatten(self, vector: NDArray[np.float64]) -> list[NDArray[Any]]:
+        """The arrays of a vector: fresh, of the layout's shapes and dtypes.
+
+        Raises:
+            TypeError: Not a float64 array.
+            ParameterError: Not of shape ``(size,)``.
+        """
+        if not isinstance(vector, np.ndarray) or vector.dtype != np.float64:
+            raise TypeError("vector: float64 array expected")
+        if vector.shape != (self.size,):
+            raise ParameterError(f"vector: shape ({self.size},) expected, got {vector.shape}")
+        arrays: list[NDArray[Any]] = []
+        at = 0
+        for shape, dtype in zip(self.shapes, self.dtypes, strict=True):
+            size = prod(shape)
+            arrays.append(vector[at : at + size].astype(dtype).reshape(shape))
+            at += size
+        return arrays
+
+    def to_bytes(self) -> bytes:
+        """Canonical CBOR: ``{"version": 1, "arrays": [[dtype, [n, ...]], ...]}``."""
+        arrays = [[d, list(s)] for d, s in zip(self.dtypes, self.shapes, strict=True)]
+        return cbor.dumps({"version": 1, "arrays": arrays})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ModelLayout:
+        """Read :meth:`to_bytes`.
+
+        Raises:
+            TypeError: ``data`` is not bytes.
+            DecodeError: Anything that :meth:`to_bytes` would not have written.
+        """
+        fields = cbor.loads_map(data, _SCHEMA)
+        if fields["version"] != 1:
+            raise DecodeError("layout: unknown version")
+        shapes: list[tuple[int, ...]] = []
+        dtypes: list[str] = []
+        for item in fields["arrays"]:
+            if (
+                type(item) is not list
+                or len(item) != 2
+                or type(item[0]) is not str
+                or type(item[1]) is not list
+            ):
+                raise DecodeError("layout: an array is a dtype and a shape")
+            dtypes.append(item[0])
+            shapes.append(tuple(item[1]))
+        try:
+            return cls(tuple(shapes), tuple(dtypes))
+        except ParameterError as error:
+            raise DecodeError(str(error)) from None
+
+    @property
+    def digest(self) -> bytes:
+        """``SHA-256(enc("SOTTOVOCE-V1-LAYOUT", to_bytes()))``, 32 bytes."""
+        return hashlib.sha256(enc("SOTTOVOCE-V1-LAYOUT", self.to_bytes())).digest()

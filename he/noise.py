@@ -1,0 +1,92 @@
+"""Noise of a key-additive sum: bounds, and the wire width that follows from them, in exact arithmetic.
+
+Every party computes these from the round's parameters and must get the same integers, so everything
+here is rational: no floating point, whose last bit may differ between machines.
+
+Units are those of the last wire bit.  The sum of ``n`` ciphertexts holds ``n`` rounding errors
+(uniform, variance 1/12) and ``n`` errors CBD(42) (variance 21) scaled by ``2^W / q``; both are
+sub-Gaussian with their variance as proxy.  ``B = 13.38 sqrt(proxy) + 1/2``: by
+``P(|X| > s) <= 2 exp(-s^2 / (2 proxy))`` a coefficient exceeds the first term with probability below
+``2^-128``, and the half is the rounding of ``a K 2^W / q``, which the opener adds himself.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import floor, isqrt
+
+from .._ext.errors import ParameterError
+
+CBD_ETA = 42
+"""Keys and errors are CBD(42): in [-42, 42] with variance 21.  Ternary would not do: the sum of the
+keys becomes public, and with two honest clients it would tell two ninths of the coefficients."""
+
+TAIL = Fraction(1338, 100)
+"""Standard deviations that a coefficient exceeds with probability below 2^-128."""
+
+
+def slot_bits(value_bits: int, max_summands: int) -> int:
+    """w: a slot holds the sum of ``max_summands`` signed integers of ``value_bits`` bits."""
+    return value_bits + (max_summands - 1).bit_length()
+
+
+def proxy(q: int, wire_bits: int, n_summands: int) -> Fraction:
+    """Sub-Gaussian variance proxy of one coefficient: ``n (1/12 + 21 * 4^W / q^2)``."""
+    return n_summands * (Fraction(1, 12) + Fraction(21 << (2 * wire_bits), q * q))
+
+
+def max_residual(q: int, wire_bits: int, n_summands: int) -> int:
+    """``floor(B)``: the largest integer residual that an honest sum may show."""
+    # floor(sqrt(v) + 1/2) = floor((floor(sqrt(4 v)) + 1) / 2) for every rational v >= 0.
+    v = TAIL * TAIL * proxy(q, wire_bits, n_summands)
+    return (isqrt(floor(4 * v)) + 1) // 2
+
+
+def max_square_sum(q: int, wire_bits: int, n_summands: int, N: int) -> int:
+    """``floor(2 N (proxy + 1/12))``: the largest sum of squared residuals of one ring element.
+
+    Twice the expectation: an honest element exceeds it with probability about 2^-450, while under a
+    wrong key the residuals are uniform and their mean square is far above.
+    """
+    return floor(2 * N * (proxy(q, wire_bits, n_summands) + Fraction(1, 12)))
+
+
+def max_message(slots: int, value_bits: int, max_summands: int) -> int:
+    """Largest ``|M|``: every slot of a coefficient at ``max_summands`` times the largest value."""
+    w = slot_bits(value_bits, max_summands)
+    return max_summands * ((1 << (value_bits - 1)) - 1) * sum(1 << (w * j) for j in range(slots))
+
+
+def scale_bits(q: int, slots: int, value_bits: int, max_summands: int) -> int:
+    """``k' = L - S w``: the message is multiplied by ``2^k'``.  Below 1 there is no room."""
+    return q.bit_length() - slots * slot_bits(value_bits, max_summands)
+
+
+def wire_bits_suffice(q: int, wire_bits: int, slots: int, value_bits: int, max_summands: int) -> bool:
+    """Whether every honest sum opens: nothing wraps, and noise stays below half a step.
+
+    ``max|M| 2^(W+k') / q + B < 2^(W-1)`` and ``B < 2^(W+k') / (2q)``.
+    """
+    shift = scale_bits(q, slots, value_bits, max_summands)
+    if shift < 1 or not 1 <= wire_bits < q.bit_length():
+        return False
+    step = Fraction(1 << (wire_bits + shift), q)
+    room = min((1 << (wire_bits - 1)) - max_message(slots, value_bits, max_summands) * step, step / 2)
+    rest = room - Fraction(1, 2)
+    # B < room, i.e. 13.38 sqrt(proxy) < rest, compared squared: no root is taken.
+    return rest > 0 and TAIL * TAIL * proxy(q, wire_bits, max_summands) < rest * rest
+
+
+def smallest_wire_bits(q: int, slots: int, value_bits: int, max_summands: int) -> int:
+    """The smallest W with which every honest sum opens.
+
+    Raises:
+        ParameterError: None does: fewer summands, fewer bits a value or a larger set is needed.
+    """
+    for wire_bits in range(1, q.bit_length()):
+        if wire_bits_suffice(q, wire_bits, slots, value_bits, max_summands):
+            return wire_bits
+    raise ParameterError(
+        f"no wire width opens sums of {max_summands} vectors of {value_bits}-bit values "
+        f"with a modulus of {q.bit_length()} bits and {slots} slot(s) a coefficient"
+    )

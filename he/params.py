@@ -1,0 +1,75 @@
+"""Named RLWE parameter sets: ring, modulus, root of unity, claimed security.
+
+A set's name states its claim: ``RLWE_128_N2048_Q50`` has 128 bits of classical security or more in
+dimension 2048 with a modulus of 50 bits; ``PQ128`` claims 128 bits against quantum attacks.  The
+claims come from the lattice estimator and lie within the published guideline tables for ternary
+secrets (Bossuat et al., eprint 2024/463), which the test-suite holds against every set; the secrets
+of ``he.kahe`` are wider than ternary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from types import MappingProxyType
+from typing import Final
+
+from .._ext.errors import ParameterError
+
+
+@dataclass(frozen=True, slots=True)
+class RlweSet:
+    """Ring ``Z_q[X]/(X^N + 1)`` with ``q`` the product of one or more primes.
+
+    Attributes:
+        name: Public name, sent in headers.
+        N: Coefficients of a ring element.
+        primes: Prime factors of ``q``, each 1 modulo ``2N``.
+        roots: For each prime an element of order ``2N``.
+        slots_per_coefficient: S, numbers packed into one coefficient by ``he.kahe``.
+    """
+
+    name: str
+    N: int
+    primes: tuple[int, ...]
+    roots: tuple[int, ...]
+    slots_per_coefficient: int
+
+    @property
+    def q(self) -> int:
+        """The modulus."""
+        return prod(self.primes)
+
+    @property
+    def log_q(self) -> int:
+        """L, the bit length of the modulus."""
+        return self.q.bit_length()
+
+
+SETS: Final = MappingProxyType(
+    {
+        s.name: s
+        for s in (
+            RlweSet("RLWE_128_N2048_Q50", 2048, (0x3FFFFFFFFC001,), (0x2B86CE7575F16,), 1),
+            RlweSet("RLWE_PQ128_N2048_Q40", 2048, (0xFFFFFF7001,), (0x304747E563,), 1),
+        )
+    }
+)
+"""Every set of this release by name.  Read-only: a new set is a new release."""
+
+DEFAULT_SET: Final = "RLWE_128_N2048_Q50"
+
+
+def named_set(name: str) -> RlweSet:
+    """The set of that name.
+
+    Raises:
+        TypeError: Not text.
+        ParameterError: Unknown name.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"set: str expected, got {type(name).__name__}")
+    try:
+        return SETS[name]
+    except KeyError:
+        raise ParameterError(f"set: one of {', '.join(SETS)} expected, got {name[:64]!r}") from None
