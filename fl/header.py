@@ -196,9 +196,8 @@ class RoundHeader:
         _ = self.codec, self.kahe_params
         rs.shard_bytes(self.packet_bytes, self.shard_k, self.shard_n)
         if self.packet_bytes < update_packet_bytes(self.kahe_params):
-            raise ParameterError(
-                f"packet_bytes: at least {update_packet_bytes(self.kahe_params)} expected, got {self.packet_bytes}"
-            )
+            least = update_packet_bytes(self.kahe_params)
+            raise ParameterError(f"packet_bytes: at least {least} expected, got {self.packet_bytes}")
 
     @cached_property
     def codec(self) -> he.Codec:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .. import clsc
 from .._ext.errors import ParameterError, SenderError
@@ -19,10 +18,8 @@ class Policy:
     Attributes:
         aggregators: Names that may be aggregator.
         members: Names that may be in a committee.  Pinned: with names of one's own choice it does not
-            matter how the aggregator chose among them.
-        known_keys: Name -> the ``ServerIdentity`` keys (:meth:`ServerIdentity.to_list`) that one has seen
-            under it.  A name in here with other keys is refused, so an issuer that makes new keys for
-            a known name gains nothing; a name not in here is believed on the issuer's word.
+            matter how the aggregator chose among them.  An issuer could make new keys for a known name:
+            :meth:`sottovoce.clsc.TrustStore.pin` refuses those.
         min_members: Smallest committee; at least 4, the smallest that tolerates one corrupted member.
         min_contributors: Smallest number of contributors; at least 3.
         assumed_corrupted: Pseudonyms assumed to be in the aggregator's hands; ``min_contributors`` of a
@@ -36,7 +33,6 @@ class Policy:
 
     aggregators: frozenset[bytes]
     members: frozenset[bytes]
-    known_keys: Mapping[bytes, tuple[bytes, bytes]] = field(default_factory=dict)
     min_members: int = 4
     min_contributors: int = 8
     assumed_corrupted: int = 0
@@ -94,14 +90,6 @@ class Policy:
         if server.name not in allowed:
             raise ProtocolError(
                 Reason.POLICY, f"{role} not acceptable", round_id=header.hash, sender=server.name
-            )
-        known = self.known_keys.get(server.name)
-        if known is not None and tuple(server.to_list()) != tuple(known):
-            raise ProtocolError(
-                Reason.POLICY,
-                f"{role} under a known name with other keys",
-                round_id=header.hash,
-                sender=server.name,
             )
 
 

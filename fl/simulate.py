@@ -31,6 +31,7 @@ from .sizes import update_packet_bytes
 
 SET = "RLWE_128_N2048_Q50"
 Progress = Callable[[str, int, int], None]
+_SHARD_FAULTS = frozenset({"wrong_size", "unopenable", "malformed", "wrong_shape", "contradicting"})
 
 
 @dataclass(frozen=True)
@@ -279,7 +280,7 @@ class Simulation:
         accepted = tuple(sorted(pids[pid] for pid, _ in result.entries))
         refused: Counter[str] = Counter({reason.value: n for reason, n in aggregator.refused.items()})
         refused.update(
-            {f"shard: {kind}": n for kind, n in aggregator.shard_stats.items() if kind in _SHARD_FAULTS}
+            {f"shard: {kind}": n for kind, n in aggregator.shard_stats.items() if n and kind in _SHARD_FAULTS}
         )
         return RoundReport(
             round_number=self.round_number,
@@ -408,6 +409,3 @@ class Simulation:
             aggregator.receive_answer(j, self._members[j - 1].answer(signed_header, final[j]))
             tell("members answer", len(present) + done + 1, steps)
         return aggregator.open()
-
-
-_SHARD_FAULTS = frozenset({"unopenable", "malformed", "inconsistent", "foreign", "evicted", "expired"})
