@@ -31,5 +31,5 @@ def model_digest(arrays: Arrays) -> bytes:
     for array in arrays:
         # Little-endian, C order: the same bytes on every machine.
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        digest.update(little.reshape(-1).view(np.uint8))
+        digest.update(little.reshape(-1).view(np.uint8).data)
     return digest.digest()
