@@ -24,6 +24,7 @@ from .._ext.errors import (
 )
 from .issuer import Issuer
 from .keys import PublicKey, SecretKey
+from .packet import packet_bytes
 from .params import EpochParams, MasterKey, Mode, RootKey, Usage
 from .registry import Account, Issuance, MemoryRegistry, Registry
 from .request import BlindRequest, IdentityRequest
@@ -58,6 +59,7 @@ __all__ = [
     "UnsigncryptError",
     "Usage",
     "batch_verify",
+    "packet_bytes",
     "sign",
     "signcrypt",
     "unsigncrypt",

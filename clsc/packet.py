@@ -100,6 +100,24 @@ def chunk_count(plain_bytes: int) -> int:
     return max(1, -(-plain_bytes // CHUNK_BYTES))
 
 
+def packet_bytes(plaintext_bytes: int, n_slots: int = 1, *, pad: bool = False) -> int:
+    """Length of a packet: depends on nothing but its arguments.
+
+    Args:
+        plaintext_bytes: Length of the plaintext, up to 2**40.
+        n_slots: Receivers and dummies, 1 to 255.
+        pad: Whether the plaintext is padded to its Padme length.
+
+    Raises:
+        ParameterError: Out of range.
+    """
+    if not 0 <= plaintext_bytes <= MAX_CHUNKS * CHUNK_BYTES or not 1 <= n_slots <= 255:
+        raise ParameterError("packet_bytes: plaintext of 0 to 2**40 bytes and 1 to 255 slots expected")
+    plain = padme(plaintext_bytes) if pad else plaintext_bytes
+    body = plain + TAG_BYTES * chunk_count(plain)
+    return _PREFIX_BYTES + n_slots * SLOT_BYTES + _LENGTH_BYTES + body + HEAD_BYTES
+
+
 def body_plain_bytes(body_bytes: int) -> int:
     """Plaintext bytes of a body of ``body_bytes``; DecodeError if no body has that length."""
     full = CHUNK_BYTES + TAG_BYTES

@@ -117,6 +117,12 @@ class TrustStore:
         with self._lock:
             self._revoked.add(pid)
 
+    @property
+    def revoked(self) -> frozenset[bytes]:
+        """The ``pid`` of every key revoked so far."""
+        with self._lock:
+            return frozenset(self._revoked)
+
     def pin(self, public_key: PublicKey) -> None:
         """Accept this name with no other ``X`` from now on.
 
