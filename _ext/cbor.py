@@ -29,11 +29,19 @@ def dumps(value: Any) -> bytes:
         value: ``dict`` with text keys, ``list``, ``bytes``, ``str``, ``int``, ``float``, ``bool`` or None.
 
     Raises:
-        ParameterError: The result would not be read back (depth, length).
+        TypeError: A Python type that has no encoding.
+        ParameterError: The result would not be read back: depth, length, a key that is not text, an
+            integer beyond 64 bits, a type that needs a tag, text that is not Unicode.
     """
-    data = cbor2.dumps(value, canonical=True)
-    if len(data) > CBOR_MAX_BYTES:
-        raise ParameterError(f"message: at most {CBOR_MAX_BYTES} bytes, got {len(data)}")
+    try:
+        data = cbor2.dumps(value, canonical=True)
+        if len(data) > CBOR_MAX_BYTES:
+            raise ParameterError(f"message: at most {CBOR_MAX_BYTES} bytes, got {len(data)}")
+        _scan(data)
+    except (cbor2.CBOREncodeValueError, DecodeError, ValueError) as error:
+        raise ParameterError(str(error)) from None
+    except cbor2.CBOREncodeError as error:
+        raise TypeError(f"message: {error}") from None
     return data
 
 
@@ -83,17 +91,23 @@ def _scan(data: bytes) -> None:
     """Walk over one item without recursion: structure, depth and minimal heads."""
     size = len(data)
     pos = 0
-    # Items still to come on each open level; a map of n pairs counts 2n.
+    # Items still to come on each open level; a map of n pairs counts 2n, so a key comes when its
+    # count is even.
     pending = [1]
+    in_map = [False]
     while pending:
         if pending[-1] == 0:
             pending.pop()
+            in_map.pop()
             continue
+        is_key = in_map[-1] and pending[-1] % 2 == 0
         pending[-1] -= 1
         if pos >= size:
             raise DecodeError("message: truncated")
         major, info = data[pos] >> 5, data[pos] & 31
         pos += 1
+        if is_key and major != _TEXT:
+            raise DecodeError("message: a key that is not text")
         if info < 24:
             value = info
         elif info <= 27:
@@ -115,6 +129,7 @@ def _scan(data: bytes) -> None:
             if len(pending) > CBOR_MAX_DEPTH:
                 raise DecodeError(f"message: nested deeper than {CBOR_MAX_DEPTH}")
             pending.append(count)
+            in_map.append(major == _MAP)
         elif major == _TAG:
             raise DecodeError("message: tags are not used")
         elif major == _SIMPLE and info not in _SIMPLE_ALLOWED and info not in (25, 26, _FLOAT64):

@@ -35,6 +35,9 @@ class UnsigncryptError(SottovoceError):
     def __init__(self) -> None:
         super().__init__("packet is not for this key and context, or was altered")
 
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(self), ()  # else a worker process could not hand it back
+
 
 class SenderError(SottovoceError):
     """A packet was opened, but its sender is not acceptable: mode rule, parameters, revocation,
@@ -70,6 +73,9 @@ class OverflowDetected(SottovoceError):
     def __init__(self) -> None:
         super().__init__("the sum does not open to well-formed contributions")
 
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(self), ()
+
 
 class TooManyErasures(SottovoceError):
     """Fewer shards than are needed.
@@ -83,6 +89,9 @@ class TooManyErasures(SottovoceError):
         super().__init__(f"{needed} shards needed, {present} present")
         self.needed = needed
         self.present = present
+
+    def __reduce__(self) -> tuple[type, tuple[int, int]]:
+        return type(self), (self.needed, self.present)
 
 
 class KernelUnavailable(SottovoceError, RuntimeError):

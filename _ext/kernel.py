@@ -88,7 +88,9 @@ def usable(backends: tuple[Backend, ...]) -> tuple[Backend, ...]:
     """Those of ``backends`` that this processor runs below the ceiling, in the order given."""
     features = cpu_features()
     return tuple(
-        b for b in backends if b.level in _BELOW[_ceiling] and _LEVEL_FEATURES[b.level] | b.features <= features
+        b
+        for b in backends
+        if b.level in _BELOW[_ceiling] and _LEVEL_FEATURES[b.level] | b.features <= features
     )
 
 
