@@ -1,1 +1,35 @@
-"""placeholder"""
+"""sottovoce.cli: the ``sottovoce`` command.
+
+* ``sottovoce demo`` -- a federated training on real data through the whole stack, with faults
+  (:mod:`sottovoce.cli.demo`; extra ``demo``).
+* ``sottovoce bench`` -- what the installed package does per second on this machine
+  (:mod:`sottovoce.cli.bench`).
+* ``sottovoce --version`` -- versions, and the back end of every compiled kernel.
+
+:mod:`~sottovoce.cli.app` declares the commands, :mod:`~sottovoce.cli.console` holds the manners
+(streams, colours, exit codes, hints), :mod:`~sottovoce.cli.machine` describes the machine.  Only
+this package knows terminals, hints and hexadecimal; it imports everything below it and nothing
+imports it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command with ``sys.argv`` and leave the process with its exit code.
+
+    Raises:
+        SystemExit: Always.  0 done; 1 a check or an operation failed; 2 usage, or an extra that is
+            not installed; 130 interrupted.
+    """
+    try:
+        # Imported here, so that Ctrl-C during the imports is answered like any other.
+        from .app import app
+
+        app(prog_name="sottovoce")
+    except KeyboardInterrupt:
+        sys.exit(130)

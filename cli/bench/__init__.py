@@ -1,1 +1,11 @@
-"""placeholder"""
+"""sottovoce.cli.bench: what the installed package does on this machine.
+
+* :mod:`~sottovoce.cli.bench.measurement` -- what a measurement is, and the register of all.
+* ``areas`` names the areas; ``of_clsc``, ``of_he``, ``of_rs``, ``of_fl`` hold their measurements.
+* :mod:`~sottovoce.cli.bench.harness` -- timing: warm-up, interleaved samples, median and spread.
+* :mod:`~sottovoce.cli.bench.report` -- table and JSON.
+
+``benches/`` in the checkout runs the same measurements under pytest-benchmark.
+"""
+
+from __future__ import annotations

@@ -1,0 +1,102 @@
+"""The commands.  Everything heavy is imported inside them, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import console
+from .bench.areas import Area
+from .demo.options import Options
+
+_EPILOG = (
+    "Exit codes: [bold]0[/] done, [bold]1[/] a check or an operation failed, [bold]2[/] usage, or an extra "
+    "that is not installed, [bold]130[/] interrupted (no partial file is left). "
+    "Environment: SOTTOVOCE_KERNEL (portable, avx2, avx512, neon) is the ceiling of the compiled back ends, "
+    "SOTTOVOCE_BACKEND (arkworks, py_ecc) the pairing group, NO_COLOR turns colours off."
+)
+
+app = typer.Typer(
+    help="Devices learn together and nobody hears what a single one says.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    # Typer's own tracebacks can show local variables, and ours are keys.
+    pretty_exceptions_enable=False,
+)
+
+JsonTarget = Annotated[
+    str | None,
+    typer.Option(
+        "--json", metavar="FILE", help="Write the figures as JSON; - is stdout, tables then go to stderr."
+    ),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        with console.command():
+            from . import machine
+
+            typer.echo(machine.version_text())
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Show versions and the compiled back ends in use, and exit.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog=_EPILOG)
+def demo(
+    clients: Annotated[int, typer.Option(help="Clients, 16 to 143.")] = Options().clients,
+    rounds: Annotated[int, typer.Option(help="Rounds, 8 or more.")] = Options().rounds,
+    seed: Annotated[
+        int, typer.Option(help="Seed of data, training and faults. Cryptographic randomness has none.")
+    ] = Options().seed,
+    out: Annotated[
+        str, typer.Option("--out", metavar="FILE", help="Picture to write: .png, .svg or .pdf.")
+    ] = "demo.png",
+    json_target: JsonTarget = None,
+) -> None:
+    """Train a model of handwritten digits privately, beside plain averaging, with faults in every round.
+
+    Every update goes through the whole stack: blind pseudonym keys, encryption under one-time keys,
+    key shares to a committee of 5, signcryption, shards.  In every round a fifth of the shards is
+    lost, some are corrupted, an old packet is replayed, an un-enrolled client sends, and a member is
+    absent.  Fails unless each opened sum is exact and the accuracy is that of plain FedAvg.
+    """
+    options = Options(clients=clients, rounds=rounds, seed=seed)
+    options.check()
+    with console.command():
+        from .demo import command
+
+        command.main(options, out, json_target)
+
+
+@app.command(epilog=_EPILOG)
+def bench(
+    area: Annotated[Area, typer.Argument(metavar="AREA", help="clsc, he, rs, fl or all.")],
+    json_target: JsonTarget = None,
+    peers: Annotated[bool, typer.Option("--peers", help="Measure other libraries in the same run.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions: rougher, in seconds.")] = False,
+) -> None:
+    """Measure the installed package on this machine.
+
+    Medians with their spread, next to the size of the input; what one unit counts is named in the table.
+    """
+    with console.command():
+        from .bench import command
+
+        command.main(area, json_target, peers=peers, quick=quick)

@@ -1,0 +1,131 @@
+"""Timing: warm-up, then samples of the subject and of its peers by turns, then order statistics.
+
+By turns, because the clock of a shared machine drifts: what is compared is measured under the same
+weather.  The median is the figure and the quartiles are its spread; a mean would follow every
+interruption.  Garbage collection is off while a sample runs, as in :mod:`timeit`.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .measurement import Operation
+
+# A sample shorter than this would measure the clock: its resolution and call cost are some 100 ns.
+_LEAST_SAMPLE_S: Final = 2e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure.
+
+    Attributes:
+        seconds: Aim for one operation, all samples together.
+        least: Samples at least, however slow.
+        most: Samples at most, however fast.
+        warm_up_s: Time spent before the first sample; one call at least.
+    """
+
+    seconds: float
+    least: int
+    most: int
+    warm_up_s: float
+
+
+THOROUGH: Final = Effort(seconds=2.0, least=9, most=200, warm_up_s=0.2)
+QUICK: Final = Effort(seconds=0.3, least=3, most=50, warm_up_s=0.03)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds for one call.
+
+    Attributes:
+        median: The figure.
+        low: First quartile.
+        high: Third quartile.
+        best: Fastest sample.
+        n: Samples.
+        loops: Calls in a sample; a sample is their mean.
+    """
+
+    median: float
+    low: float
+    high: float
+    best: float
+    n: int
+    loops: int
+
+    @property
+    def spread(self) -> float:
+        """Distance of the quartiles relative to the median."""
+        return (self.high - self.low) / self.median
+
+
+def measure(
+    operations: Sequence[Operation], effort: Effort, clock: Callable[[], float] = time.perf_counter
+) -> list[Timing]:
+    """Time several operations under the same conditions.
+
+    Args:
+        operations: The subject and its peers.
+        effort: How long.
+        clock: Seconds; another one in tests.
+
+    Returns:
+        One timing an operation, in order.
+    """
+    loops = [_warm_up(operation, effort, clock) for operation in operations]
+    samples: list[list[float]] = [[] for _ in operations]
+    spent = [0.0] * len(operations)
+    while True:
+        pending = [
+            i
+            for i, taken in enumerate(samples)
+            if len(taken) < effort.least or (spent[i] < effort.seconds and len(taken) < effort.most)
+        ]
+        if not pending:
+            break
+        for i in pending:
+            seconds = _sample(operations[i], loops[i], clock)
+            samples[i].append(seconds / loops[i])
+            spent[i] += seconds
+    return [_timing(taken, n) for taken, n in zip(samples, loops, strict=True)]
+
+
+def _warm_up(operation: Operation, effort: Effort, clock: Callable[[], float]) -> int:
+    """Call until caches and lazy tables are filled; returns how many calls make a sample."""
+    fastest = math.inf
+    start = clock()
+    while True:
+        fastest = min(fastest, _sample(operation, 1, clock))
+        if clock() - start >= effort.warm_up_s:
+            break
+    return max(1, math.ceil(_LEAST_SAMPLE_S / fastest)) if fastest > 0 else 1
+
+
+def _sample(operation: Operation, loops: int, clock: Callable[[], float]) -> float:
+    """Seconds of ``loops`` calls, without the making of their arguments."""
+    call = operation.call
+    arguments = [operation.fresh() for _ in range(loops)] if operation.fresh else [()] * loops
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        start = clock()
+        for one in arguments:
+            call(*one)
+        return clock() - start
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _timing(samples: list[float], loops: int) -> Timing:
+    low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
+    return Timing(median=median, low=low, high=high, best=min(samples), n=len(samples), loops=loops)

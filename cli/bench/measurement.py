@@ -1,0 +1,127 @@
+"""What a measurement is, and the register of all measurements.
+
+A measurement is declared by decorating the function that prepares its inputs::
+
+    @measurement(Area.RS, "encode", size={"k": 10, "n": 14}, work=Work(10 << 20, "byte of data"))
+    def encode() -> Operation:
+        ...
+        return Operation(lambda: code.encode(data, out=parity))
+
+Preparation is not timed and uses fixed seeds where it may; one call of the operation is the unit.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .areas import Area
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something ready to be timed.
+
+    Attributes:
+        call: What is timed, with what ``fresh`` gives as its arguments.
+        fresh: Makes the arguments of one call, not timed; for objects that can be used only once.
+            None: ``call`` takes no arguments and can be repeated at once.
+    """
+
+    call: Callable[..., object]
+    fresh: Callable[[], tuple[Any, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How much one call does, so that a rate can be told.
+
+    Attributes:
+        amount: Number of units.
+        unit: In the singular, saying what is counted: "byte of data", "parameter", "signature".
+    """
+
+    amount: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another library that does the same work.
+
+    Attributes:
+        distribution: Its name on the package index.
+        prepare: Like that of the measurement, for the same inputs; raises ImportError where the
+            peer is not installed.
+        extra: The extra of this package that brings it.
+        note: What differs, if something does.
+    """
+
+    distribution: str
+    prepare: Callable[[], Operation]
+    extra: str = "bench"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One thing to measure.
+
+    Attributes:
+        area: Package it belongs to.
+        name: Unique within the area.
+        prepare: Makes the inputs and returns what to time.
+        work: What one call does.
+        size: Size of the input, name -> number or name; names of byte counts end in ``_bytes``.
+        peers: Others to measure in the same run.
+    """
+
+    area: Area
+    name: str
+    prepare: Callable[[], Operation]
+    work: Work
+    size: Mapping[str, int | str]
+    peers: tuple[Peer, ...] = field(default=())
+
+    @property
+    def id(self) -> str:
+        """``area: name``, unique."""
+        return f"{self.area}: {self.name}"
+
+
+_register: Final[dict[str, Measurement]] = {}
+
+
+def measurement(
+    area: Area, name: str, *, work: Work, size: Mapping[str, int | str], peers: tuple[Peer, ...] = ()
+) -> Callable[[Callable[[], Operation]], Measurement]:
+    """Register a measurement; its preparing function is what is decorated.
+
+    Raises:
+        ValueError: The name is taken, or the area is not a single one.
+    """
+
+    def register(prepare: Callable[[], Operation]) -> Measurement:
+        made = Measurement(area, name, prepare, work, dict(size), peers)
+        if area is Area.ALL or made.id in _register:
+            raise ValueError(f"measurement {made.id!r}: not a single area, or declared twice")
+        _register[made.id] = made
+        return made
+
+    return register
+
+
+def load(area: Area) -> list[Measurement]:
+    """All measurements of an area, in the order of their declaration.
+
+    Args:
+        area: A single one, or :attr:`Area.ALL`.
+
+    Returns:
+        At least one measurement.
+    """
+    for single in area.members:
+        importlib.import_module(f".of_{single}", __package__)
+    return [m for single in area.members for m in _register.values() if m.area is single]

@@ -1,0 +1,119 @@
+"""Measurements of :mod:`sottovoce.rs`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import rs
+from .areas import Area
+from .measurement import Operation, Peer, Work, measurement
+
+_K: Final = 10
+_N: Final = 14
+_MIB: Final = 1 << 20
+
+_PACKET: Final = 16 << 10
+"""About what one client of the demo sends."""
+
+
+def _data(length: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, size=(_K, length), dtype=np.uint8)
+
+
+def _encode(length: int) -> Operation:
+    code = rs.Erasure(_K, _N)
+    data = _data(length)
+    parity = np.empty((_N - _K, length), dtype=np.uint8)
+    return Operation(lambda: code.encode(data, out=parity))
+
+
+def _zfec_encode(length: int) -> Operation:
+    import zfec
+
+    encoder = zfec.Encoder(_K, _N)
+    blocks = [row.tobytes() for row in _data(length)]
+    parity = tuple(range(_K, _N))
+    return Operation(lambda: encoder.encode(blocks, parity))
+
+
+def _zfec_decode() -> Operation:
+    import zfec
+
+    data = _data(_MIB)
+    blocks = [row.tobytes() for row in data]
+    parity = zfec.Encoder(_K, _N).encode(blocks, tuple(range(_K, _N)))
+    # zfec wants a data block at its own index; the missing ones are filled with parity.
+    indices = [*range(_K, _N), *range(_N - _K, _K)]
+    present = [*parity, *blocks[_N - _K :]]
+    decoder = zfec.Decoder(_K, _N)
+    return Operation(lambda: decoder.decode(present, indices))
+
+
+@measurement(
+    Area.RS,
+    "encode 10+4 large",
+    work=Work(_K * _MIB, "byte of data"),
+    size={"k": _K, "n": _N, "shard_bytes": _MIB},
+    peers=(Peer("zfec", lambda: _zfec_encode(_MIB), note="Vandermonde"),),
+)
+def encode_large() -> Operation:
+    """Parity of ten shards of 1 MiB, into an array that is there."""
+    return _encode(_MIB)
+
+
+@measurement(
+    Area.RS,
+    "encode 10+4 small",
+    work=Work(_K << 16, "byte of data"),
+    size={"k": _K, "n": _N, "shard_bytes": 1 << 16},
+    peers=(Peer("zfec", lambda: _zfec_encode(1 << 16), note="Vandermonde"),),
+)
+def encode_small() -> Operation:
+    """The same with shards that stay in the second cache."""
+    return _encode(1 << 16)
+
+
+@measurement(
+    Area.RS,
+    "reconstruct 10+4",
+    work=Work(_K * _MIB, "byte of data"),
+    size={"k": _K, "n": _N, "shard_bytes": _MIB, "lost": _N - _K},
+    peers=(Peer("zfec", _zfec_decode, note="Vandermonde"),),
+)
+def reconstruct() -> Operation:
+    """All data when the first four data shards are lost."""
+    code = rs.Erasure(_K, _N)
+    data = _data(_MIB)
+    parity = code.encode(data)
+    shards = {i: data[i] for i in range(_N - _K, _K)} | {_K + i: parity[i] for i in range(_N - _K)}
+    out = np.empty_like(data)
+    return Operation(lambda: code.reconstruct(shards, out=out))
+
+
+@measurement(
+    Area.RS,
+    "disperse 3 of 5",
+    work=Work(_PACKET, "byte of packet"),
+    size={"k": 3, "n": 5, "packet_bytes": _PACKET},
+)
+def disperse() -> Operation:
+    """Seal a packet into shards: one AEAD, one code, five HPKE seals."""
+    recipient = rs.ShardKey.generate().public_key
+    packet = bytes(_PACKET)
+    return Operation(lambda: rs.disperse(packet, 3, 5, recipient, packet_bytes=_PACKET))
+
+
+@measurement(
+    Area.RS,
+    "gather 3 of 5",
+    work=Work(_PACKET, "byte of packet"),
+    size={"k": 3, "n": 5, "packet_bytes": _PACKET},
+)
+def gather() -> Operation:
+    """Open three shards and bring the packet back."""
+    key = rs.ShardKey.generate()
+    shards = rs.disperse(bytes(_PACKET), 3, 5, key.public_key, packet_bytes=_PACKET)[2:]
+    return Operation(lambda: rs.gather(shards, key))

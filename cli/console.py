@@ -1,0 +1,242 @@
+"""Manners of the command line: streams, colours, progress, errors with hints, exit codes, files.
+
+Results go to stdout, everything else to stderr.  Colour follows ``NO_COLOR`` and the terminal (rich
+does both); a progress bar is drawn only where stderr is a terminal.  A file is either complete or
+not there: it is written beside its place and moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, what a shell reports for a process that Ctrl-C ended
+
+STDOUT: Final = "-"
+"""The file name that means standard output, as in most commands."""
+
+# Rich takes 80 columns where there is no terminal; our widest table needs a few more.
+_WIDTH_WITHOUT_TERMINAL: Final = 100
+
+# What to try, by exception class; the class of an error decides, from the most special one up.  In
+# the library an error says what is wrong; only a person at a terminal needs to hear what to do.
+_HINTS: Final[dict[str, str]] = {
+    "KernelUnavailable": "unset the variable that the message names; without it the best back end is taken",
+    "ProtocolError": "the round was refused as a whole; more --clients leave more of them after losses",
+    "TooManyErasures": "more shards were lost than the code can bear; raise n or lower the loss",
+    "ParameterError": "an option or an environment variable is out of its range; see --help",
+    "SottovoceError": "run it again; if it stays, report it with the output of `sottovoce --version`",
+}
+
+
+class CheckFailed(Exception):  # noqa: N818  # says what happened
+    """A check that the command makes of its own result does not hold (exit code 1)."""
+
+
+class MissingExtra(Exception):  # noqa: N818  # says what happened
+    """An optional dependency is not installed (exit code 2).
+
+    Attributes:
+        extra: The extra of the package that brings it.
+    """
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f"the module {module!r} is not installed")
+        self.extra = extra
+
+
+def stdout() -> Console:
+    """A console on standard output, for results."""
+    return _console(stderr=False)
+
+
+def stderr() -> Console:
+    """A console on standard error, for everything that is not a result."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    free = stream.isatty() or "COLUMNS" in os.environ
+    return Console(stderr=stderr, highlight=False, width=None if free else _WIDTH_WITHOUT_TERMINAL)
+
+
+def results_console(json_target: str | None) -> Console:
+    """Where tables go: stdout, unless stdout was asked for the JSON; then stderr."""
+    return stderr() if json_target == STDOUT else stdout()
+
+
+def progress() -> Progress:
+    """A progress bar on stderr, silent unless stderr is a terminal.
+
+    Each task has a free text field ``stage``, shown behind the bar.
+    """
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[stage]}"),
+        console=stderr(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def pip_line(extra: str) -> str:
+    """The line that installs an extra of this package."""
+    return f'pip install "sottovoce[{extra}]"'
+
+
+def require(extra: str, *modules: str) -> None:
+    """Import optional modules, or say how to get them.
+
+    Args:
+        extra: The extra that brings them.
+        *modules: Top-level names.
+
+    Raises:
+        MissingExtra: One of them is not installed.
+    """
+    for module in modules:
+        try:
+            import_module(module)
+        except ModuleNotFoundError as error:
+            # Only the module itself or one that it needs: an ImportError inside our own code is a bug.
+            if error.name is None or error.name.partition(".")[0] == "sottovoce":
+                raise
+            raise MissingExtra(error.name, extra) from error
+
+
+@contextlib.contextmanager
+def command() -> Iterator[None]:
+    """Run the body of a command: turn every foreseen error into lines on stderr and an exit code.
+
+    An unforeseen exception keeps its traceback: it is a bug, and is to be reported with it.
+
+    Raises:
+        typer.Exit: 1 for :class:`CheckFailed`, the library's errors and a failing file system; 2 for
+            :class:`MissingExtra`; 130 for Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        _complain("interrupted", None)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except CheckFailed as error:
+        _complain(f"check failed: {error}", None)
+        raise typer.Exit(EXIT_FAILED) from None
+    except MissingExtra as error:
+        _complain(str(error), pip_line(error.extra))
+        raise typer.Exit(EXIT_USAGE) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # the reader of our pipe has left; typer ends quietly
+            raise
+        _complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), None)
+        raise typer.Exit(EXIT_FAILED) from None
+    except Exception as error:
+        hint = _hint(error)
+        if hint is None:
+            raise
+        _complain(f"{type(error).__name__}: {error}", hint)
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def _hint(error: Exception) -> str | None:
+    """The hint for an error of the library; None for any other exception."""
+    from .._ext.errors import SottovoceError
+
+    if not isinstance(error, SottovoceError):
+        return None
+    return next(_HINTS[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in _HINTS)
+
+
+def _complain(message: str, hint: str | None) -> None:
+    console = stderr()
+    # soft_wrap: a message is one line, so that it can be searched for; no markup inside it.
+    console.print("[bold red]error:[/] ", end="")
+    console.print(" ".join(message.split()), markup=False, soft_wrap=True)
+    if hint is not None:
+        console.print("[bold]hint:[/] ", end="")
+        console.print(hint, markup=False, soft_wrap=True)
+
+
+def check_writable(path: str | None, option: str) -> None:
+    """Refuse a file that cannot be written before the work whose result it should take.
+
+    Args:
+        path: A file name, :data:`STDOUT`, or None for no file.
+        option: The option that it came from, for the message.
+
+    Raises:
+        typer.BadParameter: The folder is missing or not writable, or the name is a folder's.
+    """
+    if path is None or path == STDOUT:
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise typer.BadParameter(f"{path} is a folder, expected a file name", param_hint=option)
+    folder = target.parent
+    if not folder.is_dir():
+        raise typer.BadParameter(f"the folder {folder} does not exist", param_hint=option)
+    # The question is whether a file can be moved to this place, so the folder's rights decide.
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise typer.BadParameter(f"the folder {folder} is not writable", param_hint=option)
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; move it there if the body ends well, else remove it.
+
+    Args:
+        path: The place of the finished file.  Its suffix is kept (matplotlib reads the format there).
+
+    Yields:
+        The path to write to.
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files for the owner only; a result has the rights any new file would have.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(document: dict[str, Any], target: str | None) -> None:
+    """Write a document to a file (atomically) or to stdout.
+
+    Args:
+        document: What to write; NaN and infinities are refused, because they are not JSON.
+        target: File name, :data:`STDOUT`, or None for nothing at all.
+    """
+    if target is None:
+        return
+    text = json.dumps(document, indent=2, allow_nan=False) + "\n"
+    if target == STDOUT:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    with atomic_file(target) as path:
+        path.write_text(text, encoding="utf-8")
