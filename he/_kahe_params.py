@@ -53,7 +53,7 @@ class Params:
     value_bits: int
     max_summands: int
     n_members: int
-    wire_bits: int = 0
+    wire_bits: int = None  # type: ignore[assignment]  # None only until __post_init__
     _set: RlweSet = field(init=False, repr=False, compare=False, default=None)  # type: ignore[assignment]  # set below
 
     def __post_init__(self) -> None:
@@ -72,17 +72,23 @@ class Params:
                 raise TypeError(f"{name}: int expected, got {type(value).__name__}")
             if not low <= value <= high:
                 raise ParameterError(f"{name}: {low} to {high} expected, got {value}")
-        if type(self.wire_bits) is not int:
-            raise TypeError(f"wire_bits: int expected, got {type(self.wire_bits).__name__}")
         load = (chosen.slots_per_coefficient, self.value_bits, self.max_summands)
-        if self.wire_bits == 0:
+        given: object = self.wire_bits
+        if given is None:
             object.__setattr__(self, "wire_bits", noise.smallest_wire_bits(chosen.q, *load))
-        elif not noise.wire_bits_suffice(chosen.q, self.wire_bits, *load):
+        elif type(given) is not int:
+            raise TypeError(f"wire_bits: int expected, got {type(given).__name__}")
+        elif not noise.wire_bits_suffice(chosen.q, given, *load):
             raise ParameterError(f"wire_bits: {self.wire_bits} cannot open every honest sum")
         if self.wire_bits > kernel.MAX_WIRE_BITS:
             raise ParameterError(
                 f"wire_bits: at most {kernel.MAX_WIRE_BITS} in this release, got {self.wire_bits}"
             )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Through the constructor: an unpickled object is checked like any other.
+        fields = (self.set, self.n_slots, self.value_bits, self.max_summands, self.n_members, self.wire_bits)
+        return (Params, fields)
 
     # -- committee ------------------------------------------------------------------------------
     @property

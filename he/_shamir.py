@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 P = (1 << 31) - 1
 _P64 = np.uint64(P)
 _31 = np.uint64(31)
+_0 = np.uint64(0)
 
 
 def reduce(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -22,8 +23,8 @@ def reduce(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     x = (x & _P64) + (x >> _31)  # < 2**33
     x = (x & _P64) + (x >> _31)  # <= p + 3
     # Now x mod p, but p itself for 0 and for multiples: one conditional subtraction.
-    x -= _P64 * (x >= _P64)
-    return x
+    out: NDArray[np.uint64] = x - np.where(x >= _P64, _P64, _0)
+    return out
 
 
 def evaluate(coefficients: NDArray[np.uint64], point: int) -> NDArray[np.uint64]:
@@ -33,7 +34,7 @@ def evaluate(coefficients: NDArray[np.uint64], point: int) -> NDArray[np.uint64]
         coefficients: Shape ``(t, ...)``; ``coefficients[d]`` belongs to degree d.
     """
     x = np.uint64(point)
-    value = coefficients[-1]
+    value: NDArray[np.uint64] = coefficients[-1]
     for c in coefficients[-2::-1]:
         value = reduce(value * x + c)
     return value
