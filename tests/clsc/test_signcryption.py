@@ -1,0 +1,317 @@
+"""Signcrypt and unsigncrypt: behaviour, one error before the head, one after, side channels."""
+
+import pickle
+
+import pytest
+
+from sottovoce.clsc import (
+    Mode,
+    Opened,
+    ParameterError,
+    SenderError,
+    UnsigncryptError,
+    Usage,
+    group,
+    packet,
+    sign,
+    signcrypt,
+    unsigncrypt,
+    unsigncrypt_batch,
+)
+from sottovoce.clsc import signcryption as sc
+from support.clsc_world import World, issue_blind, issue_identity, issuers
+
+
+@pytest.fixture(scope="module")
+def people(world):
+    return world.signer(), [world.receiver(f"r{i}") for i in range(4)]
+
+
+def send(sender, receivers, plaintext=b"hello", **options):
+    return signcrypt(plaintext, sender=sender, receivers=[r.public_key for r in receivers], **options)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_every_mode_sends_and_receives(world, mode):
+    sender, receiver = world.signer("a", mode), world.receiver("b", mode)
+    opened = unsigncrypt(send(sender, [receiver]), receiver=receiver, trust=world.trust)
+    assert opened.plaintext == b"hello"
+    assert opened.sender == sender.public_key
+    assert opened.mode is mode
+    assert len(opened.packet_id) == 32
+
+
+def test_every_receiver_opens_the_same(world, people):
+    sender, receivers = people
+    data = send(sender, receivers, ad=b"header", dummy_slots=3)
+    assert len(data) == 555 + 80 * 7 + 5 + 16
+    opened = [unsigncrypt(data, receiver=r, trust=world.trust, ad=b"header") for r in receivers]
+    assert len({(o.plaintext, o.sender, o.packet_id) for o in opened}) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 4096, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20])
+@pytest.mark.parametrize("pad", [False, True])
+def test_sizes_and_padding(world, people, size, pad):
+    sender, receivers = people
+    plaintext = bytes(range(256)) * (size // 256) + bytes(range(size % 256))
+    data = send(sender, receivers[:1], plaintext, pad=pad)
+    n = packet.padme(size) if pad else size
+    assert len(data) == 555 + 80 + n + 16 * max(1, -(-n // 2**20))
+    assert unsigncrypt(data, receiver=receivers[0], trust=world.trust).plaintext == plaintext
+
+
+def test_padme_lengths():
+    assert [packet.padme(n) for n in (0, 1, 2, 3, 8, 9, 100, 500, 1000, 2**20, 2**20 + 1)] == [
+        0, 1, 2, 3, 8, 10, 104, 512, 1024, 2**20, 2**20 + 2**15,
+    ]  # fmt: skip
+    for n in range(1, 5000):
+        padded = packet.padme(n)
+        assert n <= padded <= n * 1.12 + 1
+        assert packet.padme(padded) == padded
+
+
+def test_255_receivers_and_bounds(world, people):
+    sender, receivers = people
+    data = send(sender, receivers[:1], dummy_slots=254)
+    assert unsigncrypt(data, receiver=receivers[0], trust=world.trust).plaintext == b"hello"
+    for options in ({"dummy_slots": 255}, {"dummy_slots": -1}):
+        with pytest.raises(ParameterError):
+            send(sender, receivers[:1], **options)
+    with pytest.raises(ParameterError):
+        send(sender, [])
+    with pytest.raises(ParameterError, match="twice"):
+        send(sender, [receivers[0], receivers[1], receivers[0]])
+
+
+@pytest.mark.slow
+def test_255_real_receivers(world):
+    receivers = [world.receiver(f"many{i}") for i in range(255)]
+    data = send(world.signer(), receivers)
+    for r in receivers[::50]:
+        assert unsigncrypt(data, receiver=r, trust=world.trust).plaintext == b"hello"
+    with pytest.raises(ParameterError):
+        send(world.signer(), [*receivers, world.receiver("one more")])
+
+
+def test_slots_are_in_random_order(world, people):
+    """The slot of one receiver moves about: the order of the list is not on the wire."""
+    sender, receivers = people
+    places = set()
+    for _ in range(40):
+        parsed = packet.parse(send(sender, receivers[:2]))
+
+        S = group.g1_mul_vartime(group.g1_from_bytes(parsed.U1, ""), receivers[0]._x)
+        T = group.multi_pairing([receivers[0]._D.point], [group.g2_from_bytes(parsed.U2, "")])
+        com, _ = sc._slot_keys(T, S.to_compressed_bytes(), parsed.U1, parsed.U2, receivers[0].public_key)
+        places.add([slot[:32] for slot in parsed.slots].index(com))
+    assert places == {0, 1}  # fails by chance once in 2**39 runs
+
+
+def test_wrong_types_and_usages(world, people):
+    sender, receivers = people
+    publics = [receivers[0].public_key]
+    for options in (
+        {"plaintext": "text"}, {"sender": sender.public_key}, {"receivers": receivers[:1]},
+        {"ad": "ad"}, {"dummy_slots": 1.0},
+    ):  # fmt: skip
+        with pytest.raises(TypeError):
+            signcrypt(**{"plaintext": b"", "sender": sender, "receivers": publics, **options})
+    with pytest.raises(ParameterError):
+        signcrypt(b"", sender=receivers[0], receivers=publics)
+    with pytest.raises(ParameterError):
+        signcrypt(b"", sender=sender, receivers=[sender.public_key])
+    data = send(sender, receivers[:1])
+    for options in (
+        {"receiver": publics[0]}, {"trust": None}, {"ad": "ad"},
+        {"packet": bytearray(data)}, {"packet": None},
+    ):  # fmt: skip
+        with pytest.raises(TypeError):
+            unsigncrypt(**{"packet": data, "receiver": receivers[0], "trust": world.trust, **options})
+    with pytest.raises(ParameterError):
+        unsigncrypt(data, receiver=sender, trust=world.trust)
+    with pytest.raises(ParameterError):
+        unsigncrypt_batch([data], receiver=sender, trust=world.trust)
+
+
+def test_opened_hides_the_plaintext_in_repr_and_can_be_pickled(world, people):
+    sender, receivers = people
+    opened = unsigncrypt(send(sender, receivers[:1], b"topsecret"), receiver=receivers[0], trust=world.trust)
+    assert "topsecret" not in repr(opened)
+    assert pickle.loads(pickle.dumps(opened)) == opened
+    with pytest.raises(AttributeError):
+        opened.plaintext = b""
+
+
+def test_packet_id_is_fresh_per_packet_and_stable_per_bytes(world, people):
+    sender, receivers = people
+    first, second = send(sender, receivers[:2]), send(sender, receivers[:2])
+    ids = [
+        unsigncrypt(p, receiver=r, trust=world.trust).packet_id
+        for p in (first, second)
+        for r in receivers[:2]
+    ]
+    assert ids[0] == ids[1]
+    assert ids[2] == ids[3]
+    assert ids[0] != ids[2]
+
+
+# -- the first error ------------------------------------------------------------------------------
+
+
+def first_error(data, receiver, trust, ad=b""):
+    with pytest.raises(UnsigncryptError) as caught:
+        unsigncrypt(data, receiver=receiver, trust=trust, ad=ad)
+    error = caught.value
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+    return type(error), error.args
+
+
+def test_wrong_receiver_ad_and_key_give_the_equal_error(world, people):
+    sender, receivers = people
+    data = send(sender, receivers[:2], ad=b"right")
+    rekeyed = world.make_key("thief", Usage.DECRYPT, identity=b"r0")  # same name, other X (type I)
+    elsewhere = World("elsewhere").receiver("r0")
+    errors = {
+        first_error(data, receivers[3], world.trust, b"right"),
+        first_error(data, receivers[0], world.trust, b"wrong"),
+        first_error(data, receivers[0], world.trust),
+        first_error(data, rekeyed, world.trust, b"right"),
+        first_error(data, elsewhere, world.trust, b"right"),
+        first_error(b"", receivers[0], world.trust),
+    }
+    assert len(errors) == 1
+
+
+def test_opening_needs_both_secrets(world, people):
+    """Type I: x alone (the issuer's part missing).  Type II: D alone (the issuer itself)."""
+    sender, (receiver, other, *_) = people
+    data = send(sender, [receiver])
+    for x, D in ((receiver._x, other._D), (other._x, receiver._D)):
+        thief = object.__new__(type(receiver))
+        for name, value in (("public_key", receiver.public_key), ("_x", x), ("_D", D), ("_d_bytes", b"")):
+            object.__setattr__(thief, name, value)
+        first_error(data, thief, world.trust)
+
+
+def test_every_single_bit_flip_gives_the_equal_error(world, people):
+    """An outsider who changes any bit always gets the first error, whatever it hits."""
+    sender, receivers = people
+    data = send(sender, receivers[:2], b"x")
+    errors = set()
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << (bit % 8)
+        errors.add(first_error(bytes(flipped), receivers[0], world.trust))
+    assert len(errors) == 1
+
+
+def test_malformed_lengths(world, people):
+    sender, receivers = people
+    data = send(sender, receivers[:1], b"x" * 50)
+    at = 4 + 178 + 80
+    bad = [data[:n] for n in (0, 3, 4, 5, 181, 182, 200, at, at + 7, at + 8, len(data) - 1)]
+    bad += [data + b"\0", data * 2, b"\0" + data, b"SVS\x02" + data[4:]]
+    for length in (0, 15, 65, 67, 2**20 + 16, 2**63, 2**64 - 1):
+        bad.append(data[:at] + length.to_bytes(8, "big") + data[at + 8 :])
+    bad.append(data[:4] + b"\2" + data[5:])  # suite
+    bad += [data[:5] + bytes([n]) + data[6:] for n in (0, 2, 255)]  # slot count
+    bad.append(data[:6] + b"\xc0" + bytes(47) + data[54:])  # U1 = identity
+    bad.append(data[:6] + b"\x80" + bytes(46) + b"\4" + data[54:])  # U1 outside the subgroup
+    bad.append(data[:54] + b"\xc0" + bytes(95) + data[150:])  # U2 = identity
+    for value in bad:
+        first_error(value, receivers[0], world.trust)
+
+
+# -- batch ----------------------------------------------------------------------------------------
+
+
+def test_batch_equals_one_by_one(world, people):
+    sender, receivers = people
+    stranger = World("unknown issuer").signer()
+    revoked = world.signer("revoked")
+    trust = world.new_trust()
+    trust.revoke(revoked.public_key.pid)
+    packets = [
+        send(sender, receivers[:1], b"0"),
+        send(sender, receivers[1:2], b"not for r0"),
+        send(stranger, receivers[:1], b"unknown parameters"),
+        send(world.signer("b", Mode.BLIND), receivers, b"3"),
+        b"junk",
+        send(revoked, receivers[:1], b"revoked"),
+        send(sender, receivers[:1], b"6", ad=b"other"),
+    ]
+    results = unsigncrypt_batch(packets, receiver=receivers[0], trust=trust)
+    kinds = [type(r) for r in results]
+    assert kinds == [
+        Opened, UnsigncryptError, SenderError, Opened, UnsigncryptError, SenderError, UnsigncryptError,
+    ]  # fmt: skip
+    for data, result in zip(packets, results, strict=True):
+        if isinstance(result, Opened):
+            assert unsigncrypt(data, receiver=receivers[0], trust=trust) == result
+        else:
+            with pytest.raises(type(result)) as caught:
+                unsigncrypt(data, receiver=receivers[0], trust=trust)
+            assert caught.value.args == result.args
+    assert unsigncrypt_batch([], receiver=receivers[0], trust=trust) == []
+
+
+# -- side channels --------------------------------------------------------------------------------
+
+
+def test_no_secret_scalar_reaches_the_variable_time_backend(world, monkeypatch):
+    """Record every scalar that meets a ``*`` of the back end while secrets are at work."""
+    seen = []
+    for name in ("g1_mul_vartime", "g2_mul_vartime"):
+        original = getattr(group._backend, name)
+        monkeypatch.setattr(
+            group._backend, name, lambda p, k, original=original: seen.append(k) or original(p, k)
+        )
+    identity, blind = issuers(world)
+    sender = issue_blind(blind, "side")
+    receiver = issue_identity(identity, "side", Usage.DECRYPT)
+    for _ in range(5):  # with and without tables
+        data = send(sender, [receiver])
+        unsigncrypt(data, receiver=receiver, trust=world.trust)
+        sign(sender, b"m")
+    secrets_ = {sender._x, receiver._x, *(m._s for m in world.master.values())}
+    both_signs = {k % group.ORDER for s in secrets_ for k in (s, -s)}
+    assert seen
+    # Public scalars (the challenge c in verify) are short-circuited by blinding too: each value is new.
+    assert not both_signs & set(seen)
+    assert len(seen) == len(set(seen))
+
+
+def test_nonces_and_ephemerals_are_blinded(world, monkeypatch):
+    """The same with the values that live for one call only: k, rho, k + c, u1, u2, b."""
+    derived = []
+    real = group.g1_mul_secret
+
+    def spy(point, k):
+        derived.append(k)
+        return real(point, k)
+
+    monkeypatch.setattr(group, "g1_mul_secret", spy)
+    seen = []
+    original = group._backend.g1_mul_vartime
+    monkeypatch.setattr(group._backend, "g1_mul_vartime", lambda p, k: seen.append(k) or original(p, k))
+    key = world.make_key("fresh", Usage.SIGN)
+    sign(key, b"m")
+    send(key, [world.make_key("fresh", Usage.DECRYPT)])
+    assert len(derived) >= 5
+    assert not set(derived) & set(seen)
+
+
+def test_partial_key_never_meets_a_foreign_point_alone(world, people, monkeypatch):
+    sender, (receiver, *_) = people
+    data = send(sender, [receiver])
+    left = []
+    original = group._backend.multi_pairing
+    monkeypatch.setattr(group._backend, "multi_pairing", lambda a, b: left.append(list(a)) or original(a, b))
+    for _ in range(2):
+        unsigncrypt(data, receiver=receiver, trust=world.trust)
+    (first, second) = left
+    D = receiver._D.point
+    assert first[0] + first[1] == D
+    assert D not in first + second
+    assert first[1] != second[1]

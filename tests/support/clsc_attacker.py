@@ -1,0 +1,63 @@
+"""What dishonest insiders can do: a co-receiver who knows CEK, and a sender who lies.
+
+They use the package's internals to build packets; the tests then hand the bytes to the public API.
+"""
+
+from dataclasses import replace
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from sottovoce.clsc import comb, group, hashes, packet, signature
+from sottovoce.clsc import signcryption as sc
+
+
+class CoReceiver:
+    """Opens a packet as one of its receivers and keeps everything that it then knows."""
+
+    def __init__(self, data, receiver, ad=b""):
+        self.parsed = packet.parse(data)
+        self.cek = sc._find_cek(self.parsed, receiver)
+        self.k_body, self.k_head, self.kc = sc._content_keys(self.cek)
+        self.wire = self.parsed.wire(ad)
+        self.head_bytes = AESGCM(self.k_head).decrypt(bytes(12), self.parsed.head, self.wire)
+        self.head = packet.parse_head(self.head_bytes)
+        self.plain = bytes(packet.open_body(self.k_body, self.parsed))
+
+    def rewrite(self, *, body=None, slots=None, ad=b"", sign_as=None, **head_changes):
+        """The packet with another body, slots or head, resealed under the known keys."""
+        body = self.plain if body is None else body
+        slots = self.parsed.slots if slots is None else slots
+        header = self.parsed.header[:1] + bytes([len(slots)]) + self.parsed.header[2:]
+        return assemble(header, slots, self.k_body, self.k_head, body, self.head, ad, sign_as, head_changes)
+
+
+def assemble(header, slots, k_body, k_head, body, head, ad, sign_as, head_changes):
+    sealed, chunk_hashes = packet.seal_body(k_body, body, len(body))
+    wire = packet.wire_hash(header, tuple(slots), ad, len(sealed), chunk_hashes)
+    head = replace(head, **head_changes)
+    if sign_as is not None:
+        transcript = packet.transcript_hash(wire, head.plaintext_bytes)
+        made = signature._sign_derand(sign_as, "packet", transcript, lambda n: bytes(n))
+        head = replace(head, signature=made)
+    sealed_head = AESGCM(k_head).encrypt(bytes(12), head.to_bytes(), wire)
+    return b"".join([packet.MAGIC, header, *slots, len(sealed).to_bytes(8, "big"), sealed, sealed_head])
+
+
+def lying_sender(sender, receivers, body, *, ad=b"", ceks=None, signer=None, plaintext_bytes=None, **head):
+    """Signcrypt by hand: own CEK for each receiver, and a head with any content, honestly signed."""
+    u1, u2 = group.random_scalar(), group.random_scalar()
+    U1, U2 = comb.p1_mul(u1).to_compressed_bytes(), comb.p2_mul(u2).to_compressed_bytes()
+    ceks = ceks or [b"K" * 32] * len(receivers)
+    k_body, k_head, kc = sc._content_keys(ceks[0])
+    header = bytes([hashes.SUITE, len(receivers)]) + U1 + U2 + kc
+    slots = [
+        sc._seal_slot(key, u1, u2, U1, U2, header, cek) for key, cek in zip(receivers, ceks, strict=True)
+    ]
+    truth = packet.Head(
+        sender.params.params_id,
+        packet.pad_name(sender.identity),
+        sender.public_key.X,
+        bytes(176),
+        len(body) if plaintext_bytes is None else plaintext_bytes,
+    )
+    return assemble(header, slots, k_body, k_head, body, truth, ad, signer or sender, head)
