@@ -1,0 +1,77 @@
+"""rs against other people's code: zfec, reedsolo, ISA-L, and HPKE of `cryptography` against ours.
+
+Each test skips where its peer is not installed; ISA-L is a system library (libisal2 on Debian).
+"""
+
+import ctypes
+import ctypes.util
+import os
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from sottovoce._ext import gf256
+from sottovoce.rs import Erasure, field
+from support import rs_twin
+
+SHAPES = [(1, 2), (2, 3), (3, 5), (10, 14), (20, 30), (100, 150), (128, 255)]
+
+
+def seeded(k, length):
+    return np.random.default_rng([k, length]).integers(0, 256, (k, length), np.uint8)
+
+
+@pytest.mark.parametrize(("k", "n"), SHAPES)
+def test_zfec_shards_are_our_kernel_with_its_points(k, n):
+    # zfec's matrix in Lagrange form: data at the points 0, 1, 2, 4, ... so the same field, products and
+    # interpolation must give its bytes.
+    zfec = pytest.importorskip("zfec")
+    data = seeded(k, 77)
+    points = [0]
+    for _ in range(n - 1):
+        points.append(1 if points[-1] == 0 else rs_twin.MUL[points[-1]][2])
+    nodes = np.array(points, np.uint8)
+    ours = np.zeros((n - k, 77), np.uint8)
+    gf256.multiply(field.lagrange(nodes[:k], nodes[k:]), list(data), list(ours))
+    theirs = zfec.Encoder(k, n).encode([row.tobytes() for row in data], list(range(k, n)))
+    assert [row.tobytes() for row in ours] == [bytes(t) for t in theirs]
+
+
+def test_reedsolo_has_the_same_field():
+    reedsolo = pytest.importorskip("reedsolo")
+    reedsolo.init_tables(0x11D)
+    everything = np.arange(256, dtype=np.uint8)
+    for a in range(256):
+        theirs = [reedsolo.gf_mul(a, b) for b in range(256)]
+        assert field.multiply(np.uint8(a), everything).tolist() == theirs
+    for a in range(1, 256):
+        assert int(field.inverse(np.uint8([a]))[0]) == reedsolo.gf_inverse(a)
+
+
+@pytest.mark.parametrize(("k", "n"), SHAPES)
+def test_isa_l_cauchy_has_the_same_bytes(k, n):
+    name = ctypes.util.find_library("isal")
+    if name is None:
+        pytest.skip("libisal is not installed")
+    isal, m, length = ctypes.CDLL(name), n - k, 131
+    matrix, tables = ctypes.create_string_buffer(n * k), ctypes.create_string_buffer(32 * k * m)
+    isal.gf_gen_cauchy1_matrix(matrix, n, k)
+    isal.ec_init_tables(k, m, ctypes.cast(ctypes.byref(matrix, k * k), ctypes.c_void_p), tables)
+    data, parity = seeded(k, length), np.zeros((m, length), np.uint8)
+    rows_in = (ctypes.c_void_p * k)(*(row.ctypes.data for row in data))
+    rows_out = (ctypes.c_void_p * m)(*(row.ctypes.data for row in parity))
+    isal.ec_encode_data(length, k, m, tables, rows_in, rows_out)
+    assert np.array_equal(Erasure(k, n).encode(data), parity)
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 1000])
+def test_hpke_of_cryptography_and_the_one_written_out_open_each_other(size):
+    suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+    secret, plaintext, info = os.urandom(32), os.urandom(size), rs_twin.info_of(b"round")
+    private = X25519PrivateKey.from_private_bytes(secret)
+    sealed = suite.encrypt(plaintext, private.public_key(), info=info)
+    assert rs_twin.hpke_open(secret, info, sealed) == plaintext
+    sealed = rs_twin.hpke_seal(os.urandom(32), private.public_key().public_bytes_raw(), info, plaintext)
+    assert suite.decrypt(sealed, private, info=info) == plaintext
