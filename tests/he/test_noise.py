@@ -9,6 +9,7 @@ import pytest
 
 from sottovoce._ext.errors import ParameterError
 from sottovoce.he import SETS, kahe, noise
+from sottovoce.he._kahe_public import public_elements
 from support.he_world import CONTEXT, Q40, Q50, make_params, random_values
 
 Q50_PRIME, Q40_PRIME = 0x3FFFFFFFFC001, 0xFFFFFF7001
@@ -89,8 +90,6 @@ def residuals(params, n_clients, seed):
         total.add(one_time.encrypt(values))
         one_time.close()
         expected = expected + values
-    from sottovoce.he._kahe_public import public_elements
-
     hat = (key % params.q).astype(np.uint64)[None]
     params._ring.forward(hat)
     product = np.empty((params.n_elements, params.N), np.uint64)
@@ -109,7 +108,7 @@ def residuals(params, n_clients, seed):
         (Q50, 64, 28, 2.327),
         (Q50, 256, 32, 4.619),
         # Here the errors' own part is 6 % of the variance, so that a wrong variance of CBD shows.
-        pytest.param(Q40, 1024, 34, 9.522, marks=pytest.mark.slow),
+        (Q40, 1024, 34, 9.522),
     ],
 )
 def test_measured_noise_is_as_predicted(name, n, W, std):

@@ -1,0 +1,499 @@
+"""Encrypt, share, add, open: what works, and what a one-time key refuses."""
+
+import copy
+import inspect
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from sottovoce._ext.errors import OverflowDetected, ParameterError, ProofError, RangeError, TooManyErasures
+from sottovoce.he import Codec, kahe
+from sottovoce.he._kahe_public import CACHE_BYTES, _cache, expand, public_elements, seed
+from support.he_reference import sha
+from support.he_world import CONTEXT, Q40, Q50, World, extreme, make_params, random_values
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World(make_params(2500, n_members=5)).fill(6)
+
+
+def test_the_sum_opens_to_the_sum(world):
+    opened = world.open()
+    assert opened.values.dtype == np.int64
+    assert np.array_equal(opened.values, world.expected())
+    assert opened.n_contributors == 6
+    assert opened.wrong_members == opened.suspect_members == ()
+
+
+@pytest.mark.parametrize("name", [Q50, Q40])
+@pytest.mark.parametrize("n_slots", [1, 2047, 2048, 2049, 2048 * 17 + 3])
+def test_every_shape_and_set(name, n_slots):
+    world = World(make_params(n_slots, name=name)).fill(3)
+    assert np.array_equal(world.open().values, world.expected())
+
+
+@pytest.mark.parametrize("bits", [4, 8, 16, 24])
+def test_every_width_of_values(bits):
+    world = World(make_params(50, value_bits=bits)).fill(4)
+    assert np.array_equal(world.open().values, world.expected())
+
+
+def test_one_summand_more_than_a_power_of_two():
+    world = World(make_params(50, max_summands=5)).fill(5)
+    assert np.array_equal(world.open().values, world.expected())
+
+
+@pytest.mark.parametrize("name", [Q50, Q40])
+@pytest.mark.parametrize("pattern", ["plus", "minus", "alternating"])
+def test_extremes_open_exactly(name, pattern):
+    params = make_params(2048, name=name)
+    world = World(params)
+    signs = {"plus": 1, "minus": -1, "alternating": (-1) ** np.arange(2048)}[pattern]
+    for _ in range(params.max_summands):
+        world.join(np.full(2048, extreme(params)) * signs)
+    assert np.array_equal(world.open().values, 64 * extreme(params) * signs * np.ones(2048, int))
+
+
+def test_alternating_clients_cancel():
+    params = make_params(2048)
+    world = World(params)
+    for i in range(params.max_summands):
+        world.join(np.full(2048, extreme(params) * (-1) ** i))
+    assert not world.open().values.any()
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 7])
+def test_every_committee_of_t_opens(n):
+    world = World(make_params(60, n_members=n)).fill(3)
+    t = world.params.threshold
+    for members in combinations(range(1, n + 1), t):
+        assert np.array_equal(world.open(world.share_sums(members[::-1])).values, world.expected())
+    for members in combinations(range(1, n + 1), t - 1):
+        with pytest.raises(TooManyErasures) as caught:
+            world.open(world.share_sums(members))
+        assert (caught.value.needed, caught.value.present) == (t, t - 1)
+
+
+def test_codec_to_mean():
+    codec = Codec(0.1, max_summands=64)
+    world = World(make_params(301, max_summands=64))
+    rng = np.random.default_rng(7)
+    xs = [rng.normal(scale=0.05, size=300) for _ in range(5)]
+    for x in xs:
+        world.join(codec.quantize(x))
+    mean, weights = codec.dequantize(world.open().values, 5)
+    assert weights == 5 * codec.max_weight
+    assert np.abs(mean - np.mean(np.clip(xs, -0.1, 0.1), axis=0)).max() < 0.1 / codec.max_weight
+
+
+# -- the one-time key ---------------------------------------------------------------------------
+def used_key(params):
+    key = kahe.OneTimeKey.generate(params, CONTEXT)
+    key.encrypt(np.zeros(params.n_slots, np.int64))
+    return key
+
+
+def test_refuses_a_second_vector_and_stays_usable_for_sharing():
+    params = make_params(10)
+    key = used_key(params)
+    with pytest.raises(ParameterError, match="must be new, is encrypted"):
+        key.encrypt(np.zeros(10, np.int64))
+    assert len(key.share(b"me")[1]) == 4
+
+
+def test_refuses_sharing_before_encryption():
+    key = kahe.OneTimeKey.generate(make_params(10), CONTEXT)
+    with pytest.raises(ParameterError, match="must be encrypted, is new"):
+        key.share(b"me")
+    key.encrypt(np.zeros(10, np.int64))  # unchanged by the refusal
+
+
+def test_is_erased_and_closed_after_sharing():
+    key = used_key(make_params(10))
+    key.share(b"me")
+    assert not key._key.any()
+    for call in (lambda: key.share(b"me"), lambda: key.encrypt(np.zeros(10, np.int64))):
+        with pytest.raises(ParameterError, match="closed"):
+            call()
+
+
+def test_close_erases_and_is_final():
+    key = used_key(make_params(10))
+    key.close()
+    key.close()
+    assert not key._key.any()
+    with pytest.raises(ParameterError, match="closed"):
+        key.share(b"me")
+
+
+def test_wrong_arguments_leave_the_key_usable():
+    params = make_params(10)
+    key = kahe.OneTimeKey.generate(params, CONTEXT)
+    for bad in ([0] * 10, np.zeros(10), np.zeros(10, np.int32), None):
+        with pytest.raises(TypeError):
+            key.encrypt(bad)
+    for bad in (np.zeros(9, np.int64), np.zeros(11, np.int64), np.zeros((10, 1), np.int64)):
+        with pytest.raises(ParameterError):
+            key.encrypt(bad)
+    for index, value in ((3, 32768), (9, -32768), (0, -(2**63)), (5, 2**62)):
+        bad = np.zeros(10, np.int64)
+        bad[index] = value
+        with pytest.raises(RangeError, match=f"index {index}: ") as caught:
+            key.encrypt(bad)
+        assert str(value) not in str(caught.value)
+    key.encrypt(np.zeros(10, np.int64))
+    for bad in ("me", None, 3):
+        with pytest.raises(TypeError):
+            key.share(bad)
+    for bad in (b"", bytes(1025)):
+        with pytest.raises(ParameterError):
+            key.share(bad)
+    key.share(b"me")
+
+
+def test_a_failure_inside_closes_the_key(monkeypatch):
+    params = make_params(10)
+    key = kahe.OneTimeKey.generate(params, CONTEXT)
+    monkeypatch.setattr(kahe.OneTimeKey, "_stream", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        key.encrypt(np.zeros(10, np.int64))
+    monkeypatch.undo()
+    assert not key._key.any()
+    with pytest.raises(ParameterError, match="closed"):
+        key.encrypt(np.zeros(10, np.int64))
+
+
+def test_only_one_thread_gets_a_ciphertext():
+    params = make_params(4000)
+    key = kahe.OneTimeKey.generate(params, CONTEXT)
+    done, refused = [], []
+    gate = threading.Barrier(8)
+
+    def work():
+        gate.wait()
+        try:
+            done.append(key.encrypt(np.ones(4000, np.int64)))
+        except ParameterError:
+            refused.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert (len(done), len(refused)) == (1, 7)
+
+
+def test_secrets_are_not_copied_pickled_or_shown(world):
+    key = used_key(world.params)
+    secrets = [key, world.shares[0][0], world.share_sum(1)]
+    for secret in secrets:
+        for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match="secret"):
+                attempt(secret)
+        assert not hasattr(secret, "__dict__")
+        assert len(repr(secret)) < 70
+    assert repr(key) == "<kahe.OneTimeKey encrypted>"
+    for cls in (kahe.OneTimeKey, kahe.KeyShare, kahe.DegreeProof, kahe.Ciphertext):
+        with pytest.raises(TypeError):
+            cls()
+
+
+FORK = """
+import os, numpy as np
+from sottovoce.he import kahe
+from sottovoce._ext.errors import ParameterError
+params = kahe.Params("RLWE_128_N2048_Q50", 10, 16, 64, 4)
+shared = kahe.OneTimeKey.generate(params, bytes(32))
+read, write = os.pipe()
+zero = np.zeros(10, np.int64)
+if os.fork() == 0:
+    try:
+        shared.encrypt(zero)
+        os.write(write, b"used")
+    except ParameterError:
+        os.write(write, kahe.OneTimeKey.generate(params, bytes(32)).encrypt(zero).digest)
+    os._exit(0)
+os.wait()
+child = os.read(read, 100)
+print(len(child), child != kahe.OneTimeKey.generate(params, bytes(32)).encrypt(zero).digest)
+shared.encrypt(zero)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_neither_uses_the_parents_key_nor_repeats_its_randomness():
+    run = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["32", "True"]
+
+
+def test_equal_vectors_give_different_ciphertexts_and_shares():
+    world = World(make_params(10))
+    for _ in range(2):
+        world.join(np.zeros(10, np.int64))
+    assert world.ciphertexts[0] != world.ciphertexts[1]
+    assert world.shares[0][0].to_bytes() != world.shares[1][0].to_bytes()
+    assert world.shares[0][0].to_bytes()[:32] != world.shares[0][1].to_bytes()[:32]
+
+
+# -- public elements ----------------------------------------------------------------------------
+def test_the_seed_is_the_hash_of_the_context_and_nobodys_choice():
+    # attack: who chooses the seed of a chooses one that reveals keys.
+    assert seed(CONTEXT) == sha("SOTTOVOCE-V1-KAHE-SEED", CONTEXT)
+    fields = set(inspect.signature(kahe.Params).parameters)
+    assert fields == {"set", "n_slots", "value_bits", "max_summands", "n_members", "wire_bits"}
+    assert list(inspect.signature(kahe.OneTimeKey.generate).parameters) == ["params", "context"]
+
+
+def test_another_context_or_set_has_other_elements_and_does_not_open(world):
+    other = bytes(31) + b"\1"
+    assert not np.array_equal(expand(world.params, CONTEXT, 0, 1), expand(world.params, other, 0, 1))
+    total = kahe.CiphertextSum(world.params, other)
+    for c in world.ciphertexts:
+        total.add(c)
+    with pytest.raises(OverflowDetected):
+        kahe.open_sum(world.params, other, total, world.share_sums(), 6)
+    for bad in (bytes(31), bytes(33), b""):
+        with pytest.raises(ParameterError):
+            kahe.OneTimeKey.generate(world.params, bad)
+    with pytest.raises(TypeError):
+        kahe.OneTimeKey.generate(world.params, "x" * 32)
+
+
+def test_cached_elements_are_those_expanded_and_read_only():
+    params = make_params(2048 * 5)
+    cached = public_elements(params, CONTEXT, 1, 3)
+    assert np.array_equal(cached, expand(params, CONTEXT, 1, 3))
+    assert np.array_equal(expand(params, CONTEXT, 0, 5)[1:4], cached)
+    with pytest.raises(ValueError, match="read-only"):
+        cached[0, 0] = 1
+    assert (cached < params.q).all()
+
+
+def test_the_cache_is_bounded():
+    params = make_params(2048 * 1000)  # 16 MiB a round
+    for i in range(6):
+        public_elements(params, bytes([i]) * 32, 0, 1)
+    assert sum(a.nbytes for a in _cache.values()) <= CACHE_BYTES
+    huge = make_params(2048 * 5000)
+    public_elements(huge, CONTEXT, 4990, 2)
+    assert all(key[2] != huge.n_elements for key in _cache)
+    _cache.clear()
+
+
+# -- sums ---------------------------------------------------------------------------------------
+def test_sums_do_not_depend_on_order_or_grouping(world):
+    p, c = world.params, world.ciphertexts
+    whole = world.total()
+    left, right = kahe.CiphertextSum(p, CONTEXT), kahe.CiphertextSum(p, CONTEXT)
+    for x in (c[5], c[0], c[3]):
+        left.add(x)
+    for x in (c[4], c[1], c[2]):
+        right.add(x)
+    before = right.digest
+    left.merge(right)
+    assert right.digest == before
+    assert left.digest == whole.digest
+    assert left.count == 6
+    left.subtract(c[2])
+    assert left.digest == world.total({0, 1, 3, 4, 5}).digest
+    left.add(c[2])
+    assert left.to_bytes() == whole.to_bytes()
+
+
+def test_sum_bytes_and_pickle(world):
+    total = world.total()
+    data = total.to_bytes()
+    assert len(data) == world.params.sum_bytes
+    assert data[:4] == (6).to_bytes(4, "little")
+    for again in (
+        kahe.CiphertextSum.from_bytes(data, world.params, CONTEXT),
+        pickle.loads(pickle.dumps(total)),
+    ):
+        assert again.to_bytes() == data
+        assert again.count == 6
+        opened = kahe.open_sum(world.params, CONTEXT, again, world.share_sums(), 6)
+        assert np.array_equal(opened.values, world.expected())
+
+
+def test_public_objects_are_values(world):
+    for made in (world.ciphertexts[0], world.proofs[0]):
+        again = pickle.loads(pickle.dumps(made))
+        assert again == made
+        assert hash(again) == hash(made)
+        assert made != world.ciphertexts[1]
+        assert made != 3
+        with pytest.raises(AttributeError):
+            made.params = None
+        with pytest.raises(AttributeError):
+            del made.params
+    with pytest.raises(AttributeError):
+        world.shares[0][0].index = 2
+
+
+def test_sums_refuse_more_than_declared():
+    params = make_params(10, max_summands=3)
+    world = World(params).fill(4)
+    total = world.total({0, 1, 2})
+    before = total.digest
+    with pytest.raises(RangeError):
+        total.add(world.ciphertexts[3])
+    other = world.total({3})
+    with pytest.raises(RangeError):
+        total.merge(other)
+    assert (total.digest, total.count) == (before, 3)
+    shares = world.share_sum(1, {0, 1, 2})
+    with pytest.raises(RangeError):
+        shares.add(world.shares[3][0])
+    assert shares.count == 3
+
+
+def test_sums_refuse_what_is_not_theirs(world):
+    p = world.params
+    other = World(make_params(2501, n_members=5)).fill(1)
+    total = world.total()
+    before = total.digest
+    with pytest.raises(ParameterError):
+        total.add(other.ciphertexts[0])
+    with pytest.raises(ParameterError):
+        total.subtract(other.ciphertexts[0])
+    with pytest.raises(ParameterError):
+        total.merge(other.total())
+    with pytest.raises(ParameterError):
+        total.merge(kahe.CiphertextSum(p, bytes(32)))
+    for bad in (None, b"x", world.shares[0][0]):
+        with pytest.raises(TypeError):
+            total.add(bad)
+        with pytest.raises(TypeError):
+            total.merge(bad)
+    assert total.digest == before
+    with pytest.raises(ParameterError):
+        kahe.CiphertextSum(p, CONTEXT).subtract(world.ciphertexts[0])
+    shares = world.share_sum(1)
+    for bad in (world.shares[0][1], other.shares[0][0]):
+        with pytest.raises(ParameterError):
+            shares.add(bad)
+    with pytest.raises(TypeError):
+        shares.add(b"x")
+    with pytest.raises(ParameterError):
+        kahe.ShareSum(p, 0)
+    with pytest.raises(ParameterError):
+        kahe.ShareSum(p, 6)
+    with pytest.raises(TypeError):
+        kahe.ShareSum(p, True)
+
+
+def test_too_few_contributors_are_refused_by_member_and_opener():
+    world = World(make_params(10)).fill(2)
+    with pytest.raises(ParameterError, match="at least 3"):
+        world.share_sum(1).to_bytes()
+    with pytest.raises(ParameterError, match="n_contributors"):
+        world.open()
+    with pytest.raises(ParameterError, match="at least 3"):
+        kahe.ShareSum(world.params, 1).to_bytes()
+
+
+def test_opener_checks_its_arguments(world):
+    p, total, sums = world.params, world.total(), world.share_sums()
+    for arguments, error in (
+        ((p, CONTEXT, total, sums, 5), ParameterError),
+        ((p, CONTEXT, total, sums, 65), ParameterError),
+        ((p, CONTEXT, total, sums, 6.0), TypeError),
+        ((p, bytes(32), total, sums, 6), ParameterError),
+        ((make_params(2501, n_members=5), CONTEXT, total, sums, 6), ParameterError),
+        ((p, CONTEXT, total, [*sums, sums[0]], 6), ParameterError),
+        ((p, CONTEXT, total, [b"x"], 6), TypeError),
+        ((p, CONTEXT, b"x", sums, 6), TypeError),
+        ((None, CONTEXT, total, sums, 6), TypeError),
+        ((p, CONTEXT, total, [], 6), TooManyErasures),
+    ):
+        with pytest.raises(error):
+            kahe.open_sum(*arguments)
+    other = World(make_params(10, n_members=5)).fill(6)
+    with pytest.raises(ParameterError):
+        kahe.open_sum(p, CONTEXT, total, other.share_sums(), 6)
+
+
+# -- degree proof -------------------------------------------------------------------------------
+def test_every_member_accepts_an_honest_proof(world):
+    for i, (c, proof, shares) in enumerate(zip(world.ciphertexts, world.proofs, world.shares, strict=True)):
+        for share in shares:
+            again = kahe.KeyShare.from_bytes(share.to_bytes(), world.params, share.index)
+            kahe.DegreeProof.from_bytes(proof.to_bytes(), world.params).verify(
+                CONTEXT, world.sender(i), c.digest, again
+            )
+
+
+def test_proof_binds_context_sender_ciphertext_index_and_client(world):
+    proof, share, digest = world.proofs[0], world.shares[0][0], world.ciphertexts[0].digest
+    me = world.sender(0)
+    wrong_index = kahe.KeyShare.from_bytes(share.to_bytes(), world.params, 2)
+    for arguments in (
+        (bytes(32), me, digest, share),
+        (CONTEXT, b"somebody else", digest, share),
+        (CONTEXT, me, world.ciphertexts[1].digest, share),
+        (CONTEXT, me, digest, wrong_index),
+        (CONTEXT, me, digest, world.shares[1][0]),
+    ):
+        with pytest.raises(ProofError, match="does not match the degree proof"):
+            proof.verify(*arguments)
+    for arguments, error in (
+        ((bytes(31), me, digest, share), ParameterError),
+        ((CONTEXT, b"", digest, share), ParameterError),
+        ((CONTEXT, me, digest[:31], share), ParameterError),
+        ((CONTEXT, me, "x", share), TypeError),
+        ((CONTEXT, me, digest, b"x"), TypeError),
+    ):
+        with pytest.raises(error):
+            proof.verify(*arguments)
+    with pytest.raises(ParameterError):
+        proof.verify(CONTEXT, me, digest, World(make_params(10, n_members=5)).fill(1).shares[0][0])
+
+
+@pytest.mark.parametrize("at", [0, 31, 32, 47, 48, 48 + 4 * 2047])
+def test_any_altered_byte_of_a_share_is_found(world, at):
+    data = bytearray(world.shares[0][2].to_bytes())
+    data[at] ^= 1
+    share = kahe.KeyShare.from_bytes(bytes(data), world.params, 3)
+    with pytest.raises(ProofError):
+        world.proofs[0].verify(CONTEXT, world.sender(0), world.ciphertexts[0].digest, share)
+
+
+@pytest.mark.parametrize("at", [0, 32 * 2, 32 * 4 + 31, 32 * 5, 32 * 5 + 63])
+def test_any_altered_byte_of_a_proof_is_found(world, at):
+    data = bytearray(world.proofs[0].to_bytes())
+    data[at] ^= 1
+    proof = kahe.DegreeProof.from_bytes(bytes(data), world.params)
+    with pytest.raises(ProofError):
+        # Every byte is hashed into gamma or compared, so it fails for a member other than the one hit.
+        proof.verify(CONTEXT, world.sender(0), world.ciphertexts[0].digest, world.shares[0][3])
+
+
+# -- honest limits ------------------------------------------------------------------------------
+def test_a_member_below_the_threshold_learns_nothing_from_its_sum():
+    # t - 1 shares are uniform whatever the key: 64 equal bins, and every pair of members jointly.
+    params = make_params(10, n_members=4)
+    world = World(params)
+    for i in range(40):
+        world.join(np.zeros(10, np.int64), seed=bytes([i]) * 32)
+    shares = [[np.frombuffer(s.to_bytes(), "<u4", offset=48) for s in client] for client in world.shares]
+    for members in combinations(range(4), params.threshold - 1):
+        columns = [np.concatenate([client[j] for client in shares]) >> np.uint32(28) for j in members]
+        joint = columns[0] * 8 + columns[1]
+        counts = np.bincount(joint.astype(int), minlength=64)
+        expected = len(joint) / 64
+        chi2 = ((counts - expected) ** 2 / expected).sum()
+        assert 20 < chi2 < 130  # 63 degrees of freedom: beyond 6 standard deviations otherwise
+
+
+def test_random_values_cover_the_extremes():
+    params = make_params(100_000, value_bits=4)
+    values = random_values(params, np.random.default_rng(1))
+    assert (values.min(), values.max()) == (-7, 7)

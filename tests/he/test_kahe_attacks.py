@@ -1,0 +1,483 @@
+"""Every attack of docs/he.md on key-additive encryption, and the honest limits, through the public API."""
+
+from itertools import combinations
+from math import comb, sqrt
+
+import numpy as np
+import pytest
+
+from sottovoce._ext.errors import DecodeError, OverflowDetected, ProofError, TooManyErasures
+from sottovoce.he import Codec, kahe, noise
+from sottovoce.he._kahe_shares import challenge
+from sottovoce.he._shamir import dot, evaluate, reduce
+from support.he_reference import Round, join, nearest, split
+from support.he_world import CONTEXT, Q40, Q50, World, altered, extreme, make_params
+
+P = (1 << 31) - 1
+
+
+def random_error(rng, N=2048):
+    return rng.integers(1, P, N)
+
+
+def one_error(at=1000, delta=1, N=2048):
+    out = np.zeros(N, np.int64)
+    out[at] = delta
+    return out
+
+
+# -- wrong share sums ---------------------------------------------------------------------------
+@pytest.mark.parametrize("n", [4, 5, 6, 7, 10])
+@pytest.mark.parametrize("kind", ["random", "one coefficient", "small"])
+def test_up_to_n_minus_t_wrong_sums_are_found(n, kind):
+    world = World(make_params(100, n_members=n)).fill(3)
+    p = world.params
+    rng = np.random.default_rng(n)
+    errors = {
+        "random": lambda: random_error(rng),
+        "one coefficient": lambda: one_error(int(rng.integers(2048))),
+        "small": lambda: rng.integers(-1, 2, 2048),
+    }[kind]
+    sums = world.share_sums()
+    choices = list(combinations(range(n), n - p.threshold))
+    for liars in [choices[0], choices[-1], choices[len(choices) // 2]]:
+        bad = [altered(s, errors(), p) if i in liars else s for i, s in enumerate(sums)]
+        opened = world.open(bad)
+        assert np.array_equal(opened.values, world.expected())
+        assert opened.wrong_members == tuple(i + 1 for i in liars)
+        assert opened.suspect_members == ()
+    # One more, and no t of them are right.
+    liars = range(n - p.threshold + 1)
+    bad = [altered(s, errors(), p) if i in liars else s for i, s in enumerate(sums)]
+    with pytest.raises(OverflowDetected):
+        world.open(bad)
+
+
+def test_wrong_coefficient_of_the_key_that_stays_in_range_is_found():
+    # All t sums, nothing to choose from: only the residual test stands between the opener and a lie.
+    world = World(make_params(100, n_members=4)).fill(3)
+    sums = world.share_sums((1, 2, 3))
+    for delta in (1, -1, 2):
+        # Lagrange at 0 for members 1, 2, 3 is 3, -3, 1: member 3's error goes into K as it is.
+        bad = [*sums[:2], altered(sums[2], one_error(delta=delta), world.params)]
+        with pytest.raises(OverflowDetected):
+            world.open(bad)
+
+
+def test_a_sum_of_another_set_is_called_wrong():
+    world = World(make_params(100, n_members=5)).fill(5)
+    sums = world.share_sums()
+    sums[2] = world.share_sum(3, {0, 1, 2, 3})
+    opened = world.open(sums)
+    assert opened.wrong_members == (3,)
+    assert np.array_equal(opened.values, world.expected())
+    with pytest.raises(TooManyErasures):
+        world.open(sums[1:])
+
+
+def test_a_sum_over_other_clients_with_the_right_count_is_found():
+    world = World(make_params(100, n_members=5)).fill(5)
+    total = world.total({0, 1, 2, 3})
+    sums = world.share_sums(only={0, 1, 2, 3})
+    sums[4] = world.share_sum(5, {0, 1, 2, 4})
+    opened = kahe.open_sum(world.params, CONTEXT, total, sums, 4)
+    assert opened.wrong_members == (5,)
+    assert np.array_equal(opened.values, world.expected({0, 1, 2, 3}))
+
+
+def test_liars_that_agree_cannot_frame_an_honest_member():
+    # n = 7, t = 5: members 1 and 2 choose errors that cancel at 0 together with 3, 4, 5. Those five open
+    # the right key, and 6 and 7 disagree with their polynomial - but the honest five explain it too.
+    world = World(make_params(100, n_members=7)).fill(3)
+    sums = world.share_sums()
+    d = random_error(np.random.default_rng(1))
+
+    def factor(j):
+        out = 1
+        for i in (1, 2, 3, 4, 5):
+            if i != j:
+                out = out * i * pow(i - j, -1, P) % P
+        return out
+
+    ratio = -factor(1) * pow(factor(2), -1, P) % P
+    other = np.array([int(x) * ratio % P for x in d])
+    bad = [altered(sums[0], d, world.params), altered(sums[1], other, world.params), *sums[2:]]
+    opened = world.open(bad)
+    assert np.array_equal(opened.values, world.expected())
+    assert opened.wrong_members == ()
+    assert opened.suspect_members == (6, 7)
+    # Without the collusion the same two liars are named.
+    e = random_error(np.random.default_rng(2))
+    lone = [altered(sums[0], d, world.params), altered(sums[1], e, world.params), *sums[2:]]
+    assert world.open(lone).wrong_members == (1, 2)
+
+
+def test_a_large_committee_opens_past_liars_in_front():
+    world = World(make_params(100, n_members=31)).fill(3)
+    rng = np.random.default_rng(2)
+    for liars in ({0, 1, 2, 3, 4}, {5, 9, 20, 30}):
+        sums = [
+            altered(s, random_error(rng), world.params) if i in liars else s
+            for i, s in enumerate(world.share_sums())
+        ]
+        opened = world.open(sums)
+        assert np.array_equal(opened.values, world.expected())
+        # Too many choices to rule out a conspiracy: suspected, not convicted.
+        assert opened.wrong_members == ()
+        assert set(opened.suspect_members) == {i + 1 for i in liars}
+
+
+# -- attack: a client that cheats one member ----------------------------------------------------
+def test_a_client_that_cheats_one_member_is_convicted_and_not_the_member():
+    world = World(make_params(100, n_members=4)).fill(4)
+    cheat, victim = 2, 1
+    data = bytearray(world.shares[cheat][victim].to_bytes())
+    data[48] ^= 1
+    world.shares[cheat][victim] = kahe.KeyShare.from_bytes(bytes(data), world.params, victim + 1)
+    digest = world.ciphertexts[cheat].digest
+    for j, share in enumerate(world.shares[cheat]):
+        if j == victim:
+            with pytest.raises(ProofError):
+                world.proofs[cheat].verify(CONTEXT, world.sender(cheat), digest, share)
+        else:
+            world.proofs[cheat].verify(CONTEXT, world.sender(cheat), digest, share)
+    # Had the member added it all the same, the member would look the liar.
+    assert world.open().wrong_members == (victim + 1,)
+
+
+def cheating_proof(params, sender, digest, coefficients):
+    """A proof as an honest client makes it, for polynomials of any degree: the first t rows are published."""
+    N = params.N
+    shares = []
+    for j in range(1, params.n_members + 1):
+        v = evaluate(coefficients, j)
+        shares.append(kahe.KeyShare._of(params, j, bytes(32), v[N:].copy(), v[:N].copy()))
+    hashes = tuple(s._commitment(CONTEXT, sender) for s in shares)
+    gamma = challenge(params, CONTEXT, sender, digest, hashes)
+    checks = np.stack([reduce(dot(gamma, c[:N]) + c[N:]) for c in coefficients[: params.threshold]])
+    return kahe.DegreeProof._of(params, hashes, checks), shares
+
+
+def accepted(params, proof, sender, digest, shares):
+    out = []
+    for s in shares:
+        try:
+            proof.verify(CONTEXT, sender, digest, s)
+        except ProofError:
+            continue
+        out.append(s.index)
+    return out
+
+
+def test_shares_on_a_polynomial_of_too_high_a_degree_are_refused():
+    params = make_params(100, n_members=5)
+    rng = np.random.default_rng(3)
+    t, width = params.threshold, params.N + 4
+    honest = rng.integers(0, P, (t, width), dtype=np.uint64)
+    assert accepted(params, *_with(params, honest)) == [1, 2, 3, 4, 5]
+    high = np.concatenate([honest, rng.integers(0, P, (1, width), dtype=np.uint64)])
+    assert accepted(params, *_with(params, high)) == []
+    one = np.zeros((1, width), np.uint64)
+    one[0, 77] = 1  # a single coefficient polynomial of degree t
+    assert accepted(params, *_with(params, np.concatenate([honest, one]))) == []
+
+
+def _with(params, coefficients):
+    proof, shares = cheating_proof(params, b"cheat", bytes(32), coefficients)
+    return proof, b"cheat", bytes(32), shares
+
+
+def test_the_published_checks_tell_nothing_of_the_key():
+    # One mask polynomial a check: R is uniform for the zero key as for any other.
+    params = make_params(10, n_members=4)
+    values = []
+    for i in range(300):
+        world = World(params).join(np.zeros(10, np.int64), seed=i.to_bytes(32, "big"))
+        values += split(world.proofs[0].to_bytes()[32 * 4 :], 32)
+    counts = np.bincount(np.array(values) >> 26, minlength=32)
+    expected = len(values) / 32
+    assert ((counts - expected) ** 2 / expected).sum() < 31 + 6 * sqrt(62)
+
+
+# -- attack: the maximum of the residuals alone -------------------------------------------------
+def test_the_largest_residual_alone_is_nearly_empty_and_the_mean_square_is_not():
+    # Q40, W = 34, 1024 clients: B is half a step but one, and under a wrong key residuals are uniform
+    # over the step, so a wrong key passes one time in 3000 an element; its mean square never.
+    params = make_params(2048, name=Q40, max_summands=1024)
+    assert params.wire_bits == 34
+    largest, squares = params.max_residual(1024), params.max_square_sum(1024)
+    step = 2 ** (params.wire_bits + params.scale_bits) / params.q
+    assert 1 - 2 * largest / step < 0.01
+    rng = np.random.default_rng(4)
+    passed = 0
+    worst = None
+    for _ in range(20):
+        total = rng.integers(0, 1 << 34, (1000, 2048), dtype=np.uint64)
+        m = np.empty(total.shape, np.int64)
+        max_r, sum_r2 = np.empty(1000, np.uint64), np.empty(1000, np.uint64)
+        params._scale.open(m, max_r, sum_r2, total, np.zeros_like(total))
+        passed += int((max_r <= largest).sum())
+        least = int(sum_r2.min())
+        worst = least if worst is None else min(worst, least)
+    assert 1 <= passed <= 25  # 7 expected
+    assert worst > 20 * squares
+
+
+def test_garbage_ciphertexts_are_detected():
+    for name in (Q50, Q40):
+        world = World(make_params(100, name=name)).fill(4)
+        rng = np.random.default_rng(5)
+        size = world.params.ciphertext_bytes
+        for garbage in (rng.bytes(size), bytes(size), b"\xff" * size):
+            honest = world.ciphertexts[1]
+            world.ciphertexts[1] = kahe.Ciphertext.from_bytes(garbage, world.params)
+            with pytest.raises(OverflowDetected):
+                world.open()
+            world.ciphertexts[1] = honest
+        world.open()
+
+
+def test_one_bit_in_the_upper_half_of_a_coefficient_is_detected():
+    # Below the step it is noise; at the step or above it is a change of the plaintext (malleability).
+    world = World(make_params(100)).fill(3)
+    data = bytearray(world.ciphertexts[0].to_bytes())
+    data[0] ^= 1 << 5  # 32 = the step of W = 28 and 64 clients: half a slot unit
+    honest = world.ciphertexts[0]
+    world.ciphertexts[0] = kahe.Ciphertext.from_bytes(bytes(data), world.params)
+    with pytest.raises(OverflowDetected):
+        world.open()
+    world.ciphertexts[0] = honest
+    world.open()
+
+
+def test_a_ciphertext_sum_without_one_client_is_detected():
+    world = World(make_params(100)).fill(5)
+    for left_out in range(5):
+        only = set(range(5)) - {left_out}
+        total = world.total(only)
+        with pytest.raises(OverflowDetected):  # keys of all, ciphertexts of four, claimed as four
+            kahe.open_sum(world.params, CONTEXT, total, _relabelled(world, 4), 4)
+        assert np.array_equal(
+            kahe.open_sum(world.params, CONTEXT, total, world.share_sums(only=only), 4).values,
+            world.expected(only),
+        )
+    total = world.total({0, 1, 2, 3})
+    total.add(world.ciphertexts[3])  # five ciphertexts, but one twice
+    with pytest.raises(OverflowDetected):
+        kahe.open_sum(world.params, CONTEXT, total, world.share_sums(), 5)
+
+
+def _relabelled(world, count):
+    out = []
+    for s in world.share_sums():
+        data = count.to_bytes(4, "little") + s.to_bytes()[4:]
+        out.append(kahe.ShareSum.from_bytes(data, world.params, s.index))
+    return out
+
+
+# -- attack: dividing by a power of two ---------------------------------------------------------
+def reference_of(p):
+    return Round(p.set, p.n_slots, p.value_bits, p.max_summands, p.n_members, p.wire_bits, CONTEXT)
+
+
+def crafted(params, message, n, rng, spread):
+    """A sum with a chosen plaintext, noise and key, made with the public decoders only."""
+    N, W, q = params.N, params.wire_bits, params.q
+    key = np.clip(np.rint(rng.normal(scale=sqrt(21 * n), size=N)), -42 * n, 42 * n).astype(int).tolist()
+    reference = Round(
+        params.set, params.n_slots, params.value_bits, params.max_summands, params.n_members, W, CONTEXT
+    )
+    limit = params.max_residual(n) - 1
+    error = np.clip(np.rint(rng.normal(scale=spread, size=N)), -limit, limit).astype(int).tolist()
+    error[3], error[4] = limit, -limit
+    wire = [
+        (nearest(y << W, q) + nearest(m << (W + params.scale_bits), q) + e) % (1 << W)
+        for y, m, e in zip(reference.times_public(0, key), message, error, strict=True)
+    ]
+    data = n.to_bytes(4, "little") + join(wire, W)
+    total = kahe.CiphertextSum.from_bytes(data, params, CONTEXT)
+    rows = [[k % P for k in key]] + [rng.integers(0, P, N).tolist() for _ in range(params.threshold - 1)]
+    sums = []
+    for j in range(1, params.n_members + 1):
+        share = [sum(c * j**d for d, c in enumerate(column)) % P for column in zip(*rows, strict=True)]
+        sums.append(kahe.ShareSum.from_bytes(n.to_bytes(4, "little") + join(share, 32), params, j))
+    noisy = [nearest(m << (W + params.scale_bits), q) + e for m, e in zip(message, error, strict=True)]
+    return total, sums, noisy
+
+
+LARGEST = [(Q50, 64), (Q50, 256), (Q50, 1024), (Q50, 4096), (Q50, 16384), (Q40, 64), (Q40, 256), (Q40, 1024)]
+
+
+@pytest.mark.parametrize(("name", "n"), LARGEST)
+def test_extreme_sums_open_at_every_width_of_the_table(name, n):
+    params = make_params(2048, name=name, max_summands=n)
+    rng = np.random.default_rng(n)
+    top = n * extreme(params)
+    message = [top, -top, top - 1, top, -top, 0, 1, -1, *rng.integers(-top, top + 1, 2040).tolist()]
+    spread = sqrt(noise.proxy(params.q, params.wire_bits, n))
+    total, sums, noisy = crafted(params, message, n, rng, spread)
+    opened = kahe.open_sum(params, CONTEXT, total, sums, n)
+    assert opened.values.tolist() == message
+    # attack on correctness: dividing by 2^(W - S w), which forgets that q is not a power of two.
+    shift = params.wire_bits - params.slot_bits
+    naive = [(x + (1 << (shift - 1))) >> shift for x in noisy]
+    if name == Q50:
+        assert naive == message
+    elif n == 1024:
+        assert naive != message
+        assert max(abs(a - b) for a, b in zip(naive, message, strict=True)) <= 2  # wrong, and silently so
+
+
+def test_sums_beyond_the_declared_bound_are_refused():
+    params = make_params(2048, max_summands=64)
+    rng = np.random.default_rng(6)
+    top = 8 * extreme(params)
+    for value, fine in ((top, True), (-top, True), (top + 1, False), (-top - 1, False)):
+        message = [value] + [0] * 2047
+        total, sums, _ = crafted(params, message, 8, rng, 0.5)
+        if fine:
+            assert kahe.open_sum(params, CONTEXT, total, sums, 8).values[0] == value
+        else:
+            with pytest.raises(OverflowDetected):
+                kahe.open_sum(params, CONTEXT, total, sums, 8)
+
+
+def test_padding_that_is_not_zero_is_refused():
+    params = make_params(2047)
+    rng = np.random.default_rng(7)
+    total, sums, _ = crafted(params, [5] * 2047 + [0], 8, rng, 0.5)
+    assert kahe.open_sum(params, CONTEXT, total, sums, 8).values.tolist() == [5] * 2047
+    total, sums, _ = crafted(params, [5] * 2047 + [1], 8, rng, 0.5)
+    with pytest.raises(OverflowDetected):
+        kahe.open_sum(params, CONTEXT, total, sums, 8)
+
+
+# -- key and error distribution -----------------------------------------------------------------
+def test_keys_are_binomial_and_not_ternary():
+    # A ternary key would be known in 2/9 of its coefficients from the sum of two.
+    params = make_params(10)
+    keys = np.concatenate([kahe.OneTimeKey.generate(params, CONTEXT)._key for _ in range(100)])
+    assert abs(keys.mean()) < 5 * sqrt(21 / len(keys))
+    assert keys.var() == pytest.approx(21, rel=0.02)
+    probability = np.array([comb(84, 42 + k) / 2**84 for k in range(-15, 16)])
+    counts = np.array([(keys == k).sum() for k in range(-15, 16)])
+    expected = probability * len(keys)
+    assert ((counts - expected) ** 2 / expected).sum() < 30 + 6 * sqrt(60)
+
+
+# -- honest limits ------------------------------------------------------------------------------
+def test_f_plus_one_corrupted_members_isolate_an_update():
+    # n = 4, t = 3, two corrupted: each honest member answers one set, the corrupted ones both.
+    world = World(make_params(100, n_members=4)).fill(5)
+    every, without = set(range(5)), {0, 1, 2, 3}
+    first = kahe.open_sum(world.params, CONTEXT, world.total(every), world.share_sums((1, 2, 3), every), 5)
+    second = kahe.open_sum(
+        world.params, CONTEXT, world.total(without), world.share_sums((1, 2, 4), without), 4
+    )
+    assert np.array_equal(first.values - second.values, world.values[4])
+    # With one corrupted, the answers for the second set stay below t.
+    with pytest.raises(TooManyErasures):
+        opened((1, 4), without)
+
+
+def malicious(world, values):
+    """A client that encrypts what it likes: the reference implementation checks nothing."""
+    p = world.params
+    r = reference_of(p)
+    sender = world.sender(len(world.values))
+    made = r.client(bytes(32), values, sender)
+    world.values.append(np.array(values))
+    world.ciphertexts.append(kahe.Ciphertext.from_bytes(made["ciphertext"], p))
+    proof = kahe.DegreeProof.from_bytes(made["proof"], p)
+    world.proofs.append(proof)
+    world.shares.append([kahe.KeyShare.from_bytes(s, p, j) for j, s in enumerate(made["shares"], 1)])
+    for share in world.shares[-1]:
+        proof.verify(CONTEXT, sender, world.ciphertexts[-1].digest, share)
+
+
+def test_poison_within_reach_is_not_detected_and_beyond_it_is():
+    codec = Codec(1.0, max_summands=64)
+    honest = World(make_params(11))
+    for _ in range(4):
+        honest.join(codec.quantize(np.zeros(10), 10_000))
+    # Far beyond the clip of one client, within what five could reach.
+    malicious(honest, [40_000] + [0] * 9 + [1])
+    total = honest.open().values
+    mean, weights = codec.dequantize(total, 5)
+    assert weights == 40_001
+    assert mean[0] == pytest.approx(40_000 / 40_001)
+    # The sum of weights is no cover for more.
+    beyond = World(make_params(11))
+    for _ in range(4):
+        beyond.join(codec.quantize(np.zeros(10), 10_000))
+    malicious(beyond, [40_002] + [0] * 9 + [1])
+    with pytest.raises(OverflowDetected):
+        codec.dequantize(beyond.open().values, 5)
+    lying_weight = World(make_params(11))
+    for _ in range(4):
+        lying_weight.join(codec.quantize(np.zeros(10), 10_000))
+    malicious(lying_weight, [0] * 10 + [-39_999])
+    with pytest.raises(OverflowDetected):
+        codec.dequantize(lying_weight.open().values, 5)
+
+
+def test_a_ciphertext_under_another_key_fails_the_round_without_a_name():
+    # The degree proof does not tie the ciphertext to the shared key.
+    world = World(make_params(100)).fill(4)
+    stranger = World(make_params(100)).fill(1, seed=9)
+    world.ciphertexts[2] = stranger.ciphertexts[0]
+    with pytest.raises(OverflowDetected):
+        world.open()
+
+
+def test_a_key_out_of_range_fails_the_round_without_a_name():
+    params = make_params(100, n_members=4)
+    world = World(params).fill(3)
+    rng = np.random.default_rng(8)
+    coefficients = rng.integers(0, P, (params.threshold, params.N + 4), dtype=np.uint64)
+    ciphertext = world.ciphertexts[0]
+    proof, shares = cheating_proof(params, world.sender(3), ciphertext.digest, coefficients)
+    for share in shares:
+        proof.verify(CONTEXT, world.sender(3), ciphertext.digest, share)
+    world.values.append(world.values[0])
+    world.ciphertexts.append(ciphertext)
+    world.shares.append(shares)
+    with pytest.raises(OverflowDetected):
+        world.open()
+
+
+def test_the_refusal_says_the_same_whatever_the_cause():
+    world = World(make_params(100)).fill(3)
+    seen = set()
+    for change in ("sum", "share"):
+        total, sums = world.total(), world.share_sums((1, 2, 3))
+        if change == "sum":
+            total.subtract(world.ciphertexts[0])
+            total.add(world.ciphertexts[1])
+        else:
+            sums[0] = altered(sums[0], one_error(), world.params)
+        with pytest.raises(OverflowDetected) as caught:
+            kahe.open_sum(world.params, CONTEXT, total, sums, 3)
+        seen.add((str(caught.value), caught.value.__cause__, caught.value.__context__))
+    assert len(seen) == 1
+
+
+def test_coefficients_not_below_p_are_refused():
+    world = World(make_params(10)).fill(3)
+    p = world.params
+    share, proof, total = (
+        world.shares[0][0].to_bytes(),
+        world.proofs[0].to_bytes(),
+        world.share_sum(1).to_bytes(),
+    )
+    for data, first, read in (
+        (share, 32, lambda d: kahe.KeyShare.from_bytes(d, p, 1)),
+        (proof, 32 * 4, lambda d: kahe.DegreeProof.from_bytes(d, p)),
+        (total, 4, lambda d: kahe.ShareSum.from_bytes(d, p, 1)),
+    ):
+        for at in (first, first + 4, len(data) - 4):
+            for value in (P, P + 1, 2**32 - 1):
+                with pytest.raises(DecodeError, match="below"):
+                    read(data[:at] + value.to_bytes(4, "little") + data[at + 4 :])
+            fine = data[:at] + (P - 1).to_bytes(4, "little") + data[at + 4 :]
+            assert read(fine).to_bytes() == fine
