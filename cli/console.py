@@ -183,24 +183,33 @@ def check_writable(path: str | None, option: str) -> None:
         option: The option that it came from, for the message.
 
     Raises:
-        typer.BadParameter: The folder is missing or not writable, or the name is a folder's.
+        typer.BadParameter: The folder is missing or cannot be written, or the name is a folder's.
     """
     if path is None or path == STDOUT:
         return
     target = Path(path)
     if target.is_dir():
         raise typer.BadParameter(f"{path} is a folder, expected a file name", param_hint=option)
-    folder = target.parent
+    if _is_special(target):
+        return
+    folder = target.resolve().parent
     if not folder.is_dir():
-        raise typer.BadParameter(f"the folder {folder} does not exist", param_hint=option)
-    # The question is whether a file can be moved to this place, so the folder's rights decide.
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise typer.BadParameter(f"the folder {folder} is not writable", param_hint=option)
+        raise typer.BadParameter(f"the folder {target.parent} does not exist", param_hint=option)
+    try:
+        # Rights alone do not tell: a file system can be read-only or full.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise typer.BadParameter(
+            f"the folder {target.parent} cannot be written: {error.strerror}", param_hint=option
+        ) from None
 
 
 @contextlib.contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; move it there if the body ends well, else remove it.
+
+    A symbolic link is followed; a device or a pipe, where nothing can be replaced, is written directly.
 
     Args:
         path: The place of the finished file.  Its suffix is kept (matplotlib reads the format there).
@@ -208,7 +217,10 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     Yields:
         The path to write to.
     """
-    target = Path(path)
+    if _is_special(Path(path)):
+        yield Path(path)
+        return
+    target = Path(path).resolve()
     handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
@@ -222,6 +234,11 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _is_special(path: Path) -> bool:
+    """Whether something is there that is neither a file nor a folder: ``/dev/stdout``, ``>(...)``."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def write_json(document: dict[str, Any], target: str | None) -> None:

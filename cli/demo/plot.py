@@ -29,6 +29,7 @@ def write(outcome: Outcome, path: str | Path) -> None:
     # The object interface without pyplot: no display and no global state; the ending of the file
     # decides the canvas (Agg for PNG).
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     figure = Figure(figsize=(11, 8.5), dpi=130)
     figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.12)
@@ -39,6 +40,13 @@ def write(outcome: Outcome, path: str | Path) -> None:
     _bars(figure.add_subplot(grid[1, 0]), sized, "KiB", "Bytes by stage")
     timed = [(name, 1e3 * seconds) for name, seconds, _ in stages]
     _bars(figure.add_subplot(grid[1, 1]), timed, "ms", "Time by stage")
+    # One legend for both, below them: bars may reach into any corner of the axes.
+    figure.legend(
+        handles=[Patch(color=colour, label=role) for role, colour in _COLOURS.items()],
+        loc="outside lower center",
+        ncols=len(_COLOURS),
+        frameon=False,
+    )
     options = outcome.options
     figure.suptitle(
         f"Private federated averaging: {options.clients} clients, {options.rounds} rounds, "
@@ -90,8 +98,6 @@ def _accuracy(axes: Axes, outcome: Outcome) -> None:
 
 
 def _bars(axes: Axes, values: list[tuple[str, float]], unit: str, title: str) -> None:
-    from matplotlib.patches import Patch
-
     names = [name for name, _ in values]
     colours = [_COLOURS[who(name)] for name in names]
     bars = axes.barh(names, [value for _, value in values], color=colours)
@@ -99,15 +105,8 @@ def _bars(axes: Axes, values: list[tuple[str, float]], unit: str, title: str) ->
     axes.invert_yaxis()  # first stage on top
     axes.margins(x=0.14, y=0.02)  # room for the labels at the ends of the bars
     axes.set_xlim(left=0)
-    axes.set_title(f"{title}, for one client in one round", loc="left")
+    axes.set_title(f"{title} (one client, one round)", loc="left")
     axes.set_xlabel(unit)
-    axes.legend(
-        handles=[Patch(color=colour, label=role) for role, colour in _COLOURS.items()],
-        loc="lower right",
-        bbox_to_anchor=(1.0, 0.08),
-        frameon=False,
-        fontsize=9,
-    )
     axes.spines[["top", "right"]].set_visible(False)
 
 

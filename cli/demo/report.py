@@ -106,8 +106,8 @@ def print_stages(console: Console, outcome: Outcome) -> None:
         table.add_row("[bold]together[/]", role, *times(seconds))
     console.print(table)
     console.print(
-        "[dim]Bytes are what a stage makes or takes in, so a packet counts in each that handles it;\n"
-        "what leaves a client is that of 'disperse'.  Work of aggregator and committee is divided by the clients.\n"
+        "[dim]Bytes are what a stage makes or takes in, so a packet counts in each that handles it; what\n"
+        "leaves a client is that of 'disperse'.  Work of the servers is divided by the clients.\n"
         "Before the first round: "
         + ", ".join(f"{name} {1e3 * stage.seconds:.0f} ms" for name, stage in outcome.setup.items())
         + ".[/]\n"

@@ -1,0 +1,247 @@
+"""The harness under a clock of its own, the register, and the command with its JSON."""
+
+import json
+import re
+import statistics
+
+import pytest
+from typer.testing import CliRunner
+
+from sottovoce.cli import machine
+from sottovoce.cli.app import app
+from sottovoce.cli.bench import command, harness, report
+from sottovoce.cli.bench.areas import Area
+from sottovoce.cli.bench.measurement import Measurement, Operation, Peer, Work, load, measurement
+
+ALL = load(Area.ALL)
+
+
+class Clock:
+    """Time that passes only when an operation says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def operation(self, durations, **kwargs):
+        durations = iter(durations)
+
+        def call(*_):
+            self.now += next(durations)
+
+        return Operation(call, **kwargs)
+
+
+def cycle(*values):
+    while True:
+        yield from values
+
+
+FAST = harness.Effort(seconds=1.0, least=3, most=7, warm_up_s=0.0)
+
+
+def test_median_and_quartiles_of_the_samples():
+    clock = Clock()
+    # One call of warm-up, then five samples of a second and less.
+    taken = [0.4, 0.05, 0.2, 0.1, 0.3]
+    (timing,) = harness.measure([clock.operation([9.0, *taken])], FAST, clock)
+    assert timing.n == 5
+    assert timing.loops == 1
+    assert timing.median == pytest.approx(0.2)
+    assert (timing.low, timing.high) == (pytest.approx(0.1), pytest.approx(0.3))
+    assert timing.best == pytest.approx(0.05)
+    assert timing.spread == pytest.approx(1.0)
+
+
+def test_the_slow_get_the_least_and_the_fast_the_most_samples():
+    clock = Clock()
+    slow, fast = harness.measure([clock.operation(cycle(5.0)), clock.operation(cycle(0.01))], FAST, clock)
+    assert slow.n == FAST.least
+    assert fast.n == FAST.most
+
+
+def test_what_is_too_short_for_the_clock_is_called_many_times():
+    clock = Clock()
+    (timing,) = harness.measure([clock.operation(cycle(1e-5))], FAST, clock)
+    assert timing.loops == 200
+    assert timing.median == pytest.approx(1e-5)
+
+
+def test_peers_are_measured_by_turns():
+    order = []
+    clock = Clock()
+
+    def operation(name):
+        def call():
+            order.append(name)
+            clock.now += 0.3
+
+        return Operation(call)
+
+    harness.measure([operation("a"), operation("b")], FAST, clock)
+    assert order[2:] == ["a", "b"] * 4
+
+
+def test_making_the_arguments_is_not_timed():
+    clock = Clock()
+    made = []
+
+    def fresh():
+        clock.now += 100.0
+        made.append(object())
+        return (made[-1],)
+
+    used = []
+
+    def call(argument):
+        used.append(argument)
+        clock.now += 0.5
+
+    (timing,) = harness.measure([Operation(call, fresh)], FAST, clock)
+    assert timing.median == pytest.approx(0.5)
+    assert used == made, "every call gets arguments of its own"
+
+
+def test_the_operation_must_not_swallow_its_error():
+    def call():
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        harness.measure([Operation(call)], FAST)
+
+
+def test_every_area_has_measurements_with_unique_names():
+    assert {m.area for m in ALL} == set(Area) - {Area.ALL}
+    assert len({m.id for m in ALL}) == len(ALL)
+    for m in ALL:
+        assert m.work.amount >= 1
+        assert m.size, "never a number without the size of its input"
+        assert load(m.area) == [other for other in ALL if other.area is m.area]
+
+
+def test_a_name_is_declared_once():
+    with pytest.raises(ValueError, match="declared twice"):
+        measurement(ALL[0].area, ALL[0].name, work=Work(1, "key"), size={"keys": 1})(lambda: None)
+    with pytest.raises(ValueError, match="single area"):
+        measurement(Area.ALL, "new", work=Work(1, "key"), size={"keys": 1})(lambda: None)
+    assert load(Area.ALL) == ALL
+
+
+@pytest.mark.parametrize("m", ALL, ids=lambda m: m.id)
+def test_every_measurement_runs(m):
+    result = command.run(m, harness.Effort(seconds=0.0, least=2, most=2, warm_up_s=0.0), peers=True)
+    assert 0 < result.timing.best <= result.timing.median < 60
+    assert len(result.peers) == len(m.peers)
+
+
+def test_a_missing_peer_is_named_with_its_line(capsys):
+    def missing():
+        raise ModuleNotFoundError("No module named 'nothing'")
+
+    peers = (Peer("nothing", missing), Peer("numpy", lambda: Operation(lambda: sum(range(10_000)))))
+    m = Measurement(Area.RS, "x", lambda: Operation(lambda: None), Work(1, "key"), {"keys": 1}, peers)
+    result = command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=True)
+    document = report.document([result], machine.card(), quick=True)["results"][0]["peers"]
+    assert document[0] == {
+        "distribution": "nothing",
+        "note": "",
+        "installed": False,
+        "install": 'pip install "sottovoce[bench]"',
+    }
+    assert document[1]["installed"] is True
+    assert document[1]["times_ours"] > 10
+    from sottovoce.cli import console
+
+    report.print_results(console.stdout(), [result])
+    out = capsys.readouterr().out
+    assert re.search(r"nothing +not installed", out)
+    assert 'come with: pip install "sottovoce[bench]"' in out
+    assert command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=False).peers == ()
+
+
+def check_seconds(seconds):
+    assert set(seconds) == {"median", "low", "high", "best", "n", "loops"}
+    assert 0 < seconds["best"] <= seconds["low"] <= seconds["median"] <= seconds["high"]
+    assert seconds["n"] >= harness.QUICK.least
+    assert seconds["loops"] >= 1
+
+
+def test_bench_writes_its_schema(tmp_path):
+    pytest.importorskip("zfec")
+    target = tmp_path / "bench.json"
+    done = CliRunner().invoke(app, ["bench", "rs", "--quick", "--peers", "--json", str(target)])
+    assert done.exit_code == 0, done.output
+    document = json.loads(target.read_text())
+    assert list(tmp_path.iterdir()) == [target]
+    assert document["schema"] == "sottovoce-bench/1"
+    assert set(document) == {"schema", "created", "command", "quick", "machine", "results"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["created"])
+    assert document["quick"] is True
+    assert document["machine"] == machine.card()
+    assert [r["name"] for r in document["results"]] == [m.name for m in load(Area.RS)]
+    for result in document["results"]:
+        assert set(result) == {"area", "name", "size", "work", "seconds", "per_second", "peers"}
+        check_seconds(result["seconds"])
+        assert result["per_second"] == pytest.approx(result["work"]["amount"] / result["seconds"]["median"])
+        assert result["name"] in done.output
+    encode = document["results"][0]
+    assert encode["size"] == {"k": 10, "n": 14, "shard_bytes": 1 << 20}
+    assert encode["work"] == {"amount": 10 << 20, "unit": "byte of data"}
+    (peer,) = encode["peers"]
+    assert peer["distribution"] == "zfec"
+    check_seconds(peer["seconds"])
+    assert peer["times_ours"] == pytest.approx(peer["seconds"]["median"] / encode["seconds"]["median"])
+
+
+def test_the_card_is_of_this_machine():
+    card = machine.card()
+    assert card["kernels"].keys() >= {"gf256", "ntt", "kahe"}
+    assert card["cores"] >= 1
+    assert card["cpu"]
+    assert "unknown" not in card["dependencies"].values()
+    assert set(card) == set(machine.Card.__annotations__)
+    assert json.loads(json.dumps(card)) == card
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (2.5, "2.5 s"),
+        (0.0123, "12.3 ms"),
+        (0.1234, "123 ms"),
+        (4.56e-5, "45.6 µs"),
+        (7e-9, "7 ns"),
+        (120, "120 s"),
+    ],
+)
+def test_durations(seconds, text):
+    assert report.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("work", "text"),
+    [
+        (Work(5_000_000, "byte of data"), "10 MB/s of data"),
+        (Work(5_000_000, "byte"), "10 MB/s"),
+        (Work(1, "key"), "2 /s"),
+        (Work(1000, "parameter"), "500 µs/parameter"),
+    ],
+)
+def test_rates(work, text):
+    half = harness.Timing(0.5, 0.5, 0.5, 0.5, 3, 1)
+    assert report.rate(half, work) == text
+    assert statistics.median([half.low, half.high]) == half.median
+
+
+def test_sizes_are_readable():
+    size = {
+        "k": 3,
+        "packet_bytes": 16384,
+        "odd_bytes": 1025,
+        "large_bytes": 3 << 20,
+        "d": 100_000,
+        "set": "Q50",
+    }
+    assert report.describe(size) == "k 3, packet 16 KiB, odd 1025 bytes, large 3 MiB, d 100,000, set Q50"

@@ -1,0 +1,163 @@
+"""Files, optional modules and the way from an exception to an exit code."""
+
+import errno
+import json
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import typer
+
+from sottovoce._ext import errors
+from sottovoce.cli import console
+
+
+def run_and_fail(error):
+    with pytest.raises(typer.Exit) as caught, console.command():
+        raise error
+    return caught.value.exit_code
+
+
+def all_errors(cls=errors.SottovoceError):
+    return [cls, *(deeper for sub in cls.__subclasses__() for deeper in all_errors(sub))]
+
+
+@pytest.mark.parametrize("cls", all_errors())
+def test_every_library_error_is_one_line_a_hint_and_exit_1(cls, capsys):
+    error = cls.__new__(cls)  # some take other arguments; the message is what counts here
+    Exception.__init__(error, "first\nsecond [bold]")
+    assert run_and_fail(error) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    message, hint = err.splitlines()
+    assert message == f"error: {cls.__name__}: first second [bold]"
+    assert hint.startswith("hint: ")
+    assert len(hint) > 20
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (console.CheckFailed("sums differ"), 1, "error: check failed: sums differ\n"),
+        (
+            console.MissingExtra("sklearn", "demo"),
+            2,
+            "error: the module 'sklearn' is not installed\nhint: pip install \"sottovoce[demo]\"\n",
+        ),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a.png"),
+            1,
+            "error: No space left on device: a.png\n",
+        ),
+    ],
+)
+def test_foreseen_errors(error, code, text, capsys):
+    assert run_and_fail(error) == code
+    assert capsys.readouterr().err == text
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("bug"), BrokenPipeError(errno.EPIPE, "pipe"), ValueError("bug")]
+)
+def test_unforeseen_errors_keep_their_traceback(error):
+    with pytest.raises(type(error)) as caught, console.command():
+        raise error
+    assert caught.value is error
+
+
+def test_require_names_the_extra_and_the_missing_module():
+    console.require("demo", "json", "numpy")
+    with pytest.raises(console.MissingExtra, match="no_such_module_at_all") as caught:
+        console.require("bench", "json", "no_such_module_at_all")
+    assert caught.value.extra == "bench"
+
+
+def test_require_does_not_hide_a_bug_of_our_own():
+    with pytest.raises(ModuleNotFoundError, match=r"sottovoce\.nothing"):
+        console.require("demo", "sottovoce.nothing")
+
+
+def test_atomic_file_is_complete_or_not_there(tmp_path):
+    target = tmp_path / "picture.png"
+    target.write_text("old")
+
+    def interrupted():
+        with console.atomic_file(target) as path:
+            path.write_text("half")
+            assert path.suffix == ".png"
+            assert path.parent == tmp_path
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert target.read_text() == "old"
+    with console.atomic_file(target) as path:
+        path.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_atomic_file_has_the_rights_of_any_new_file(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with console.atomic_file(tmp_path / "a.json") as path:
+            path.write_text("{}")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o640
+
+
+def test_json_to_a_file_to_stdout_and_to_nobody(tmp_path, capsys):
+    target = tmp_path / "a.json"
+    console.write_json({"a": 1}, str(target))
+    assert json.loads(target.read_text()) == {"a": 1}
+    assert capsys.readouterr().out == ""
+    console.write_json({"a": 1}, "-")
+    assert json.loads(capsys.readouterr().out) == {"a": 1}
+    console.write_json({"a": 1}, None)
+    assert capsys.readouterr().out == ""
+
+
+def test_json_refuses_what_is_not_json(tmp_path):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        console.write_json({"a": float("nan")}, str(tmp_path / "a.json"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_leave_stdout_to_the_json(capsys):
+    console.results_console("-").print("table")
+    console.results_console("a.json").print("other")
+    out, err = capsys.readouterr()
+    assert (out, err) == ("other\n", "table\n")
+
+
+def test_a_folder_that_cannot_be_written_is_seen_before_the_work(tmp_path):
+    # Nobody, not even root, makes files in /proc.
+    with pytest.raises(typer.BadParameter, match="cannot be written"):
+        console.check_writable("/proc/demo.json", "--json")
+    console.check_writable(str(tmp_path / "a.json"), "--json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_written_and_stays_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    console.check_writable(str(pipe), "--json")
+    with ThreadPoolExecutor(1) as pool:
+        text = pool.submit(pipe.read_text)
+        console.write_json({"a": 1}, str(pipe))
+        assert json.loads(text.result(timeout=10)) == {"a": 1}
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "folder").mkdir()
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "folder" / "real.json")
+    console.write_json({"a": 1}, str(link))
+    assert link.is_symlink()
+    assert json.loads((tmp_path / "folder" / "real.json").read_text()) == {"a": 1}
