@@ -284,9 +284,7 @@ def crafted(params, message, n, rng, spread):
     """A sum with a chosen plaintext, noise and key, made with the public decoders only."""
     N, W, q = params.N, params.wire_bits, params.q
     key = np.clip(np.rint(rng.normal(scale=sqrt(21 * n), size=N)), -42 * n, 42 * n).astype(int).tolist()
-    reference = Round(
-        params.set, params.n_slots, params.value_bits, params.max_summands, params.n_members, W, CONTEXT
-    )
+    reference = reference_of(params)
     limit = params.max_residual(n) - 1
     error = np.clip(np.rint(rng.normal(scale=spread, size=N)), -limit, limit).astype(int).tolist()
     error[3], error[4] = limit, -limit
@@ -370,10 +368,12 @@ def test_f_plus_one_corrupted_members_isolate_an_update():
     # n = 4, t = 3, two corrupted: each honest member answers one set, the corrupted ones both.
     world = World(make_params(100, n_members=4)).fill(5)
     every, without = set(range(5)), {0, 1, 2, 3}
-    first = kahe.open_sum(world.params, CONTEXT, world.total(every), world.share_sums((1, 2, 3), every), 5)
-    second = kahe.open_sum(
-        world.params, CONTEXT, world.total(without), world.share_sums((1, 2, 4), without), 4
-    )
+
+    def opened(members, clients):
+        sums = world.share_sums(members, clients)
+        return kahe.open_sum(world.params, CONTEXT, world.total(clients), sums, len(clients))
+
+    first, second = opened((1, 2, 3), every), opened((1, 2, 4), without)
     assert np.array_equal(first.values - second.values, world.values[4])
     # With one corrupted, the answers for the second set stay below t.
     with pytest.raises(TooManyErasures):
