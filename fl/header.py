@@ -52,6 +52,7 @@ _SCHEMA: cbor.Schema = {
     "audit_deadline": int,
 }
 _SIGNED_SCHEMA: cbor.Schema = {"v": int, "header": bytes, "aggregator": bytes, "members": list}
+_ENVELOPE_BYTES = 64  # keys, version and length prefixes of a signed header: 42 at most
 _TAG_AGGREGATOR = "SOTTOVOCE-V1-HEADER-AGGREGATOR"
 _TAG_MEMBER = "SOTTOVOCE-V1-HEADER-MEMBER"
 
@@ -130,7 +131,7 @@ class RoundHeader:
         layout: Shapes and dtypes of the model.
         model: Digest of the global model that clients train on (:func:`sottovoce.fl.model_digest`).
         clip: Values are clipped to ``[-clip, clip]``; positive.
-        value_bits: Bits of a quantised value, 2 to 16 (:class:`sottovoce.he.Codec`).
+        value_bits: Bits of a quantised value, 4 to 24 (:class:`sottovoce.he.Codec`).
         max_examples: Examples that get the largest weight; 0: all clients weigh the same.
         set_name: Parameter set of :mod:`sottovoce.he.kahe`.
         wire_bits: Bits ``W`` of a ciphertext coefficient.
@@ -198,6 +199,10 @@ class RoundHeader:
         if self.packet_bytes < update_packet_bytes(self.kahe_params):
             least = update_packet_bytes(self.kahe_params)
             raise ParameterError(f"packet_bytes: at least {least} expected, got {self.packet_bytes}")
+        # A layout of very many arrays: what is made here must be readable with all its signatures.
+        room = HEADER_MAX_BYTES - _ENVELOPE_BYTES - len(servers) * (clsc.SIGNATURE_BYTES + 3)
+        if len(self.to_bytes()) > room:
+            raise ParameterError(f"header: at most {room} bytes expected, got {len(self.to_bytes())}")
 
     @cached_property
     def codec(self) -> he.Codec:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .. import he
 from .._ext.enc import enc
+from .._ext.errors import RangeError
 
 Arrays = Sequence[NDArray[np.floating]]
 
@@ -24,11 +25,16 @@ def model_digest(arrays: Arrays) -> bytes:
         arrays: The model as a list of float arrays, any strides; read only.
 
     Raises:
-        ParameterError: No array, an unsupported dtype, or a NaN or infinity (array and index named).
+        ParameterError: No array, or an unsupported dtype.
+        RangeError: NaN or infinity; names the array and the index in it.
     """
     layout = he.ModelLayout.of(arrays)
     digest = hashlib.sha256(enc("SOTTOVOCE-V1-MODEL", layout.to_bytes()))
-    for array in arrays:
+    for i, array in enumerate(arrays):
+        finite = np.isfinite(array)
+        if not finite.all():
+            where = tuple(int(n) for n in np.unravel_index(int(np.argmin(finite)), array.shape))
+            raise RangeError(f"array {i}, index {where}: not a finite number")
         # Little-endian, C order: the same bytes on every machine.
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         digest.update(little.reshape(-1).view(np.uint8).data)
