@@ -57,8 +57,8 @@ class Sealed:
 class Client:
     """Seals one update a round under its epoch's pseudonym.
 
-    Not safe for concurrent calls on one object; clients of different objects may share an outbox.
-    After an error nothing has left and nothing is kept.
+    Not safe for concurrent calls on one object; objects of one device may share an outbox, which then
+    decides between them.  After an error nothing has left and nothing is kept.
 
     Args:
         key: ``sign`` key of the epoch; blind mode hides the device from its issuer too.
@@ -136,6 +136,8 @@ class Client:
             stage.n_bytes += len(signed_header)
         known = self._outbox.find(header.hash)
         if known is not None:
+            if known.pid != self.pid:
+                raise ProtocolError(Reason.SEALED, "under another pseudonym", round_id=header.hash)
             return Sealed(header, known.packet)
         if model_digest(model) != header.model:
             raise ProtocolError(Reason.MODEL, round_id=header.hash)
@@ -152,7 +154,11 @@ class Client:
                 ad=associated_data(header.hash, "packet"),
             )
             stage.n_bytes += len(packet)
-        self._outbox.put(Sent(header.hash, header.model, update_digest, sealed.manifest.digest, packet))
+        # The outbox holds the rule about models again: another object may have sealed meanwhile.
+        self._outbox.put(
+            Sent(header.hash, self.pid, header.model, update_digest, sealed.manifest.digest, packet),
+            allow_retrained=self._policy.allow_retrained,
+        )
         return Sealed(header, packet)
 
     def read_result(self, signed_header: bytes, result: bytes) -> RoundResult:
@@ -164,8 +170,9 @@ class Client:
             The result; whether this client is in it: :meth:`included`.
 
         Raises:
-            DecodeError, SignatureError, ProtocolError: As :meth:`RoundResult.from_bytes`; or the list
-                names this client with a manifest that it never made (:attr:`Reason.RESULT`).
+            DecodeError, SenderError, SignatureError, ProtocolError: As :meth:`SignedHeader.from_bytes` and
+                :meth:`RoundResult.from_bytes`; or the list names this client with a manifest that it
+                never made (:attr:`Reason.RESULT`).
         """
         header = SignedHeader.from_bytes(signed_header, self._trust).header
         with self._meter.stage("read result") as stage:
@@ -173,7 +180,8 @@ class Client:
             stage.n_bytes += len(result)
         sent = self._outbox.find(header.hash)
         listed = dict(checked.entries).get(self.pid)
-        if listed is not None and (sent is None or sent.manifest_digest != listed):
+        own = sent.manifest_digest if sent is not None and sent.pid == self.pid else None
+        if listed not in (None, own):
             raise ProtocolError(
                 Reason.RESULT, "lists us with another manifest", round_id=header.hash, sender=self.pid
             )

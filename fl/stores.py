@@ -22,6 +22,7 @@ class Sent:
 
     Attributes:
         header_hash: The round.
+        pid: The pseudonym that it was sealed under.
         model: Digest of the global model it was trained on.
         update_digest: Digest of the vector; on the client's own device only.
         manifest_digest: Its own entry in the set.
@@ -29,6 +30,7 @@ class Sent:
     """
 
     header_hash: bytes
+    pid: bytes
     model: bytes
     update_digest: bytes = field(repr=False)
     manifest_digest: bytes
@@ -36,7 +38,7 @@ class Sent:
 
 
 class Outbox(Protocol):
-    """A client's memory: at most one packet a round, at most one update a model."""
+    """The memory of one device: at most one packet a round, at most one update a model."""
 
     def find(self, header_hash: bytes) -> Sent | None:
         """The packet sealed for a round, if any."""
@@ -44,11 +46,16 @@ class Outbox(Protocol):
     def for_model(self, model: bytes) -> tuple[Sent, ...]:
         """Everything sealed for one global model."""
 
-    def put(self, sent: Sent) -> None:
-        """Keep a packet, before its first byte leaves.
+    def put(self, sent: Sent, *, allow_retrained: bool = False) -> None:
+        """Keep a packet, before its first byte leaves; refusing and keeping are one step.
+
+        Args:
+            sent: What is about to leave.
+            allow_retrained: Keep it even if an update for its model is there, unless it is the same.
 
         Raises:
-            ProtocolError: There is one for this round already (:attr:`Reason.SEALED`).
+            ProtocolError: There is one for this round already (:attr:`Reason.SEALED`), or for this model
+                (:attr:`Reason.MODEL_REUSED`).
         """
 
 
@@ -68,11 +75,16 @@ class MemoryOutbox:
         with self._lock:
             return tuple(sent for sent in self._sent.values() if sent.model == model)
 
-    def put(self, sent: Sent) -> None:
+    def put(self, sent: Sent, *, allow_retrained: bool = False) -> None:
         """See :class:`Outbox`."""
         with self._lock:
             if sent.header_hash in self._sent:
                 raise ProtocolError(Reason.SEALED, round_id=sent.header_hash)
+            for other in self._sent.values():
+                if other.model == sent.model and (
+                    not allow_retrained or other.update_digest == sent.update_digest
+                ):
+                    raise ProtocolError(Reason.MODEL_REUSED, round_id=sent.header_hash)
             self._sent[sent.header_hash] = sent
 
 
