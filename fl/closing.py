@@ -268,7 +268,8 @@ class RoundResult:
         """Parse a result and verify the aggregator's and at least ``t`` members' signatures.
 
         Raises:
-            DecodeError: Malformed; list, root and count do not agree; a mean that is not finite.
+            DecodeError: Malformed; list, root and count do not agree; a mean or a sum of weights that no
+                contributors could give.
             ProtocolError: Of another round, or fewer than ``t`` signatures (:attr:`Reason.RESULT`).
             SignatureError: A wrong signature.
         """
@@ -285,8 +286,9 @@ class RoundResult:
         if hashlib.sha256(mean_bytes).digest() != fields["mean"]:
             raise DecodeError("result: not the mean that was signed")
         mean = np.frombuffer(mean_bytes, dtype="<f8").astype(np.float64, copy=False)
-        if not np.isfinite(mean).all():
-            raise DecodeError("result: finite means expected")
+        # Not of what the clients clipped: no honest sum gives it, nor NaN, which no comparison passes.
+        if not (np.abs(mean) <= header.clip).all():
+            raise DecodeError("result: means within the clip range expected")
         step = PID_BYTES + HASH_BYTES
         if len(listed) % step:
             raise DecodeError(f"result: list entries of {step} bytes expected")
@@ -303,6 +305,10 @@ class RoundResult:
             raise DecodeError("result: root and count are not those of the list")
         if agreed.count < header.min_contributors:
             raise ProtocolError(Reason.TOO_FEW, round_id=header.hash)
+        if agreed.count > header.max_contributors:
+            raise DecodeError("result: more contributors than the round has places")
+        if not agreed.count <= fields["weight"] <= agreed.count * header.codec.max_weight:
+            raise DecodeError("result: no sum of that many weights")
         signatures = _check_answered(fields["members"], agreed, header)
         return cls(agreed, entries, mean, fields["weight"], signatures)
 
