@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .. import clsc, rs
 from .._ext.errors import (
@@ -42,7 +45,9 @@ class State(Enum):
 
     COLLECTING = auto()
     CLOSING = auto()
+    ANSWERING = auto()
     DONE = auto()
+    ERASED = auto()
 
 
 @dataclass(frozen=True)
@@ -114,13 +119,20 @@ class Aggregator:
         signed_header: The header with the members' signatures.
         store: Spools what counts; in memory if None.  One that already holds packets of this round
             (after a crash) is read back: they count once.
-        executor: Opens batches; None: in the calling thread.
+        executor: Opens batches, in threads: the key does not leave the process.  None: in the calling
+            thread.
         clock: Unix seconds.
         meter: Listens to time and bytes of each stage.
 
+    Attributes:
+        header: The round's header.
+        state: Where the round is.
+        refused: How often something was refused, by kind.
+
     Raises:
-        DecodeError, SenderError, ProtocolError: The header is not valid, not this aggregator's, past its
-            deadline, or another one was opened for its round number.
+        DecodeError, SenderError, ProtocolError: The header is not valid, past its deadline, or another
+            one was opened for its round number.
+        ParameterError: ``keys`` or ``shard_key`` are not those of the header.
     """
 
     def __init__(
@@ -164,6 +176,7 @@ class Aggregator:
         self._members: dict[int, Answer] = {}
         self._complaints: dict[int, CheckReply] = {}
         self._agreed: ContributorSet | None = None
+        self._opened: kahe.OpenedSum | None = None
         self._store.open_round(header.epoch, header.round_number, header.hash)
         for accepted in self._store.accepted(header.hash):
             update = Update.from_bytes(accepted.update, header)
@@ -179,7 +192,8 @@ class Aggregator:
     def receive_shard(self, shard: bytes, relay: Hashable = None) -> None:
         """Take one shard, in any order, from any relay; a complete packet waits for :meth:`process`.
 
-        Shards that cannot be opened or do not fit are counted by :attr:`shard_stats`, and dropped.
+        Shards that cannot be opened or do not fit are counted by :attr:`shard_stats`, and dropped; so is
+        a packet that is too long, in :attr:`refused`: whoever sent it, this relay is not to blame.
 
         Args:
             shard: As it came.
@@ -192,8 +206,8 @@ class Aggregator:
         with self._meter.stage("gather") as stage:
             stage.n_bytes += len(shard)
             packet = self._collector.add(shard, relay)
-        if packet is not None:
-            self.receive_packet(packet)
+        if packet is not None and self._fits(packet):
+            self._take(packet)
 
     def receive_packet(self, packet: bytes) -> None:
         """Take one whole packet; it waits for :meth:`process`, which runs by itself at 32 of them.
@@ -205,17 +219,27 @@ class Aggregator:
         self._require_collecting()
         if not isinstance(packet, bytes):
             raise TypeError(f"packet: bytes expected, got {type(packet).__name__}")
-        if len(packet) > self.header.packet_bytes:
-            self.refused[Reason.MALFORMED] += 1
+        if not self._fits(packet):
             raise ProtocolError(Reason.MALFORMED, "longer than any of this round", round_id=self.header.hash)
+        self._take(packet)
+
+    def _fits(self, packet: bytes) -> bool:
+        if len(packet) <= self.header.packet_bytes:
+            return True
+        self.refused[Reason.MALFORMED] += 1
+        return False
+
+    def _take(self, packet: bytes) -> None:
         self._pending.append(packet)
         if len(self._pending) >= BATCH:
             self.process()
 
     def process(self) -> list[Receipt]:
-        """Open what waits and add what counts; the receipts are in the order of arrival."""
+        """Open what waits and add what counts; the receipts are in the order of arrival.
+
+        What the executor or the store raises comes through, and packets not yet dealt with wait on.
+        """
         batches = [self._pending[i : i + BATCH] for i in range(0, len(self._pending), BATCH)]
-        self._pending = []
         work = partial(_open_batch, header=self.header, key=self._keys.decrypt, trust=self._trust)
         receipts = []
         with self._meter.stage("open packets") as stage:
@@ -226,6 +250,7 @@ class Aggregator:
             if receipt.refused is not None:
                 self.refused[receipt.refused] += 1
             receipts.append(receipt)
+            del self._pending[0]  # only now: it has been counted, refused or spooled
         return receipts
 
     @property
@@ -284,8 +309,10 @@ class Aggregator:
 
         Raises:
             UnsigncryptError, SenderError, DecodeError: Not a check of this round for us.
-            ProtocolError: Not closing, not this member's, or about another set.
+            ProtocolError: Not between :meth:`close` and :meth:`settle`, not this member's, or about
+                another set.
         """
+        self._require(State.CLOSING)
         plain = self._from_member(index, "check", reply)
         check = CheckReply.from_bytes(plain)
         if self._agreed is None or check.root != self._agreed.root:
@@ -296,29 +323,21 @@ class Aggregator:
         """Decide about complaints, and make the final requests.
 
         A client of whom more than ``f`` members complain is at fault and dropped.  For the rest nobody
-        can tell who lies: the round does without those members while ``t`` others have agreed, and
-        drops those clients if not.
+        can tell who lies: the round does without those members while ``t`` others have agreed; if not,
+        it gives up the fewest clients, member by member, until ``t`` agree.
 
         Returns:
             Member index -> the request to :meth:`Member.answer`, for the members that agree.
 
         Raises:
             ProtocolError: Fewer than ``t`` members (:attr:`Reason.NO_QUORUM`), or too few contributors
-                left (:attr:`Reason.TOO_FEW`).
+                left (:attr:`Reason.TOO_FEW`): more checks may still come.
         """
-        if self.state is not State.CLOSING or self._members:
-            raise ProtocolError(Reason.STATE, "no longer settling", round_id=self.header.hash)
-        f, t = self.header.kahe_params.n_corrupted, self.header.threshold
-        complaints = Counter(
-            pid for check in self._complaints.values() for pid in check.bad if pid in self._manifests
-        )
-        drop = {pid for pid, count in complaints.items() if count > f}
-        content = [
-            j for j, check in self._complaints.items() if not set(check.bad) & set(self._manifests) - drop
-        ]
-        if len(content) < t:
-            drop = set(complaints)
-            content = list(self._complaints)
+        self._require(State.CLOSING)
+        t = self.header.threshold
+        listed = self._manifests.keys()
+        complaints = {j: listed & set(check.bad) for j, check in self._complaints.items()}
+        drop, content = _decide(complaints, self.header.kahe_params.n_corrupted, t)
         if len(content) < t:
             raise ProtocolError(
                 Reason.NO_QUORUM, f"{t} members needed, {len(content)} present", round_id=self.header.hash
@@ -328,16 +347,18 @@ class Aggregator:
             self._sum.subtract(self._update(pid).ciphertext)
             del self._manifests[pid]
             self.refused[Reason.BAD_SHARES] += 1
-        self._complaints = {}
-        return self._requests(sorted(content))
+        self.state = State.ANSWERING
+        return self._requests(content)
 
     def receive_answer(self, index: int, answer: bytes) -> None:
         """Take a member's answer for the agreed set.
 
         Raises:
             UnsigncryptError, SenderError, DecodeError, SignatureError: Not an answer of this member.
-            ProtocolError: Not closing, or for another set.
+            ProtocolError: Not settled, done, or for another set.
         """
+        # Not before: a member that answers unasked must not cut the others' complaints short.
+        self._require(State.ANSWERING)
         parsed = Answer.from_bytes(self._from_member(index, "answer", answer), self.header, index)
         if parsed.agreed != self._agreed:
             raise ProtocolError(Reason.SET, "answer for another set", round_id=self.header.hash)
@@ -350,8 +371,8 @@ class Aggregator:
             ProtocolError: Fewer than ``t`` answers (:attr:`Reason.NO_QUORUM`), or the sum does not open
                 with the answers so far (:attr:`Reason.SUM`); more answers may still come.
         """
-        if self.state is State.COLLECTING or self._agreed is None:
-            raise ProtocolError(Reason.STATE, "not closed", round_id=self.header.hash)
+        if self.state not in (State.ANSWERING, State.DONE) or self._agreed is None:
+            raise ProtocolError(Reason.STATE, "not settled", round_id=self.header.hash)
         header, agreed = self.header, self._agreed
         with self._meter.stage("open sum") as stage:
             stage.n_bytes += header.kahe_params.ciphertext_bytes
@@ -369,18 +390,38 @@ class Aggregator:
             except OverflowDetected:
                 raise ProtocolError(Reason.SUM, round_id=header.hash) from None
         self.state = State.DONE
-        self.wrong_members = opened.wrong_members
-        self.opened_sum = opened.values
+        self._opened = opened
         mean.setflags(write=False)
         signatures = {j: answer.signature for j, answer in sorted(self._members.items())}
         return RoundResult(agreed, tuple(sorted(self._manifests.items())), mean, weight, signatures)
+
+    @property
+    def opened_sum(self) -> NDArray[np.int64]:
+        """The integers that :meth:`open` found, the sum of weights last.
+
+        Raises:
+            ProtocolError: Not opened yet (:attr:`Reason.STATE`).
+        """
+        if self._opened is None:
+            raise ProtocolError(Reason.STATE, "not opened", round_id=self.header.hash)
+        return self._opened.values
+
+    @property
+    def wrong_members(self) -> tuple[int, ...]:
+        """Members whose answer was wrong beyond doubt; empty before :meth:`open`."""
+        return self._opened.wrong_members if self._opened is not None else ()
+
+    @property
+    def suspect_members(self) -> tuple[int, ...]:
+        """Members of which some answered wrongly, and nobody can tell who; empty before :meth:`open`."""
+        return self._opened.suspect_members if self._opened is not None else ()
 
     def publish(self, result: RoundResult) -> bytes:
         """The result, signed, for the clients."""
         return result.to_bytes(self.header, self._keys)
 
     def erase(self) -> None:
-        """Forget the packets of the round.
+        """Forget the packets of the round; whatever its state, it ends here.
 
         Raises:
             ProtocolError: Before the audit deadline of a round that was opened (:attr:`Reason.DEADLINE`).
@@ -388,6 +429,12 @@ class Aggregator:
         if self.state is State.DONE and self._clock() <= self.header.audit_deadline:
             raise ProtocolError(Reason.DEADLINE, "kept until the audit deadline", round_id=self.header.hash)
         self._store.erase(self.header.hash)
+        self._pending = []
+        self.state = State.ERASED
+
+    def _require(self, state: State) -> None:
+        if self.state is not state:
+            raise ProtocolError(Reason.STATE, f"{state.name.lower()} expected", round_id=self.header.hash)
 
     def _update(self, pid: bytes) -> Update:
         return Update.from_bytes(self._store.update(self.header.hash, pid), self.header)
@@ -418,8 +465,6 @@ class Aggregator:
 
     def _from_member(self, index: int, role: str, data: bytes) -> bytes:
         header = self.header
-        if self.state is not State.CLOSING:
-            raise ProtocolError(Reason.STATE, "not closing", round_id=header.hash)
         if not 1 <= index <= len(header.members):
             raise ProtocolError(Reason.NOT_MEMBER, round_id=header.hash)
         opened = clsc.unsigncrypt(
@@ -428,3 +473,17 @@ class Aggregator:
         if opened.sender.to_bytes() != header.members[index - 1].sign.to_bytes():
             raise ProtocolError(Reason.NOT_MEMBER, "another signer", round_id=header.hash)
         return opened.plaintext
+
+
+def _decide(complaints: Mapping[int, set[bytes]], f: int, t: int) -> tuple[set[bytes], list[int]]:
+    """Whom to drop, and which members then agree, ascending: fewer than ``t`` if that cannot be had."""
+    counts = Counter(pid for bad in complaints.values() for pid in bad)
+    drop = {pid for pid, count in counts.items() if count > f}
+    while True:
+        content = sorted(j for j, bad in complaints.items() if bad <= drop)
+        others = complaints.keys() - set(content)
+        if len(content) >= t or not others:
+            return drop, content
+        # The least demanding first: one member that complains about everybody must not end the round
+        # while others would do.
+        drop |= complaints[min(others, key=lambda j: (len(complaints[j] - drop), j))]
