@@ -1,0 +1,132 @@
+"""Floors that no header can lower, for clients and members alike."""
+
+import pytest
+
+from sottovoce import clsc
+from sottovoce.fl import Policy, ProtocolError, Reason, SignedHeader
+from support.fl_federation import AGGREGATOR_NAME, MODEL, NOW, member_name, update_of
+
+NAMES = frozenset(member_name(j) for j in range(1, 8))
+
+# What a header says, what the owner asks for, and the words of the refusal.
+AGAINST = {
+    "aggregator": ({}, {"aggregators": frozenset({b"somebody else"})}, "aggregator not acceptable"),
+    "member": ({}, {"members": NAMES - {member_name(3)}}, "member not acceptable"),
+    "committee": ({}, {"min_members": 6}, "at least 6 members"),
+    "contributors": ({"min_contributors": 7}, {"min_contributors": 8}, "at least 8 expected"),
+    "assumed corrupted": (
+        {"min_contributors": 8},
+        {"min_contributors": 8, "assumed_corrupted": 7},
+        "at least 9 expected",
+    ),
+    "set": ({}, {"sets": frozenset({"RLWE_PQ128_N2048_Q40"})}, "parameter set"),
+    "no set": ({}, {"sets": frozenset()}, "parameter set"),
+    "clip too large": ({"clip": 0.51}, {"clip_range": (0.1, 0.5)}, "clip"),
+    "clip too small": ({"clip": 0.09}, {"clip_range": (0.1, 0.5)}, "clip"),
+    "unknown senders": ({"sender_params": bytes(32)}, {}, "senders' parameters unknown"),
+    "epoch": ({"epoch": b"another"}, {}, "epoch"),
+    "deadline far ahead": ({}, {"max_ahead_s": 3599}, "too far ahead"),
+}
+
+
+@pytest.mark.parametrize("case", AGAINST)
+def test_client_and_member_refuse(fed, case):
+    fields, conditions, words = AGAINST[case]
+    header = fed.header(**fields)
+    signed, policy = fed.sign(header), fed.policy(**conditions)
+    client, member = fed.client(0, policy), fed.member(1, policy)
+    calls = {
+        "seal": lambda: client.seal(signed, MODEL, update_of(0)),
+        "check header": lambda: client.check(signed),
+        "cosign": lambda: member.cosign(SignedHeader.propose(header, fed.aggregator_keys).to_bytes()),
+        "check": lambda: member.check(signed, b""),
+        "answer": lambda: member.answer(signed, b""),
+    }
+    for call in calls.values():
+        with pytest.raises(ProtocolError, match=words) as caught:
+            call()
+        assert caught.value.reason is Reason.POLICY
+        assert caught.value.round_id == header.hash
+    assert client._outbox.find(header.hash) is None
+
+
+def test_exactly_at_every_floor_is_accepted(fed):
+    header = fed.header(clip=0.5, min_contributors=9)
+    policy = fed.policy(
+        min_members=5,
+        min_contributors=9,
+        assumed_corrupted=7,
+        clip_range=(0.5, 0.5),
+        max_ahead_s=3600,
+        members=NAMES - {member_name(6), member_name(7)},
+    )
+    policy.check(header, fed.trust(), NOW)
+
+
+def test_the_name_of_who_is_not_acceptable_is_told(fed):
+    policy = fed.policy(members=NAMES - {member_name(3)})
+    with pytest.raises(ProtocolError) as caught:
+        policy.check(fed.header(), fed.trust(), NOW)
+    assert caught.value.sender == member_name(3)
+
+
+@pytest.mark.parametrize(("late_s", "refused"), [(0, False), (120, False), (121, True), (10**6, True)])
+def test_deadline_with_clock_skew(fed, late_s, refused):
+    header = fed.header()
+    now = header.deadline + late_s
+    if not refused:
+        fed.policy().check(header, fed.trust(), now)
+        return
+    with pytest.raises(ProtocolError) as caught:
+        fed.policy().check(header, fed.trust(), now)
+    assert caught.value.reason is Reason.DEADLINE
+
+
+def test_keys_of_another_epoch_do_not_contribute(fed):
+    """The ONE set of senders' parameters: a client of the right authority, but of the servers' epoch."""
+    key = fed.member_keys[6].sign
+    from sottovoce.fl import Client
+
+    client = Client(key, fed.trust(), fed.policy(), clock=lambda: NOW)
+    with pytest.raises(ProtocolError) as caught:
+        client.seal(fed.sign(fed.header()), MODEL, update_of(0))
+    assert caught.value.reason is Reason.SENDER_PARAMS
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"min_members": 3},
+        {"min_contributors": 2},
+        {"min_contributors": 0},
+        {"assumed_corrupted": -1},
+        {"clip_range": (0.0, 1.0)},
+        {"clip_range": (-1.0, 1.0)},
+        {"clip_range": (2.0, 1.0)},
+        {"clip_range": (float("nan"), 1.0)},
+        {"clip_range": (1.0, float("nan"))},
+    ],
+    ids=str,
+)
+def test_impossible_policies_are_refused(fields):
+    with pytest.raises(clsc.ParameterError):
+        Policy(aggregators=frozenset({AGGREGATOR_NAME}), members=NAMES, **fields)
+
+
+def test_defaults_are_the_documented_floors():
+    policy = Policy(frozenset(), frozenset())
+    assert (policy.min_members, policy.min_contributors) == (4, 8)
+    assert policy.sets == {"RLWE_128_N2048_Q50"}
+    assert not policy.allow_retrained
+    assert policy.max_ahead_s == 86_400
+
+
+@pytest.mark.parametrize(("header_says", "refused"), [(7, True), (8, False)])
+def test_the_default_floor_of_contributors_holds(fed, header_says, refused):
+    policy = Policy(frozenset({AGGREGATOR_NAME}), NAMES)
+    header = fed.header(min_contributors=header_says)
+    if refused:
+        with pytest.raises(ProtocolError):
+            policy.check(header, fed.trust(), NOW)
+    else:
+        policy.check(header, fed.trust(), NOW)
