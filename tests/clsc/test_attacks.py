@@ -207,7 +207,8 @@ def test_attack_surreptitious_forwarding(world, cast):
     theirs = CoReceiver(forwarded, dave)
     head = replace(insider.head, plaintext_bytes=6)
     moved = assemble(
-        theirs.parsed.header, theirs.parsed.slots, theirs.k_body, theirs.k_head, b"fired!", head, b"", None, {}
+        theirs.parsed.header, theirs.parsed.slots, theirs.k_body, theirs.k_head, b"fired!", head, b"",
+        None, {},
     )  # fmt: skip
     sender_error(moved, dave, world.trust)
 
