@@ -112,15 +112,23 @@ def _warm_up(operation: Operation, effort: Effort, clock: Callable[[], float]) -
 
 def _sample(operation: Operation, loops: int, clock: Callable[[], float]) -> float:
     """Seconds of ``loops`` calls, without the making of their arguments."""
-    call = operation.call
-    arguments = [operation.fresh() for _ in range(loops)] if operation.fresh else [()] * loops
+    call, fresh = operation.call, operation.fresh
     collecting = gc.isenabled()
     gc.disable()
     try:
-        start = clock()
-        for one in arguments:
-            call(*one)
-        return clock() - start
+        if fresh is None:
+            start = clock()
+            for _ in range(loops):
+                call()
+            return clock() - start
+        seconds = 0.0
+        for _ in range(loops):
+            # Made one by one: a pile of prepared arguments would be measured with cold caches.
+            arguments = fresh()
+            start = clock()
+            call(*arguments)
+            seconds += clock() - start
+        return seconds
     finally:
         if collecting:
             gc.enable()

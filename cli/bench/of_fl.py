@@ -80,7 +80,7 @@ def _world() -> _World:
     Area.FL,
     "seal an update",
     work=Work(_D, "parameter"),
-    size={"parameters": _D, "members": _MEMBERS, "shards": "3 of 5"},
+    size={"parameters": _D, "members": _MEMBERS, "shards": "3 of 5 shards"},
 )
 def seal() -> Operation:
     """All that a client does in a round: check the header, encode, encrypt, share, signcrypt, cut."""

@@ -55,8 +55,8 @@ def print_results(console: Console, results: list[Result]) -> None:
     with_peers = any(result.peers for result in results)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("measurement", no_wrap=True)
-    table.add_column("input", style="dim")
-    for heading in ("median", "spread", "n", "rate", *(["times ours"] if with_peers else [])):
+    table.add_column("input", style="dim", overflow="fold")
+    for heading in ("median", "spread", "n", "rate", *(["times\nours"] if with_peers else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     area = None
     for result in results:
@@ -88,14 +88,16 @@ def describe(size: Mapping[str, int | str]) -> str:
     parts = []
     for name, value in size.items():
         if isinstance(value, str):
-            parts.append(f"{name} {value}")
+            parts.append(value)
         elif name.endswith("_bytes"):
+            what = name.removesuffix("_bytes")
             for shift, unit in ((20, "MiB"), (10, "KiB"), (0, "bytes")):
                 if value >= 1 << shift and value % (1 << shift) == 0:
-                    parts.append(f"{name.removesuffix('_bytes')} {value >> shift} {unit}")
+                    parts.append(f"{value >> shift} {unit} {what}")
                     break
         else:
-            parts.append(f"{name} {value:,}")
+            # A symbol of the mathematics, or a noun.
+            parts.append(f"{name}={value}" if len(name) == 1 else f"{value:,} {name}")
     return ", ".join(parts)
 
 

@@ -3,6 +3,9 @@
 import json
 import re
 import statistics
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -102,6 +105,27 @@ def test_making_the_arguments_is_not_timed():
     (timing,) = harness.measure([Operation(call, fresh)], FAST, clock)
     assert timing.median == pytest.approx(0.5)
     assert used == made, "every call gets arguments of its own"
+
+
+def test_the_pytest_face_runs_the_same_measurements():
+    pytest.importorskip("pytest_benchmark")
+    root = Path(__file__).parents[2]
+    arguments = ["-m", "pytest", "benches", "-q", "-p", "no:cacheprovider", "--collect-only"]
+    done = subprocess.run([sys.executable, *arguments], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    for m in ALL:
+        assert f"benches/bench_{m.area}.py::test_{m.area}[{m.name}]" in done.stdout
+        for peer in m.peers:
+            assert f"[{m.name}, {peer.distribution}]" in done.stdout
+    arguments[-1] = "--benchmark-disable"
+    done = subprocess.run(
+        [sys.executable, *arguments, "-k", "quantize or (add and kahe)"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert re.search(r"^2 passed", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_the_operation_must_not_swallow_its_error():
