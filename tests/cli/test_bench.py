@@ -265,7 +265,7 @@ def test_sizes_are_readable():
         "packet_bytes": 16384,
         "odd_bytes": 1025,
         "large_bytes": 3 << 20,
-        "d": 100_000,
+        "parameters": 100_000,
         "set": "Q50",
     }
-    assert report.describe(size) == "k 3, packet 16 KiB, odd 1025 bytes, large 3 MiB, d 100,000, set Q50"
+    assert report.describe(size) == "k=3, 16 KiB packet, 1025 bytes odd, 3 MiB large, 100,000 parameters, Q50"
