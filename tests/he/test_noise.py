@@ -3,6 +3,7 @@
 from decimal import Decimal, getcontext
 from fractions import Fraction
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,3 +136,19 @@ def test_every_set_has_room_for_the_reconstructed_key():
     # The key sum is known as an integer modulo 2**31 - 1.
     assert noise.CBD_ETA * (1 << 24) < (1 << 30)
     assert all(s.q > 4 * noise.CBD_ETA for s in SETS.values())
+
+
+def test_the_table_of_the_documentation_is_the_computed_one():
+    text = (Path(__file__).parents[2] / "docs" / "he.md").read_text()
+    for name, chosen in SETS.items():
+        row = next(
+            line for line in text.splitlines() if line.startswith(f"| `{name}` |") and "0x" not in line
+        )
+        cells = [c.strip() for c in row.strip("|").split("|")[1:]]
+        assert len(cells) == len(CLIENTS)
+        for n, cell in zip(CLIENTS, cells, strict=True):
+            try:
+                width = noise.smallest_wire_bits(chosen.q, chosen.slots_per_coefficient, 16, n)
+            except ParameterError:
+                width = "-"
+            assert str(width) == cell
