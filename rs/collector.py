@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 from .._ext.errors import ParameterError
-from .dispersal import InconsistentError, decode_group
+from .dispersal import InconsistentError, agrees, decode_group
 from .matrix import check_shape
 from .shard import (
     HEADER_BYTES,
@@ -46,8 +46,9 @@ _COUNTS = (
 )
 
 # What a shard and a group cost beside their bytes (objects, dictionary entries), so that a flood of
-# tiny shards is bounded too.  Measured at 430 and 900 bytes on CPython 3.11, rounded up.
-_SHARD_COST = 512
+# tiny shards is bounded too.  Measured with tracemalloc on CPython 3.11: 580 bytes a shard, 1,190 if each
+# comes from a source of its own, and 820 a group; rounded up.
+_SHARD_COST = 1280
 _GROUP_COST = 1024
 
 _Group = tuple[bytes, int, int, int, int]
@@ -85,7 +86,7 @@ class Collector:
     is counted, but the packet is already out.
 
     Memory: at most ``max_bytes`` plus one group being decoded, plus one record of about
-    ``16 * n + 400`` bytes for each of the last ``max_groups`` finished groups.
+    ``16 * n + 500`` bytes for each of the last ``max_groups`` finished groups.
 
     Thread-safe: shards are opened outside its lock.  Do not use across a fork.
 
@@ -98,7 +99,7 @@ class Collector:
         max_bytes: Of incomplete groups, counted with their overhead.
         clock: Seconds; only differences matter.
         group_timeout_s: An incomplete group is dropped this long after its FIRST shard, and a
-            finished one forgotten this long after its packet.
+            finished one forgotten this long after its packet.  Looked at when a shard arrives.
 
     Raises:
         TypeError, ParameterError: Arguments of a wrong type or out of range.
@@ -140,7 +141,7 @@ class Collector:
         self._clock, self._timeout = clock, group_timeout_s
         self._lock = threading.Lock()
         self._pending: OrderedDict[_Group, _Pending] = OrderedDict()  # oldest first
-        self._finished: OrderedDict[_Group, tuple[float, tuple[bytes, ...] | None]] = OrderedDict()
+        self._finished: OrderedDict[_Group, tuple[float, bytes | None]] = OrderedDict()
         self._sources: dict[Hashable, _Source] = {}
         self._bytes = 0
         self._counts = dict.fromkeys(_COUNTS, 0)
@@ -192,11 +193,10 @@ class Collector:
 
     def _open(self, shard: bytes) -> tuple[Body | None, str]:
         size = len(shard)
-        if (
-            size <= SEAL_BYTES + HEADER_BYTES
-            or size > self._max_bytes
-            or self._shard_bytes not in (None, size)
-        ):
+        if size <= SEAL_BYTES + HEADER_BYTES or self._shard_bytes not in (None, size):
+            return None, "wrong_size"
+        # One that could not be kept even alone must not evict others on its way out.
+        if size + _SHARD_COST + _GROUP_COST > self._max_bytes:
             return None, "wrong_size"
         try:
             body = open_shard(shard, self._key, self._info)
@@ -225,7 +225,7 @@ class Collector:
 
     def _take_late(self, body: Body) -> None:
         done, digests = self._finished[body.group]
-        if digests is None or digests[body.index] == body.digest:
+        if digests is None or agrees(body, digests):
             self._counts["late"] += 1
             return
         self._counts["contradicting"] += 1
@@ -287,7 +287,7 @@ class Collector:
             if entry.charge == 0:
                 del self._sources[source]
 
-    def _finish(self, group: _Group, digests: tuple[bytes, ...] | None) -> None:
+    def _finish(self, group: _Group, digests: bytes | None) -> None:
         self._drop(group)
         self._counts["inconsistent" if digests is None else "packets"] += 1
         self._finished[group] = (self._clock(), digests)

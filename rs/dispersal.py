@@ -30,6 +30,7 @@ from .erasure import Erasure
 from .matrix import check_shape
 from .padding import padme
 from .shard import (
+    DIGEST_BYTES,
     GROUP_ID_BYTES,
     Body,
     MalformedError,
@@ -138,8 +139,8 @@ class InconsistentError(Exception):
     and the recipient know the group id.  Says nothing more, because a key was used."""
 
 
-def decode_group(bodies: Mapping[int, Body]) -> tuple[bytes, tuple[bytes, ...]]:
-    """Open a group: the packet, and the digests that its n shards must have.
+def decode_group(bodies: Mapping[int, Body]) -> tuple[bytes, bytes]:
+    """Open a group: the packet, and the digests that its n shards must have, one after the other.
 
     Args:
         bodies: At least k shards of one group, by index.
@@ -166,14 +167,19 @@ def decode_group(bodies: Mapping[int, Body]) -> tuple[bytes, tuple[bytes, ...]]:
         raise InconsistentError
     parity = code.encode(encrypted)
     all_shares = sharing.all_shares(shares, n)
-    digests = tuple(
+    digests = b"".join(
         share_digest(i, all_shares[i].tobytes(), (encrypted[i] if i < k else parity[i - k]).data)
         for i in range(n)
     )
-    for index, body in bodies.items():
-        if body.digest != digests[index]:
-            raise InconsistentError
+    if not all(agrees(body, digests) for body in bodies.values()):
+        raise InconsistentError
     return padded[:packet_length], digests
+
+
+def agrees(body: Body, digests: bytes) -> bool:
+    """Whether a shard is what :func:`decode_group` says it must be."""
+    at = body.index * DIGEST_BYTES
+    return body.digest == digests[at : at + DIGEST_BYTES]
 
 
 def gather(shards: Iterable[bytes], secret_key: ShardKey, *, context: bytes = b"") -> list[bytes]:

@@ -40,6 +40,7 @@ PACKET_OVERHEAD = 16 + 32
 """Of the encrypted packet that is cut into pieces: AES-GCM tag and key commitment."""
 
 PUBLIC_KEY_BYTES = 32
+DIGEST_BYTES = 16
 _FIELD_PRIME = 2**255 - 19
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
@@ -122,7 +123,7 @@ def share_digest(index: int, key_share: bytes, piece: memoryview) -> bytes:
     hasher = hashlib.sha256(bytes([index]))
     hasher.update(key_share)
     hasher.update(piece)
-    return hasher.digest()[:16]
+    return hasher.digest()[:DIGEST_BYTES]
 
 
 def shard_bytes(packet_bytes: int, k: int, n: int) -> int:

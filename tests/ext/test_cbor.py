@@ -6,6 +6,7 @@ import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sottovoce._ext import cbor
 from sottovoce._ext.errors import DecodeError, ParameterError
 from sottovoce._ext.limits import CBOR_MAX_BYTES, CBOR_MAX_DEPTH

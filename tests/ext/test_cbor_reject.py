@@ -2,6 +2,7 @@
 
 import cbor2
 import pytest
+
 from sottovoce._ext import cbor
 from sottovoce._ext.errors import DecodeError
 

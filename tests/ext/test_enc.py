@@ -5,6 +5,7 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sottovoce._ext.enc import enc, sha256_enc
 from sottovoce._ext.errors import ParameterError
 

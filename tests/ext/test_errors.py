@@ -4,6 +4,7 @@ import inspect
 import pickle
 
 import pytest
+
 from sottovoce._ext import errors
 
 ALL = [c for _, c in inspect.getmembers(errors, inspect.isclass) if c.__module__ == errors.__name__]

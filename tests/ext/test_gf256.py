@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sottovoce._ext import gf256, kernel
 from sottovoce._ext.errors import KernelUnavailable, ParameterError
 from support import rs_twin

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from sottovoce._ext import kernel
 from sottovoce._ext.errors import KernelUnavailable
 

@@ -54,7 +54,7 @@ SHARD_KINDS = {
     "wrong_shape",
     "contradicting",
 }
-COST = 512 + 59 + 38  # a shard of ours in the accounting: overhead, header, piece ceil((64 + 48) / 3)
+COST = 1280 + 59 + 38  # a shard of ours in the accounting: overhead, header, piece ceil((64 + 48) / 3)
 GROUP = 1024
 
 
@@ -253,7 +253,7 @@ def test_bytes_are_bounded():
 def test_a_shard_larger_than_all_memory_is_refused_and_evicts_nobody():
     c = collector(max_bytes=4 * (COST + GROUP))
     c.add(shards_of(packet())[0])
-    big = disperse(bytes(9000), 1, 1, KEY.public_key, context=b"c")[0]
+    big = disperse(bytes(4 * (COST + GROUP) - 2500), 1, 1, KEY.public_key, context=b"c")[0]
     assert c.add(big) is None
     assert counts(c) == {
         "received": 2,

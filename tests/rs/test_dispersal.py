@@ -98,6 +98,17 @@ def test_a_sender_whose_shards_contradict_each_other_gives_nothing(index, at):
     assert gather(shards + disperse(b"other", 3, 5, KEY.public_key), KEY) == [b"other"]
 
 
+@pytest.mark.parametrize("at", [27, 59], ids=["share", "piece"])
+@pytest.mark.parametrize("first", [True, False])
+def test_two_versions_of_one_shard_give_nothing(at, first):
+    shards = disperse(PACKET, 3, 5, KEY.public_key)
+    other = bytearray(opened(shards[:1])[0])
+    other[at] ^= 1
+    [version] = reseal([bytes(other)])
+    with pytest.raises(TooManyErasures, match="3 shards needed, 0 present"):
+        gather([version, *shards] if first else [*shards, version], KEY)
+
+
 def test_two_packets_in_one_group_are_never_mixed():
     # One group id, two packets: whatever set of shards comes, it gives one of the two or nothing.
     ids = {"group_id": os.urandom(16)}

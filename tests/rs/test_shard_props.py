@@ -62,6 +62,16 @@ def test_every_field_at_many_values(at, value):
             parse_body(data)
 
 
+@pytest.mark.parametrize("length", [2**30, 2**30 + 1])
+def test_packet_length_is_bounded_even_if_its_pieces_could_hold_it(length):
+    body = laid_out(0, 255, 255, length, (2**30 + 49) // 255 + 1)
+    if valid(body):
+        assert parse_body(body).packet_length == length == 2**30
+    else:
+        with pytest.raises(MalformedError):
+            parse_body(body)
+
+
 def test_every_prefix_is_refused_or_short_of_its_packet():
     for cut in range(len(GOOD)):
         if cut < HEADER_BYTES + (20 + 48) // 2:
