@@ -27,7 +27,7 @@ from support.clsc_world import NOT_AFTER, NOT_BEFORE, NOW, Drbg, World
 R = group.ORDER
 
 
-def signed_params(root, **changes):
+def signed_params(root, /, **changes):
     """Params bytes from fields, signed by the root: an issuer that breaks one rule."""
     y = group.g2_mul_vartime(group.P2, 1234).to_compressed_bytes()
     f = {
@@ -69,6 +69,7 @@ def test_each_mode_has_its_own_secret(world):
 
 BROKEN = {
     "tag": {"tag": b"SOTTOVOCE-V1-PARAMZ"},
+    "another root inside": {"root": bytes(32)},
     "suite 2": {"suite": 2},
     "suite of one byte": {"suite": b"\1"},
     "unknown mode": {"mode": "open"},
@@ -250,6 +251,7 @@ def test_revocation_and_unknown_params(world):
     trust, key = world.new_trust(), world.signer().public_key
     trust.acceptable(key)
     trust.revoke(key.pid)
+    assert trust.revoked == {key.pid}
     with pytest.raises(SenderError, match="revoked"):
         trust.acceptable(key)
     trust.acceptable(world.signer("carol").public_key)

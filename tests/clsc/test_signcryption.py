@@ -57,6 +57,7 @@ def test_sizes_and_padding(world, people, size, pad):
     data = send(sender, receivers[:1], plaintext, pad=pad)
     n = packet.padme(size) if pad else size
     assert len(data) == 555 + 80 + n + 16 * max(1, -(-n // 2**20))
+    assert len(data) == packet.packet_bytes(size, pad=pad)
     assert unsigncrypt(data, receiver=receivers[0], trust=world.trust).plaintext == plaintext
 
 
@@ -68,6 +69,14 @@ def test_padme_lengths():
         padded = packet.padme(n)
         assert n <= padded <= n * 1.12 + 1
         assert packet.padme(padded) == padded
+
+
+def test_packet_bytes_bounds():
+    assert packet.packet_bytes(0, 255) == 555 + 255 * 80 + 16
+    assert packet.packet_bytes(2**40) == 555 + 80 + 2**40 + 16 * 2**20
+    for args in ((-1,), (2**40 + 1,), (0, 0), (0, 256)):
+        with pytest.raises(ParameterError):
+            packet.packet_bytes(*args)
 
 
 def test_255_receivers_and_bounds(world, people):
