@@ -11,8 +11,8 @@ cdef extern from "kahe.h":
         unsigned scale_bits
     int SV_KAHE_CBD_BYTES
     void sv_kahe_cbd_portable(int64_t *out, const uint8_t *random, size_t n) nogil
-    void sv_kahe_encrypt_portable(uint8_t *packed, const uint64_t *ak, const int64_t *m, const uint8_t *random,
-                                  size_t n, const sv_kahe_scale *s) nogil
+    void sv_kahe_encrypt_portable(uint8_t *packed, const uint64_t *ak, const int64_t *m,
+                                  const uint8_t *random, size_t n, const sv_kahe_scale *s) nogil
     void sv_kahe_accumulate_portable(uint64_t *sum, const uint8_t *packed, size_t n, unsigned wire_bits,
                                      int sign) nogil
     void sv_kahe_pack_portable(uint8_t *packed, const uint64_t *sum, size_t n, unsigned wire_bits) nogil
@@ -83,7 +83,8 @@ cdef class Scale:
             raise ValueError("m, max_r, sum_r2, total and ak: shapes differ")
         with nogil:
             for r in range(rows):
-                sv_kahe_open_portable(&m[r, 0], &max_r[r], &sum_r2[r], &total[r, 0], &ak[r, 0], n, &self.scale)
+                sv_kahe_open_portable(&m[r, 0], &max_r[r], &sum_r2[r], &total[r, 0], &ak[r, 0], n,
+                                      &self.scale)
 
     cdef int _check(self, size_t n, Py_ssize_t packed) except -1:
         if n == 0 or n % 8 or <size_t> packed != n * self.scale.wire_bits // 8:

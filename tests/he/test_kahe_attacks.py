@@ -280,14 +280,16 @@ def reference_of(p):
     return Round(p.set, p.n_slots, p.value_bits, p.max_summands, p.n_members, p.wire_bits, CONTEXT)
 
 
-def crafted(params, message, n, rng, spread):
+def crafted(params, message, n, rng, spread, error=None, key=None):
     """A sum with a chosen plaintext, noise and key, made with the public decoders only."""
     N, W, q = params.N, params.wire_bits, params.q
-    key = np.clip(np.rint(rng.normal(scale=sqrt(21 * n), size=N)), -42 * n, 42 * n).astype(int).tolist()
+    if key is None:
+        key = np.clip(np.rint(rng.normal(scale=sqrt(21 * n), size=N)), -42 * n, 42 * n).astype(int).tolist()
     reference = reference_of(params)
-    limit = params.max_residual(n) - 1
-    error = np.clip(np.rint(rng.normal(scale=spread, size=N)), -limit, limit).astype(int).tolist()
-    error[3], error[4] = limit, -limit
+    if error is None:
+        limit = params.max_residual(n) - 1
+        error = np.clip(np.rint(rng.normal(scale=spread, size=N)), -limit, limit).astype(int).tolist()
+        error[3], error[4] = limit, -limit
     wire = [
         (nearest(y << W, q) + nearest(m << (W + params.scale_bits), q) + e) % (1 << W)
         for y, m, e in zip(reference.times_public(0, key), message, error, strict=True)
@@ -324,6 +326,51 @@ def test_extreme_sums_open_at_every_width_of_the_table(name, n):
     elif n == 1024:
         assert naive != message
         assert max(abs(a - b) for a, b in zip(naive, message, strict=True)) <= 2  # wrong, and silently so
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_key_that_opens_but_no_honest_set_has_is_refused(sign):
+    params = make_params(2048)
+    rng = np.random.default_rng(10)
+    for size, fine in ((42 * 8, True), (42 * 8 + 1, False)):
+        key = [0] * 2048
+        key[2000] = sign * size
+        total, sums, _ = crafted(params, [7] * 2048, 8, rng, None, [0] * 2048, key)
+        if fine:
+            assert kahe.open_sum(params, CONTEXT, total, sums, 8).values.tolist() == [7] * 2048
+        else:
+            with pytest.raises(OverflowDetected):
+                kahe.open_sum(params, CONTEXT, total, sums, 8)
+
+
+@pytest.mark.parametrize(("name", "n"), [(Q50, 64), (Q40, 64), (Q40, 1024)])
+def test_the_opener_applies_both_residual_tests_to_every_element(name, n):
+    params = make_params(2048, name=name, max_summands=n)
+    rng = np.random.default_rng(9)
+    largest, squares = params.max_residual(n), params.max_square_sum(n)
+    message = [7] * 2048
+
+    def opens(error):
+        total, sums, _ = crafted(params, message, n, rng, None, error)
+        try:
+            return kahe.open_sum(params, CONTEXT, total, sums, n).values.tolist() == message
+        except OverflowDetected:
+            return False
+
+    assert opens([0] * 2048)
+    # Uniform below the largest: every single one is small enough, their mean square is not.
+    uniform = rng.integers(2 - largest, largest - 1, 2048).tolist()
+    assert sum(e * e for e in uniform) > 2 * squares
+    assert not opens(uniform)
+    # One beyond the largest, the others zero: the mean square sees nothing.
+    for where in (0, 1023, 2047):
+        for sign in (1, -1):
+            lone = [0] * 2048
+            lone[where] = sign * (largest - 1)
+            assert opens(lone)
+            lone[where] = sign * (largest + 2)  # a rounding may take 1 off again
+            assert sum(e * e for e in lone) < squares
+            assert not opens(lone)
 
 
 def test_sums_beyond_the_declared_bound_are_refused():

@@ -124,12 +124,12 @@ def test_switch_pack_and_open_are_exact_at_every_width(q):
             assert np.array_equal(out, again)
             m = np.empty((1, len(ys)), np.int64)
             max_r, sum_r2 = np.empty(1, np.uint64), np.empty(1, np.uint64)
-            aks = [rng.randrange(q) for _ in ys]
-            scale.open(m, max_r, sum_r2, np.array([wire], np.uint64), np.array([aks], np.uint64))
+            keyed = [rng.randrange(q) for _ in ys]
+            scale.open(m, max_r, sum_r2, np.array([wire], np.uint64), np.array([keyed], np.uint64))
             half = 1 << (W - 1)
             xs = [
                 (c - he_reference.nearest(a << W, q) + half) % (1 << W) - half
-                for c, a in zip(wire, aks, strict=True)
+                for c, a in zip(wire, keyed, strict=True)
             ]
             expected = [he_reference.nearest(x * q, 1 << (W + k)) for x in xs]
             rs = [x - he_reference.nearest(e << (W + k), q) for x, e in zip(xs, expected, strict=True)]
