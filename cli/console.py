@@ -85,15 +85,17 @@ def progress() -> Progress:
 
     Each task has a free text field ``stage``, shown behind the bar.
     """
+    drawn = sys.stderr.isatty()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("[dim]{task.fields[stage]}"),
-        console=stderr(),
+        # Quiet as well: some versions of rich end a disabled bar with an empty line.
+        console=Console(stderr=True, quiet=not drawn),
         transient=True,
-        disable=not sys.stderr.isatty(),
+        disable=not drawn,
     )
 
 

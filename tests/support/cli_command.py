@@ -26,7 +26,6 @@ _DECIDED = {
     "TERM",
     "SOTTOVOCE_KERNEL",
     "SOTTOVOCE_BACKEND",
-    "PYTHONPATH",
 }
 
 
