@@ -193,6 +193,7 @@ class Sealed:
         self.header = fed.header(n, **fields)
         self.signed = fed.sign(self.header)
         self.clients, self.packets, self.encoded = [], [], []
+        self._updates = {}
         for i in range(n_clients):
             client = _Recorded(fed.client_keys[i], fed.trust(), fed.policy(), clock=lambda: NOW)
             examples = 10 * (i + 1) if self.header.max_examples else None
@@ -216,13 +217,15 @@ class Sealed:
 
     def update(self, i):
         """The opened update of client ``i``, as the aggregator sees it."""
-        opened = clsc.unsigncrypt(
-            self.packets[i],
-            receiver=self.fed.aggregator_keys.decrypt,
-            trust=self.fed.trust(),
-            ad=associated_data(self.header.hash, "packet"),
-        )
-        return Update.from_bytes(opened.plaintext, self.header)
+        if i not in self._updates:
+            opened = clsc.unsigncrypt(
+                self.packets[i],
+                receiver=self.fed.aggregator_keys.decrypt,
+                trust=self.fed.trust(),
+                ad=associated_data(self.header.hash, "packet"),
+            )
+            self._updates[i] = Update.from_bytes(opened.plaintext, self.header)
+        return self._updates[i]
 
     def request(self, j, indices=None, *, updates=None, header=None, keys=None, **changed):
         """A close request to member ``j`` about clients ``indices``, made without an aggregator."""
