@@ -26,7 +26,7 @@ from ._shamir import P, centred, dot, interpolate, lagrange
 from .noise import CBD_ETA
 
 MAX_SUBSETS = 1 << 15
-"""t-subsets that are tried, some seconds of work at worst; all of them up to 19 members."""
+"""t-subsets that are tried, about ten seconds of work at worst; all of them up to 19 members."""
 
 _FOLDS = 4  # random combinations: two different vectors agree in all with probability 2^-124
 

@@ -8,6 +8,7 @@ operands.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,14 +49,19 @@ def dot(matrix: NDArray[np.uint64], vector: NDArray[np.uint64]) -> NDArray[np.ui
 def lagrange(points: Sequence[int], at: int) -> list[int]:
     """Coefficients with which values at ``points`` give the value at ``at``."""
     out = []
-    for i, x in enumerate(points):
-        top = bottom = 1
-        for j, y in enumerate(points):
-            if i != j:
-                top = top * (at - y) % P
-                bottom = bottom * (x - y) % P
-        out.append(top * pow(bottom, -1, P) % P)
+    for x in points:
+        factor = 1
+        for y in points:
+            if y != x:
+                factor = factor * (at - y) * _inverse(x - y) % P
+        out.append(factor)
     return out
+
+
+@lru_cache(maxsize=256)
+def _inverse(difference: int) -> int:
+    # Public, and between -63 and 63: a search over thousands of subsets asks for few different ones.
+    return pow(difference, -1, P)
 
 
 def interpolate(values: Mapping[int, NDArray[np.uint64]], at: int) -> NDArray[np.uint64]:

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+
 from sottovoce._ext import ntt
 from sottovoce._ext.errors import ParameterError
 from sottovoce._ext.kernel import usable

@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
+
 from sottovoce._ext import ntt
 from sottovoce._ext.kernel import usable
 

@@ -8,6 +8,7 @@ import pytest
 
 from sottovoce._ext.errors import DecodeError, OverflowDetected, ProofError, TooManyErasures
 from sottovoce.he import Codec, kahe, noise
+from sottovoce.he import _kahe_open as opening
 from sottovoce.he._kahe_shares import challenge
 from sottovoce.he._shamir import dot, evaluate, reduce
 from support.he_reference import Round, join, nearest, split
@@ -528,3 +529,15 @@ def test_coefficients_not_below_p_are_refused():
                     read(data[:at] + value.to_bytes(4, "little") + data[at + 4 :])
             fine = data[:at] + (P - 1).to_bytes(4, "little") + data[at + 4 :]
             assert read(fine).to_bytes() == fine
+
+
+def test_equal_keys_are_tried_once(monkeypatch):
+    # Garbage fails under the one key that all subsets of honest sums give: 35 subsets, one attempt.
+    world = World(make_params(100, n_members=7)).fill(3)
+    world.ciphertexts[0] = kahe.Ciphertext.from_bytes(bytes(world.params.ciphertext_bytes), world.params)
+    tried = []
+    real = opening._open_with
+    monkeypatch.setattr(opening, "_open_with", lambda *a: tried.append(1) or real(*a))
+    with pytest.raises(OverflowDetected):
+        world.open()
+    assert len(tried) == 1

@@ -1,0 +1,36 @@
+"""The names that a release may not lose."""
+
+import sottovoce.he
+from sottovoce.he import kahe
+
+
+def test_names_of_the_package():
+    assert sorted(sottovoce.he.__all__) == ["Codec", "DEFAULT_SET", "ModelLayout", "RlweSet", "SETS", "kahe"]
+    assert all(hasattr(sottovoce.he, name) for name in sottovoce.he.__all__)
+
+
+def test_names_of_kahe():
+    assert kahe.__all__ == [
+        "Ciphertext",
+        "CiphertextSum",
+        "DegreeProof",
+        "KeyShare",
+        "OneTimeKey",
+        "OpenedSum",
+        "Params",
+        "ShareSum",
+        "open_sum",
+    ]
+    assert all(hasattr(kahe, name) for name in kahe.__all__)
+
+
+def test_every_public_name_is_documented():
+    for name in kahe.__all__:
+        thing = getattr(kahe, name)
+        assert thing.__doc__
+        if isinstance(thing, type):
+            for member, value in vars(thing).items():
+                if not member.startswith("_") and (
+                    callable(value) or isinstance(value, property | classmethod)
+                ):
+                    assert value.__doc__, f"{name}.{member}"
