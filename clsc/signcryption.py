@@ -18,6 +18,7 @@ encrypt the signature: An, Dodis, Rabin, EUROCRYPT 2002 and Boyen, CRYPTO 2003.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -130,7 +131,10 @@ def _signcrypt_derand(
 
     # Hedged ephemeral secrets: a broken random source alone repeats nothing for another content.
     names = sha256_enc("SOTTOVOCE-V1-RECEIVERS", *(key.to_bytes() for key in receivers))
-    info = enc("SOTTOVOCE-V1-EPHEMERAL", names, ad, hashlib.sha256(plaintext).digest())
+    padded = packet.padme(len(plaintext)) if pad else len(plaintext)
+    count = len(receivers) + dummy_slots
+    digest = hashlib.sha256(plaintext).digest()
+    info = enc("SOTTOVOCE-V1-EPHEMERAL", names, ad, digest, padded, count)
     material = hashes.hkdf(sender._ikm(), random_bytes(32), info, 128)
     # Zero has probability 2^-255 here; no branch is worth writing for it.
     u1 = int.from_bytes(material[:48], "big") % ORDER
@@ -138,7 +142,6 @@ def _signcrypt_derand(
     cek = material[96:]
     k_body, k_head, kc = _content_keys(cek)
 
-    count = len(receivers) + dummy_slots
     U1 = comb.p1_mul(u1).to_compressed_bytes()
     U2 = comb.p2_mul(u2).to_compressed_bytes()
     header = bytes([hashes.SUITE, count]) + U1 + U2 + kc
@@ -146,7 +149,6 @@ def _signcrypt_derand(
     slots += [random_bytes(packet.SLOT_BYTES) for _ in range(dummy_slots)]
     _shuffle(slots, random_bytes)
 
-    padded = packet.padme(len(plaintext)) if pad else len(plaintext)
     body, chunk_hashes = packet.seal_body(k_body, plaintext, padded)
     wire = packet.wire_hash(header, tuple(slots), ad, len(body), chunk_hashes)
     transcript = packet.transcript_hash(wire, len(plaintext))
@@ -265,8 +267,10 @@ def unsigncrypt_batch(
     for i, data in enumerate(packets):
         try:
             unverified = _open(data, receiver, trust, ad)
-        except (UnsigncryptError, SenderError) as error:
-            results.append(error)
+        except UnsigncryptError:
+            results.append(UnsigncryptError())  # a fresh one: without the frames of the secret part
+        except SenderError:
+            results.append(SenderError(_SENDER_MESSAGE))
         else:
             results.append(unverified.opened)
             waiting.append((i, unverified.claim))
@@ -289,14 +293,17 @@ def _open(data: bytes, receiver: SecretKey, trust: TrustStore, ad: bytes) -> _Un
     """Everything but the signature's equations."""
     if not isinstance(data, bytes):
         raise TypeError(f"packet: bytes expected, got {type(data).__name__}")
-    try:
-        head, plain, wire = _open_ciphertext(data, receiver, ad)
-    except (DecodeError, InvalidTag, _NotForMe):
-        raise UnsigncryptError from None
-    try:
-        return _check_sender(head, plain, wire, trust)
-    except (DecodeError, SenderError, SignatureError, _NotForMe):
-        raise SenderError(_SENDER_MESSAGE) from None
+    # Raised outside the handlers, so that no traceback of the secret part hangs on as __context__.
+    found = unverified = None
+    with contextlib.suppress(DecodeError, InvalidTag, _NotForMe):
+        found = _open_ciphertext(data, receiver, ad)
+    if found is None:
+        raise UnsigncryptError
+    with contextlib.suppress(DecodeError, SenderError, SignatureError, _NotForMe):
+        unverified = _check_sender(*found, trust)
+    if unverified is None:
+        raise SenderError(_SENDER_MESSAGE)
+    return unverified
 
 
 class _NotForMe(Exception):  # noqa: N818  # never leaves this module

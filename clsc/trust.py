@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from .._ext.errors import ParameterError, SenderError
 from .._ext.limits import CLOCK_SKEW_S
@@ -25,6 +26,9 @@ class ParamsConflict(SenderError):  # noqa: N818  # says what happened, as Overf
         super().__init__(message)
         self.first = first
         self.second = second
+
+    def __reduce__(self) -> Any:
+        return ParamsConflict, (self.args[0], self.first, self.second)
 
 
 class TrustStore:

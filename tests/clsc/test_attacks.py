@@ -48,6 +48,7 @@ def sender_error(data, receiver, trust, ad=b""):
     error = caught.value
     assert type(error) is SenderError
     assert error.__cause__ is None
+    assert error.__context__ is None
     (batched,) = unsigncrypt_batch([data], receiver=receiver, trust=trust, ad=ad)
     assert (type(batched), batched.args) == (SenderError, error.args)
     return error.args

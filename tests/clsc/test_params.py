@@ -131,6 +131,7 @@ def test_threshold_parameters_must_interpolate():
         {"servers": [servers[1], servers[0], *servers[2:]]},  # swapped
         {"Y": group.g2_mul_vartime(group.P2, s + 1).to_compressed_bytes()},
         {"servers": shamir_servers(s, [77, 13, 5], 5)},  # degree t instead of t - 1
+        {"servers": shamir_servers(s, [R - 39, 13], 5)},  # fits, but servers 1 and 2 hold one share
     ):
         with pytest.raises(DecodeError):
             EpochParams.from_bytes(signed_params(root, **{**good, **change}), root.public_key)
@@ -198,6 +199,8 @@ def test_attack_split_view_second_params_for_an_epoch_are_evidence(world):
         trust.add_bytes(forked.to_bytes())
     assert caught.value.first == world.params[Mode.BLIND].to_bytes()
     assert caught.value.second == forked.to_bytes()
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.second) == (str(caught.value), caught.value.second)
     for evidence in (caught.value.first, caught.value.second):
         EpochParams.from_bytes(evidence, world.root.public_key)
     with pytest.raises(SenderError):

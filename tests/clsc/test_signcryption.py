@@ -172,7 +172,7 @@ def first_error(data, receiver, trust, ad=b""):
         unsigncrypt(data, receiver=receiver, trust=trust, ad=ad)
     error = caught.value
     assert error.__cause__ is None
-    assert error.__suppress_context__
+    assert error.__context__ is None
     return type(error), error.args
 
 
@@ -262,7 +262,11 @@ def test_batch_equals_one_by_one(world, people):
             with pytest.raises(type(result)) as caught:
                 unsigncrypt(data, receiver=receivers[0], trust=trust)
             assert caught.value.args == result.args
+            assert result.__traceback__ is None
+            assert result.__context__ is None
     assert unsigncrypt_batch([], receiver=receivers[0], trust=trust) == []
+    for data, result in zip(packets, pickle.loads(pickle.dumps(results)), strict=True):
+        assert type(result) is kinds[packets.index(data)]  # results go back from a worker process
 
 
 # -- side channels --------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from sottovoce.clsc import BlindRequest, IdentityRequest, Mode, Usage, hashes, r
 from sottovoce.clsc import signcryption as sc
 from support.clsc_world import Drbg, World
 
-FROZEN = "1570b4323f8e67eb426ce53700e259f736de243b98a0a4b2387ddd919c2b74d5"
+FROZEN = "a19f782f3f804869bb5629de30db445f3e620f6f597bc69b1c6a1c7357d7b5ca"
 
 
 def test_wire_frozen():
