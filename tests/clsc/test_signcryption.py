@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 from sottovoce.clsc import (
+    DecodeError,
     Mode,
     Opened,
     ParameterError,
@@ -59,6 +60,34 @@ def test_sizes_and_padding(world, people, size, pad):
     assert len(data) == 555 + 80 + n + 16 * max(1, -(-n // 2**20))
     assert len(data) == packet.packet_bytes(size, pad=pad)
     assert unsigncrypt(data, receiver=receivers[0], trust=world.trust).plaintext == plaintext
+
+
+def test_body_lengths_that_no_body_has():
+    full = 2**20 + 16
+    for good in (16, 17, full, full + 17, 2**20 * full):
+        packet.body_plain_bytes(good)
+    for bad in (0, 15, full + 1, full + 16, 2 * full + 3, 2**20 * full + 17, 2**64 - 1):
+        with pytest.raises(DecodeError):
+            packet.body_plain_bytes(bad)
+
+
+def test_dead_random_source_repeats_no_content_key(world, people):
+    """Other plaintext, ad, receivers, padding, slot count or sender: another header."""
+    sender, (r0, r1, *_) = people
+    other = world.signer("someone else")
+    base = (b"x" * 9, sender, [r0.public_key], b"", False, 0)
+    variants = [
+        base,
+        (b"y" * 9, *base[1:]),
+        (base[0], other, *base[2:]),
+        (*base[:2], [r1.public_key], *base[3:]),
+        (*base[:3], b"ad", False, 0),
+        (*base[:4], True, 0),
+        (*base[:5], 1),
+    ]
+    headers = {packet.parse(sc._signcrypt_derand(*v, bytes)).header[2:] for v in variants}
+    assert len(headers) == len(variants)
+    assert packet.parse(sc._signcrypt_derand(*base, bytes)).header[2:] in headers
 
 
 def test_padme_lengths():
