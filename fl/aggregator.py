@@ -314,7 +314,7 @@ class Aggregator:
         """
         self._require(State.CLOSING)
         plain = self._from_member(index, "check", reply)
-        check = CheckReply.from_bytes(plain)
+        check = CheckReply.from_bytes(plain, self.header)
         if self._agreed is None or check.root != self._agreed.root:
             raise ProtocolError(Reason.SET, "check of another set", round_id=self.header.hash)
         self._complaints[index] = check

@@ -173,13 +173,14 @@ class CheckReply:
         return cbor.dumps({"v": VERSION, "root": self.root, "bad": list(self.bad)})
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Parse.
+    def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
+        """Parse a reply in the round ``header``.
 
         Raises:
-            DecodeError: Not canonical, or pids not ascending.
+            DecodeError: Not canonical, pids not ascending, or longer than any of this round.
         """
-        fields = cbor.loads_map(data, _CHECK_SCHEMA)
+        limit = 64 + (1 + PID_BYTES) * header.max_contributors
+        fields = cbor.loads_map(data, _CHECK_SCHEMA, max_bytes=limit)
         bad = fields["bad"]
         if fields["v"] != VERSION or any(type(pid) is not bytes or len(pid) != PID_BYTES for pid in bad):
             raise DecodeError("check: version and list of pids expected")

@@ -18,6 +18,10 @@ VERSION = 1
 HASH_BYTES = 32
 PID_BYTES = 16
 
+_ENVELOPE_MAX_BYTES = 1 << 14
+"""A signed envelope holds digests and numbers; with 64 members' signatures it takes 12 KiB.  It is read
+before its signature is checked, by a scanner whose time grows with the items that anybody may claim."""
+
 _SIGNED_SCHEMA: cbor.Schema = {"body": bytes, "signature": bytes}
 
 
@@ -83,10 +87,10 @@ def open_body(data: bytes, public_key: clsc.PublicKey, tag: str, *context: Field
     """The body of a signed envelope, after its signature.
 
     Raises:
-        DecodeError: Not an envelope.
+        DecodeError: Not an envelope, or longer than any.
         SignatureError: Not signed by ``public_key`` for this tag and context.
     """
-    fields = cbor.loads_map(data, _SIGNED_SCHEMA)
+    fields = cbor.loads_map(data, _SIGNED_SCHEMA, max_bytes=_ENVELOPE_MAX_BYTES)
     body: bytes = fields["body"]
     signature: bytes = fields["signature"]
     if len(signature) != clsc.SIGNATURE_BYTES:
