@@ -27,7 +27,7 @@ def verdict(fed, sealed, reply, j=J, header=None):
         trust=fed.trust(),
         ad=associated_data((header or sealed.header).hash, "check", j),
     )
-    return CheckReply.from_bytes(opened.plaintext)
+    return CheckReply.from_bytes(opened.plaintext, header or sealed.header)
 
 
 class TestBinding:
