@@ -53,9 +53,8 @@ def print_card(console: Console, card: machine.Card) -> None:
 def print_results(console: Console, results: list[Result]) -> None:
     """One row a measurement; its peers below it, with how many times longer they take."""
     with_peers = any(result.peers for result in results)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("measurement", no_wrap=True)
-    table.add_column("input", style="dim", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("measurement", overflow="fold")
     for heading in ("median", "spread", "n", "rate", *(["times\nours"] if with_peers else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     area = None
@@ -66,15 +65,15 @@ def print_results(console: Console, results: list[Result]) -> None:
                 table.add_section()
             table.add_row(f"[bold]{m.area}[/]")
             area = m.area
-        table.add_row(m.name, describe(m.size), *_cells(result.timing, m.work))
+        table.add_row(f"{m.name}\n[dim]{describe(m.size)}[/]", *_cells(result.timing, m.work))
         for other in result.peers:
-            name = f"  {other.peer.distribution}"
+            note = f" ({other.peer.note})" if other.peer.note else ""
             if other.timing is None:
-                table.add_row(name, "not installed", style="dim")
+                table.add_row(f"  {other.peer.distribution}: not installed", style="dim")
             else:
                 ratio = other.timing.median / result.timing.median
                 cells = _cells(other.timing, m.work)
-                table.add_row(name, other.peer.note, *cells, f"{ratio:.1f}", style="dim")
+                table.add_row(f"  {other.peer.distribution}{note}", *cells, f"{ratio:.1f}", style="dim")
     console.print(table)
     console.print("[dim]median of n samples; spread: distance of the quartiles, relative to the median[/]")
     for extra in sorted({o.peer.extra for r in results for o in r.peers if o.timing is None}):

@@ -29,7 +29,7 @@ _WHO: Final = {
 
 # What stands behind a refusal in this demo, where the faults are known.
 _MEANINGS: Final = {
-    "shard: unopenable": "corrupted on the way, or an old shard: sealed to another round",
+    "shard: unopenable": "corrupted on the way, or an old shard of another round",
     "packet: not for this key and round": "an old packet in fresh shards: its round is bound into it",
     "sender: unknown, revoked or not signed": "a client with a key of some other issuer",
 }
@@ -42,23 +42,31 @@ def who(stage: str) -> str:
 
 def _table(title: str) -> Table:
     return Table(
-        title=title, title_justify="left", title_style="bold not italic", box=box.SIMPLE_HEAD, pad_edge=False
+        title=title,
+        title_justify="left",
+        title_style="bold not italic",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),  # narrow enough for 80 columns
+        pad_edge=False,
     )
 
 
 def print_opening(console: Console, outcome: Outcome) -> None:
-    """Say what was run, in five lines."""
+    """Say what was run, in a few lines."""
     options, sizes = outcome.options, sorted(outcome.share_sizes)
     k, n = SHARDS
     console.print(
         f"[bold]Private federated training[/] on handwritten digits: {outcome.n_train:,} training and "
-        f"{outcome.n_test} test images,\n"
-        f"{options.clients} clients with {sizes[0]} to {sizes[-1]} images each, {options.rounds} rounds, "
-        f"a model of {outcome.n_parameters:,} parameters, seed {options.seed}.\n"
-        f"Each update: blind pseudonym key, one-time encryption, key shares to {COMMITTEE} members,\n"
-        f"signcryption, {n} shards of which {k} suffice.\n"
+        f"{outcome.n_test} test images, {options.clients} clients with {sizes[0]} to {sizes[-1]} images "
+        f"each, {options.rounds} rounds, a model of {outcome.n_parameters:,} parameters, seed {options.seed}."
+    )
+    console.print(
+        f"Each update: blind pseudonym key, one-time encryption, key shares to {COMMITTEE} members, "
+        f"signcryption, {n} shards of which {k} suffice. "
         f"Each round: {FAULTS.lose_shards:.0%} of the shards lost, {FAULTS.corrupt_shards:.0%} corrupted, "
-        f"a replay, a stranger, {FAULTS.absent_members} member absent.\n"
+        f"a replay, a stranger, {FAULTS.absent_members} member absent."
+    )
+    console.print(
         "[dim]The seed decides data, training and faults; keys, masks and rounding come from the operating "
         "system.[/]\n"
     )
@@ -88,7 +96,7 @@ def print_stages(console: Console, outcome: Outcome) -> None:
     table = _table("Stages, for one client in one round")
     table.add_column("stage")
     table.add_column("who", style="dim")
-    for heading in ("ms", "µs per\nparameter", "share\nof time", "bytes", "bytes per\nparameter"):
+    for heading in ("ms", "µs/\nparam.", "of the\ntime", "bytes", "bytes/\nparam."):
         table.add_column(heading, justify="right")
     d = outcome.n_parameters
     stages = per_client(outcome)
@@ -106,8 +114,8 @@ def print_stages(console: Console, outcome: Outcome) -> None:
         table.add_row("[bold]together[/]", role, *times(seconds))
     console.print(table)
     console.print(
-        "[dim]Bytes are what a stage makes or takes in, so a packet counts in each that handles it; what\n"
-        "leaves a client is that of 'disperse'.  Work of the servers is divided by the clients.\n"
+        "[dim]Bytes are what a stage makes or takes in, so a packet counts in each that handles it; what "
+        "leaves a client is that of 'disperse'. Work of the servers is divided by the clients. "
         "Before the first round: "
         + ", ".join(f"{name} {1e3 * stage.seconds:.0f} ms" for name, stage in outcome.setup.items())
         + ".[/]\n"
@@ -116,8 +124,8 @@ def print_stages(console: Console, outcome: Outcome) -> None:
 
 def print_refused(console: Console, outcome: Outcome) -> None:
     """What was done to the rounds, what was refused and why; summed over the rounds."""
-    table = _table("What went wrong, in all rounds")
-    table.add_column("done to the rounds")
+    table = _table("Faults, in all rounds")
+    table.add_column("what was done")
     table.add_column("times", justify="right")
     for kind, count in outcome.injected.items():
         table.add_row(kind, str(count))
@@ -133,21 +141,21 @@ def print_refused(console: Console, outcome: Outcome) -> None:
         table.add_row(what, why + (f"\n[dim]{meaning}[/]" if meaning else ""), str(count))
     dropped = sum(r.dropped for r in outcome.rounds)
     k, n = SHARDS
-    table.add_row(
-        "client", f"left out of a round: fewer than {k} of its {n} shards came through", str(dropped)
-    )
+    table.add_row("client", f"left out: fewer than {k} of its {n} shards came through", str(dropped))
     console.print(table)
 
 
 def print_checks(console: Console, outcome: Outcome) -> None:
     """The promises, each with whether it held."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
     for check in outcome.checks:
         mark = "[bold green]holds[/]" if check.holds else "[bold red]FAILS[/]"
-        console.print(f"{mark}  {check.promise} ({check.detail})", soft_wrap=True)
+        grid.add_row(mark, f"{check.promise} ({check.detail})")
     if outcome.n_clipped:
-        console.print(
-            f"[yellow]note[/]   {outcome.n_clipped} changes were beyond the clip of {CLIP:g} and cut to it"
+        grid.add_row(
+            "[yellow]note[/]", f"{outcome.n_clipped} changes were beyond the clip of {CLIP:g} and cut to it"
         )
+    console.print(grid)
     console.print(f"[dim]{outcome.seconds:.1f} s in all[/]")
 
 

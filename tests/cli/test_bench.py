@@ -180,7 +180,7 @@ def test_a_missing_peer_is_named_with_its_line(capsys):
 
     report.print_results(console.stdout(), [result])
     out = capsys.readouterr().out
-    assert re.search(r"nothing +not installed", out)
+    assert re.search(r"nothing: not installed", out)
     assert 'come with: pip install "sottovoce[bench]"' in out
     assert command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=False).peers == ()
 
