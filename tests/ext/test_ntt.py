@@ -25,6 +25,10 @@ BIG = next(
 )
 
 
+def is_likely_prime(q):
+    return all(pow(a, q - 1, q) == 1 for a in (2, 3, 5, 7, 11))
+
+
 def root(n, q):
     for x in range(2, 200):
         psi = pow(x, (q - 1) // (2 * n), q)
@@ -113,6 +117,27 @@ def test_multiply_is_exact_at_the_edges(backend):
             out = np.empty((1, n), np.uint64)
             ring.multiply(out, np.array([edge], np.uint64), np.array(b, np.uint64))
             assert out[0].tolist() == [x * y % q for x, y in zip(edge, b, strict=True)]
+
+
+def test_multiply_is_exact_where_the_quotient_is_missed_by_two(backend):
+    # A little above a power of two, at the top of the range, all three roundings of the estimate count.
+    n = 16
+    misses = 0
+    low = (1 << 59) + (1 << 50) + 1
+    for q in [q for q in range(low, low + 40_000, 2 * n) if is_likely_prime(q)][:20]:
+        ring = ntt.Ntt(n, q, root(n, q), backend=backend)
+        rng = np.random.default_rng(q)
+        a, b = (
+            rng.integers(q - (q >> 6), q, (100, n), dtype=np.uint64),
+            rng.integers(q - 99, q, n, dtype=np.uint64),
+        )
+        out = np.empty_like(a)
+        ring.multiply(out, a, b)
+        for x, y, z in zip(a.reshape(-1).tolist(), b.tolist() * 100, out.reshape(-1).tolist(), strict=True):
+            assert z == x * y % q
+            estimate = ((x * y >> 59) * ((1 << 123) // q)) >> 64
+            misses += x * y // q - estimate >= 2
+    assert misses > 0
 
 
 def test_no_rows_are_no_work():
