@@ -25,18 +25,20 @@ cdef extern from "gf256.h":
 MAX_SIDE = 256  # no code of ours has more rows or columns: there are 256 points
 
 
-cdef int take(object row, Py_buffer *view, int flags, int dimensions, str name, Py_ssize_t index) except -1:
+cdef int take(
+    object row, Py_buffer *view, int flags, int dimensions, str name, Py_ssize_t index
+) except -1:
     """Lock one buffer: contiguous, single bytes, at most so many dimensions."""
     PyObject_GetBuffer(row, view, flags | PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
     cdef bytes kind = view.format if view.format != NULL else b"B"
     if not 1 <= view.ndim <= dimensions or view.itemsize != 1 or kind not in (b"B", b"b", b"c"):
         PyBuffer_Release(view)
-        raise ParameterError(f"{name} {index}: contiguous bytes of {dimensions} dimension(s) expected")
+        raise ParameterError(f"{name} {index}: contiguous bytes, at most {dimensions}-d, expected")
     return 0
 
 
 def multiply(object matrix, list inputs, list outputs, bint accumulate, int backend):
-    """``outputs[r] (+)= sum_j matrix[r * cols + j] * inputs[j]``; see :func:`sottovoce._ext.gf256.multiply`."""
+    """``outputs[r] (+)= sum_j matrix[r * cols + j] * inputs[j]``; see the front, gf256.py."""
     cdef Py_ssize_t rows = len(outputs), cols = len(inputs), count = 1 + rows + cols, held = 0
     cdef Py_ssize_t i, j, length
     cdef uintptr_t start, other

@@ -72,6 +72,46 @@ def test_rejects(fault):
     assert caught.value.__cause__ is None
 
 
+# Several faults would be noticed twice; the scanner has to be first, before anything is decoded.
+SCANNED = {
+    "trailing byte": "1 trailing bytes",
+    "trailing item": "1 trailing bytes",
+    "key is an integer": "a key that is not text",
+    "key is an array": "a key that is not text",
+    "indefinite array": "indefinite or reserved",
+    "reserved length 28": "indefinite or reserved",
+    "tag 0, a date": "tags are not used",
+    "tag 2, a big number": "tags are not used",
+    "tag inside an array": "tags are not used",
+    "undefined": "unknown simple value",
+    "head cut off": "truncated",
+    "byte string cut off": "truncated",
+    "array cut off": "truncated",
+    "claims 2**64 - 1 bytes": "truncated",
+    "claims 2**64 - 1 items": "truncated",
+    "claims 2**64 - 1 pairs": "truncated",
+    "nine levels of arrays": "nested deeper than 8",
+}
+
+
+@pytest.mark.parametrize("fault", SCANNED)
+def test_rejects_before_decoding(fault, monkeypatch):
+    def never(*_args, **_options):
+        raise AssertionError("decoded before it was checked")
+
+    monkeypatch.setattr(cbor.cbor2, "loads", never)
+    with pytest.raises(DecodeError, match=SCANNED[fault]):
+        cbor.loads(bytes.fromhex(FAULTS[fault]))
+
+
+def test_a_claimed_length_costs_nothing():
+    # A million items claimed and a million bytes there, but the items are longer than one byte: work
+    # stays proportional to the bytes that came.
+    data = b"\x9a\x00\x0f\x42\x40" + b"\x43abc" * 250_000
+    with pytest.raises(DecodeError, match="truncated"):
+        cbor.loads(data)
+
+
 def test_the_lenient_reader_below_takes_several_of_them():
     # Else this file would prove nothing about our own checks.
     taken = 0
