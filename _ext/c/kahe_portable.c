@@ -35,18 +35,12 @@ static inline int64_t cbd42(const uint8_t *random) {
 }
 
 /* round(y 2^W / q) for y < q, in [0, 2^W].  q is odd, so there are no ties.
-   est = floor(y recip / 2^64) misses floor(y 2^W / q) by at most 1, and adding (q - 1) / 2 to the
-   dividend moves the quotient by at most 1 more: the rest is in [0, 3q), below 2^58, hence exact
-   modulo 2^64. */
+   est = floor(y recip / 2^64) and y < 2^56, so y 2^W - est q < (1 + 2^-8) q; with (q - 1) / 2 for the
+   rounding the rest is in [0, 1.51 q), below 2^57, hence exact modulo 2^64: one correction is enough. */
 static inline uint64_t switch_one(uint64_t y, const sv_kahe_scale *s) {
-    uint64_t est = sv_mulhi64(y, s->recip);
-    uint64_t rest = (y << s->wire_bits) + (s->q >> 1) - est * s->q;
-    for (int i = 0; i < 2; i++) {
-        const uint64_t more = (uint64_t)(rest >= s->q);
-        est += more;
-        rest -= s->q & ((uint64_t)0 - more);
-    }
-    return est;
+    const uint64_t est = sv_mulhi64(y, s->recip);
+    const uint64_t rest = (y << s->wire_bits) + (s->q >> 1) - est * s->q;
+    return est + (uint64_t)(rest >= s->q);
 }
 
 /* Bit string with value i in bits [iW, (i+1)W), least significant bit and byte first. */
