@@ -183,6 +183,9 @@ def test_attack_different_content_keys_for_two_receivers(world, cast):
     )
     assert unsigncrypt(data, receiver=bob, trust=world.trust).plaintext == b"text"
     first_error(data, carol, world.trust)
+    # Everything consistent but the commitment: GCM alone would open under a second key made for it.
+    data = lying_sender(cast["alice"], [bob.public_key], b"text", kc=bytes(32))
+    first_error(data, bob, world.trust)
 
 
 def test_two_slots_for_one_receiver_are_refused(world, cast):
@@ -242,6 +245,7 @@ def test_every_lie_in_the_head_gives_the_equal_error(world, cast):
     trace = world.signer("t", Mode.TRACEABLE)
     name = packet.pad_name(b"alice")
     unknown = World("another issuer").signer()
+    full = world.signer("n" * 64)
     revoked = world.signer("revoked one")
     trust = world.new_trust()
     trust.revoke(revoked.public_key.pid)
@@ -259,6 +263,10 @@ def test_every_lie_in_the_head_gives_the_equal_error(world, cast):
         "length byte 65": lying_sender(alice, to_bob, b"x", name=b"\x41" + bytes(64)),
         "length byte 255": lying_sender(alice, to_bob, b"x", name=b"\xff" + bytes(64)),
         "name padding": lying_sender(alice, to_bob, b"x", name=name[:-1] + b"\1"),
+        "length byte 65 before a full name": lying_sender(full, to_bob, b"x", name=b"\x41" + full.identity),
+        "zero padding, not to the Padme length": lying_sender(
+            alice, to_bob, b"xxx" + bytes(6), plaintext_bytes=3
+        ),
         "name shorter than it is": lying_sender(alice, to_bob, b"x", name=b"\4" + name[1:]),
         "X is the identity": lying_sender(alice, to_bob, b"x", X=b"\xc0" + bytes(47)),
         "X outside the subgroup": lying_sender(alice, to_bob, b"x", X=b"\x80" + bytes(46) + b"\4"),
@@ -270,6 +278,8 @@ def test_every_lie_in_the_head_gives_the_equal_error(world, cast):
     assert packet.padme(9) == 10
     honest_pad = lying_sender(alice, to_bob, b"x" * 9 + b"\0", plaintext_bytes=9)
     assert unsigncrypt(honest_pad, receiver=bob, trust=trust).plaintext == b"x" * 9
+    honest_name = lying_sender(full, to_bob, b"x")
+    assert unsigncrypt(honest_name, receiver=bob, trust=trust).sender == full.public_key
     assert len({sender_error(data, bob, trust) for data in lies.values()}) == 1
     # Out of validity: the same error again.
     late = world.new_trust(NOT_AFTER + 10_000)

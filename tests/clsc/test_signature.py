@@ -240,6 +240,16 @@ def test_batch_is_not_fooled_by_errors_that_cancel(world):
     assert caught.value.bad_indices == (0, 1)
 
 
+def test_batch_stops_bisecting_when_many_are_bad(signed, monkeypatch):
+    """All bad: after N/8 failed halves one by one, not a whole tree of sums."""
+    sums = []
+    original = signature._Sum.holds
+    monkeypatch.setattr(signature._Sum, "holds", lambda self, Y: sums.append(1) or original(self, Y))
+    with pytest.raises(SignatureError):
+        batch_verify(_spoil(signed, range(44)))
+    assert len(sums) <= 1 + 44 // 8 + 3
+
+
 def test_batch_pairs_twice_for_one_epoch(signed, monkeypatch):
     calls = []
     original = group._backend.pairing_is_one

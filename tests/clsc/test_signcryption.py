@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 from sottovoce.clsc import (
+    BlindRequest,
     DecodeError,
     Mode,
     Opened,
@@ -20,7 +21,7 @@ from sottovoce.clsc import (
     unsigncrypt_batch,
 )
 from sottovoce.clsc import signcryption as sc
-from support.clsc_world import World, issue_blind, issue_identity, issuers
+from support.clsc_world import World, issue_identity, issuers
 
 
 @pytest.fixture(scope="module")
@@ -310,13 +311,20 @@ def test_no_secret_scalar_reaches_the_variable_time_backend(world, monkeypatch):
             group._backend, name, lambda p, k, original=original: seen.append(k) or original(p, k)
         )
     identity, blind = issuers(world)
-    sender = issue_blind(blind, "side")
+    asked = BlindRequest(blind.params, Usage.SIGN, blind.enrol("side"))
+    sender = asked.finish(blind.issue("side", asked.to_bytes()))
     receiver = issue_identity(identity, "side", Usage.DECRYPT)
     for _ in range(5):  # with and without tables
         data = send(sender, [receiver])
         unsigncrypt(data, receiver=receiver, trust=world.trust)
         sign(sender, b"m")
-    secrets_ = {sender._x, receiver._x, *(m._s for m in world.master.values())}
+    secrets_ = {
+        asked._b,
+        pow(asked._b, -1, group.ORDER),
+        sender._x,
+        receiver._x,
+        *(m._s for m in world.master.values()),
+    }
     both_signs = {k % group.ORDER for s in secrets_ for k in (s, -s)}
     assert seen
     # Public scalars (the challenge c in verify) are short-circuited by blinding too: each value is new.

@@ -43,12 +43,15 @@ def assemble(header, slots, k_body, k_head, body, head, ad, sign_as, head_change
     return b"".join([packet.MAGIC, header, *slots, len(sealed).to_bytes(8, "big"), sealed, sealed_head])
 
 
-def lying_sender(sender, receivers, body, *, ad=b"", ceks=None, signer=None, plaintext_bytes=None, **head):
+def lying_sender(
+    sender, receivers, body, *, ad=b"", ceks=None, kc=None, signer=None, plaintext_bytes=None, **head
+):
     """Signcrypt by hand: own CEK for each receiver, and a head with any content, honestly signed."""
     u1, u2 = group.random_scalar(), group.random_scalar()
     U1, U2 = comb.p1_mul(u1).to_compressed_bytes(), comb.p2_mul(u2).to_compressed_bytes()
     ceks = ceks or [b"K" * 32] * len(receivers)
-    k_body, k_head, kc = sc._content_keys(ceks[0])
+    k_body, k_head, honest_kc = sc._content_keys(ceks[0])
+    kc = honest_kc if kc is None else kc
     header = bytes([hashes.SUITE, len(receivers)]) + U1 + U2 + kc
     slots = [
         sc._seal_slot(key, u1, u2, U1, U2, header, cek) for key, cek in zip(receivers, ceks, strict=True)
