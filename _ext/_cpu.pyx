@@ -3,7 +3,9 @@
 cdef extern from "cpu.h":
     unsigned int sv_cpu_features() nogil
 
-_NAMES = ("avx2", "fma", "gfni", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512ifma", "avx512vbmi", "neon")
+_NAMES = (
+    "avx2", "fma", "gfni", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512ifma", "avx512vbmi", "neon"
+)
 
 
 def features():

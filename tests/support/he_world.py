@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from sottovoce.he import kahe
 
 Q50 = "RLWE_128_N2048_Q50"
