@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from .._ext.enc import enc, sha256_enc
 from .._ext.errors import DecodeError, ParameterError
 from .._ext.limits import MAX_CHUNKS
+from .._ext.padme import padme
 from .hashes import SUITE
 
 MAGIC: Final = b"SVS\x01"
@@ -153,19 +154,6 @@ def parse(packet: bytes) -> Packet:
     full = CHUNK_BYTES + TAG_BYTES
     chunks = tuple(view[i * full : (i + 1) * full] for i in range(chunk_count(plain)))
     return Packet(header, slots, body_bytes, chunks, packet[-HEAD_BYTES:])
-
-
-def padme(n_bytes: int) -> int:
-    """Padded length that leaks O(log log n) bits of ``n_bytes`` and costs under 12 %.
-
-    Source: Nikitin, Barman, Lueks, Underwood, Hubaux, Ford, PoPETs 2019, algorithm 1.
-    """
-    if n_bytes < 2:
-        return n_bytes
-    exponent = n_bytes.bit_length() - 1
-    low_bits = exponent - exponent.bit_length()
-    mask = (1 << low_bits) - 1
-    return (n_bytes + mask) & ~mask
 
 
 # -- body ---------------------------------------------------------------------------------------

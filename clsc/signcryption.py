@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from .._ext.enc import enc, sha256_enc
 from .._ext.errors import DecodeError, ParameterError, SenderError, SignatureError, UnsigncryptError
 from .._ext.limits import MAX_RECEIVERS
+from .._ext.padme import padme
 from . import comb, group, hashes, packet, signature
 from .group import ORDER, RandomBytes
 from .keys import PublicKey, SecretKey
@@ -131,7 +132,7 @@ def _signcrypt_derand(
 
     # Hedged ephemeral secrets: a broken random source alone repeats nothing for another content.
     names = sha256_enc("SOTTOVOCE-V1-RECEIVERS", *(key.to_bytes() for key in receivers))
-    padded = packet.padme(len(plaintext)) if pad else len(plaintext)
+    padded = padme(len(plaintext)) if pad else len(plaintext)
     count = len(receivers) + dummy_slots
     digest = hashlib.sha256(plaintext).digest()
     info = enc("SOTTOVOCE-V1-EPHEMERAL", names, ad, digest, padded, count)
@@ -347,7 +348,7 @@ def _check_sender(head_bytes: bytes, plain: bytearray, wire: bytes, trust: Trust
     if head is None or head.identity is None:
         raise _NotForMe
     n_bytes = head.plaintext_bytes
-    if len(plain) not in (n_bytes, packet.padme(n_bytes)):
+    if len(plain) not in (n_bytes, padme(n_bytes)):
         raise _NotForMe
     if plain.count(0, n_bytes) != len(plain) - n_bytes:  # padding that is not zero
         raise _NotForMe

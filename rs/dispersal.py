@@ -25,10 +25,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .._ext.enc import sha256_enc
 from .._ext.errors import ParameterError, TooManyErasures
+from .._ext.padme import padme
 from . import sharing
 from .erasure import Erasure, Shards
 from .matrix import check_shape
-from .padding import padme
 from .shard import (
     GROUP_ID_BYTES,
     Body,

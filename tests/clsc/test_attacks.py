@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sottovoce._ext.enc import enc
+from sottovoce._ext.padme import padme
 from sottovoce.clsc import (
     BlindRequest,
     DecodeError,
@@ -128,7 +129,7 @@ def test_attack_truncation_by_rewriting_the_head(world, cast):
     text = b"limit=1000000".ljust(512, b"\0")
     data = signcrypt(text, sender=cast["alice"], receivers=[bob.public_key, carol.public_key])
     insider = CoReceiver(data, bob)
-    assert packet.padme(510) == 512
+    assert padme(510) == 512
     for n in (510, 511, 505, 0, 513, 2**64 - 1):
         sender_error(insider.rewrite(plaintext_bytes=n), carol, world.trust)
     padded = signcrypt(
@@ -275,7 +276,7 @@ def test_every_lie_in_the_head_gives_the_equal_error(world, cast):
         "padding not zero": lying_sender(alice, to_bob, b"x" * 10, plaintext_bytes=9),
         "usage decrypt": lying_sender(alice, to_bob, b"x", X=world.receiver("alice").public_key.X),
     }
-    assert packet.padme(9) == 10
+    assert padme(9) == 10
     honest_pad = lying_sender(alice, to_bob, b"x" * 9 + b"\0", plaintext_bytes=9)
     assert unsigncrypt(honest_pad, receiver=bob, trust=trust).plaintext == b"x" * 9
     honest_name = lying_sender(full, to_bob, b"x")

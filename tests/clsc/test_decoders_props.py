@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sottovoce._ext.padme import padme
 from sottovoce.clsc import (
     BlindRequest,
     DecodeError,
@@ -174,7 +175,7 @@ def test_unsigncrypt_undoes_signcrypt(plaintext, ad, pad, dummies, mode):
         plaintext, sender=sender, receivers=[receiver.public_key, BOB.public_key], ad=ad, pad=pad,
         dummy_slots=dummies,
     )  # fmt: skip
-    n = packet.padme(len(plaintext)) if pad else len(plaintext)
+    n = padme(len(plaintext)) if pad else len(plaintext)
     assert len(data) == 555 + 80 * (2 + dummies) + n + 16
     opened = unsigncrypt(data, receiver=receiver, trust=WORLD.trust, ad=ad)
     assert type(opened) is Opened

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from sottovoce._ext.padme import padme
 from sottovoce.clsc import (
     BlindRequest,
     DecodeError,
@@ -57,7 +58,7 @@ def test_sizes_and_padding(world, people, size, pad):
     sender, receivers = people
     plaintext = bytes(range(256)) * (size // 256) + bytes(range(size % 256))
     data = send(sender, receivers[:1], plaintext, pad=pad)
-    n = packet.padme(size) if pad else size
+    n = padme(size) if pad else size
     assert len(data) == 555 + 80 + n + 16 * max(1, -(-n // 2**20))
     assert len(data) == packet.packet_bytes(size, pad=pad)
     assert unsigncrypt(data, receiver=receivers[0], trust=world.trust).plaintext == plaintext
@@ -92,13 +93,13 @@ def test_dead_random_source_repeats_no_content_key(world, people):
 
 
 def test_padme_lengths():
-    assert [packet.padme(n) for n in (0, 1, 2, 3, 8, 9, 100, 500, 1000, 2**20, 2**20 + 1)] == [
+    assert [padme(n) for n in (0, 1, 2, 3, 8, 9, 100, 500, 1000, 2**20, 2**20 + 1)] == [
         0, 1, 2, 3, 8, 10, 104, 512, 1024, 2**20, 2**20 + 2**15,
     ]  # fmt: skip
     for n in range(1, 5000):
-        padded = packet.padme(n)
+        padded = padme(n)
         assert n <= padded <= n * 1.12 + 1
-        assert packet.padme(padded) == padded
+        assert padme(padded) == padded
 
 
 def test_packet_bytes_bounds():

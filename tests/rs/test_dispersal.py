@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sottovoce import rs
+from sottovoce._ext.padme import padme
 from sottovoce.rs import ParameterError, ShardKey, TooManyErasures, disperse, gather, shard_bytes
-from sottovoce.rs.padding import padme
 from support import rs_twin
 
 KEY = ShardKey.generate()
