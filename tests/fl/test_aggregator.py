@@ -430,6 +430,22 @@ class TestSettle:
             aggregator.receive_answer(j, members[j].answer(signed, final[j]))
         aggregator.open()
 
+    @pytest.mark.parametrize(("bad_for", "kept"), [([1], True), ([1, 2], False)])
+    def test_six_members_f_plus_one_complaints_convict_and_f_do_not(self, fed, bad_for, kept):
+        """Committee of six (t = 4, f = 1): enough others agree in both cases."""
+        header = fed.header(6)
+        signed = fed.sign(header)
+        aggregator = fed.aggregator(signed)
+        for i in range(3):
+            aggregator.receive_packet(craft(fed, header, fed.client_keys[i])[0])
+        aggregator.receive_packet(craft(fed, header, fed.client_keys[3], bad_for=bad_for)[0])
+        requests = aggregator.close()
+        for j in range(1, 7):
+            aggregator.receive_check(j, fed.member(j).check(signed, requests[j]))
+        final = aggregator.settle()
+        assert (fed.pids[3] in aggregator.accepted) == kept
+        assert sorted(final) == ([2, 3, 4, 5, 6] if kept else [1, 2, 3, 4, 5, 6])
+
     def test_a_member_that_answers_unasked_does_not_stop_the_settling(self, fed, sealed):
         packet, _ = craft(fed, sealed.header, fed.client_keys[7], bad_for=[2])
         aggregator, members, requests = closing(fed, sealed, [packet], absent=[5])
