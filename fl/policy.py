@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import clsc
+from .. import clsc, rs
 from .._ext.errors import ParameterError, SenderError
 from .._ext.limits import CLOCK_SKEW_S, MIN_CONTRIBUTORS_FLOOR
 from .errors import ProtocolError, Reason
 from .header import RoundHeader, ServerIdentity, revocation_digest
+from .sizes import update_packet_bytes
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Policy:
         sets: Parameter sets of :mod:`sottovoce.he.kahe` that are good enough.
         clip_range: Smallest and largest acceptable clip.
         max_ahead_s: A deadline may be at most this many seconds ahead.
+        max_expansion: All shards of a packet together may take at most this many times the bytes that the
+            packet needs: padding and redundancy are the header's choice, the upload is the client's.
         allow_retrained: After an update for one global model has left, send a *different* update for the
             same model to another round.  Off: refuse.  The same update is never sent twice.
     """
@@ -39,6 +42,7 @@ class Policy:
     sets: frozenset[str] = frozenset({"RLWE_128_N2048_Q50"})
     clip_range: tuple[float, float] = (1e-6, 1e6)
     max_ahead_s: int = 86_400
+    max_expansion: float = 8.0
     allow_retrained: bool = False
 
     def __post_init__(self) -> None:
@@ -50,6 +54,8 @@ class Policy:
             )
         if self.assumed_corrupted < 0 or not 0 < self.clip_range[0] <= self.clip_range[1]:
             raise ParameterError("assumed_corrupted, clip_range: out of range")
+        if not self.max_expansion >= 1:
+            raise ParameterError(f"max_expansion: at least 1 expected, got {self.max_expansion}")
 
     def check(self, header: RoundHeader, trust: clsc.TrustStore, now: float) -> None:
         """Hold a header against this policy.
@@ -76,6 +82,9 @@ class Policy:
         require(header.min_contributors >= floor, f"min_contributors of at least {floor} expected")
         require(header.set_name in self.sets, "parameter set not acceptable")
         require(self.clip_range[0] <= header.clip <= self.clip_range[1], "clip out of the acceptable range")
+        sent = header.shard_n * rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n)
+        needed = update_packet_bytes(header.kahe_params)
+        require(sent <= self.max_expansion * needed, f"at most {self.max_expansion} times the bytes expected")
         try:
             params = trust.get(header.sender_params)
         except SenderError:

@@ -23,6 +23,9 @@ AGAINST = {
     "no set": ({}, {"sets": frozenset()}, "parameter set"),
     "clip too large": ({"clip": 0.51}, {"clip_range": (0.1, 0.5)}, "clip"),
     "clip too small": ({"clip": 0.09}, {"clip_range": (0.1, 0.5)}, "clip"),
+    "padding": ({"packet_bytes": 1 << 29}, {}, "8.0 times the bytes"),
+    "redundancy": ({"shard_k": 1, "shard_n": 9}, {}, "8.0 times the bytes"),
+    "little redundancy": ({}, {"max_expansion": 1.66}, "1.66 times the bytes"),
     "unknown senders": ({"sender_params": bytes(32)}, {}, "senders' parameters unknown"),
     "epoch": ({"epoch": b"another"}, {}, "epoch"),
     "deadline far ahead": ({}, {"max_ahead_s": 3599}, "too far ahead"),
@@ -58,6 +61,7 @@ def test_exactly_at_every_floor_is_accepted(fed):
         assumed_corrupted=7,
         clip_range=(0.5, 0.5),
         max_ahead_s=3600,
+        max_expansion=1.7,
         members=NAMES - {member_name(6), member_name(7)},
     )
     policy.check(header, fed.trust(), NOW)
@@ -105,6 +109,8 @@ def test_keys_of_another_epoch_do_not_contribute(fed):
         {"clip_range": (2.0, 1.0)},
         {"clip_range": (float("nan"), 1.0)},
         {"clip_range": (1.0, float("nan"))},
+        {"max_expansion": 0.5},
+        {"max_expansion": float("nan")},
     ],
     ids=str,
 )
