@@ -301,8 +301,9 @@ class Aggregator:
         self._require_collecting()
         self.process()
         self._require_enough(len(self._manifests))
+        requests = self._requests(range(1, len(self.header.members) + 1))
         self.state = State.CLOSING
-        return self._requests(range(1, len(self.header.members) + 1))
+        return requests
 
     def receive_check(self, index: int, reply: bytes) -> None:
         """Take a member's verdict on the set.
@@ -343,12 +344,20 @@ class Aggregator:
                 Reason.NO_QUORUM, f"{t} members needed, {len(content)} present", round_id=self.header.hash
             )
         self._require_enough(len(self._manifests) - len(drop))
-        for pid in sorted(drop):
-            self._sum.subtract(self._update(pid).ciphertext)
-            del self._manifests[pid]
-            self.refused[Reason.BAD_SHARES] += 1
+        dropped = [self._update(pid) for pid in sorted(drop)]
+        for update in dropped:
+            self._sum.subtract(update.ciphertext)
+            del self._manifests[update.manifest.pid]
+        try:
+            requests = self._requests(content)
+        except BaseException:  # the store failed: as if nothing had been decided
+            for update in dropped:
+                self._sum.add(update.ciphertext)
+                self._manifests[update.manifest.pid] = update.manifest.digest
+            raise
+        self.refused.update({Reason.BAD_SHARES: len(dropped)} if dropped else {})
         self.state = State.ANSWERING
-        return self._requests(content)
+        return requests
 
     def receive_answer(self, index: int, answer: bytes) -> None:
         """Take a member's answer for the agreed set.
@@ -450,7 +459,7 @@ class Aggregator:
     def _requests(self, indices: Sequence[int]) -> dict[int, bytes]:
         header = self.header
         entries = sorted(self._manifests.items())
-        self._agreed = ContributorSet(set_root(header.hash, entries), self._sum.digest, len(entries))
+        agreed = ContributorSet(set_root(header.hash, entries), self._sum.digest, len(entries))
         manifests: list[Manifest] = []
         packets: dict[int, list[bytes]] = {j: [] for j in indices}
         for pid, _ in entries:
@@ -458,10 +467,12 @@ class Aggregator:
             manifests.append(update.manifest)
             for j in indices:
                 packets[j].append(update.member_packets[j - 1])
-        return {
-            j: CloseRequest(self._agreed, tuple(manifests), tuple(packets[j])).to_bytes(header, j, self._keys)
+        requests = {
+            j: CloseRequest(agreed, tuple(manifests), tuple(packets[j])).to_bytes(header, j, self._keys)
             for j in indices
         }
+        self._agreed = agreed
+        return requests
 
     def _from_member(self, index: int, role: str, data: bytes) -> bytes:
         header = self.header

@@ -460,6 +460,43 @@ class TestSettle:
         assert reason(aggregator.settle) is Reason.STATE
         assert reason(lambda: aggregator.receive_check(1, late)) is Reason.STATE
 
+    def test_a_store_that_fails_leaves_everything_as_it_was(self, fed, sealed):
+        packet, _ = craft(fed, sealed.header, fed.client_keys[7], bad_for=[1, 2])
+        aggregator = sealed.aggregator([*sealed.packets, packet])
+        store = aggregator._store
+        read = store.update
+
+        def failing_after(n):
+            calls = iter(range(n))
+
+            def update(*args):
+                if next(calls, None) is None:
+                    raise OSError("disk gone")
+                return read(*args)
+
+            store.update = update
+
+        before = snapshot(aggregator)
+        for n in (0, 3, 6):
+            failing_after(n)
+            with pytest.raises(OSError, match="disk gone"):
+                aggregator.close()
+            assert snapshot(aggregator) == before
+        store.update = read
+        members, requests = sealed.members(), aggregator.close()
+        for j in members:
+            aggregator.receive_check(j, members[j].check(sealed.signed, requests[j]))
+        before = snapshot(aggregator)
+        for n in (0, 1, 4):
+            failing_after(n)
+            with pytest.raises(OSError, match="disk gone"):
+                aggregator.settle()
+            assert snapshot(aggregator) == before
+            assert not aggregator.refused
+        store.update = read
+        answer_all(aggregator, members, sealed, aggregator.settle())
+        assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids))
+
 
 class TestChecksAndAnswers:
     def test_not_before_closing(self, fed, sealed):
