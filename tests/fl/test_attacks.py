@@ -9,8 +9,10 @@ import pytest
 from sottovoce import clsc
 from sottovoce._ext.errors import OverflowDetected, TooManyErasures
 from sottovoce.fl import Answer, CheckReply, MemberShare, ProtocolError, Reason, SignedHeader
+from sottovoce.fl import Sealed as OneSealed
 from sottovoce.fl.wire import associated_data
 from sottovoce.he import kahe
+from sottovoce.he._kahe_public import public_elements
 from support.fl_federation import MODEL, Sealed, craft, finish, make_request, update_of
 
 
@@ -124,8 +126,6 @@ class TestTwoSets:
 class TestChosenHeader:
     def test_the_seed_is_derived_so_two_rounds_have_other_elements(self, fed):
         """Attack: a seed of the aggregator's choice, such as that of an earlier round."""
-        from sottovoce.he._kahe_public import public_elements
-
         a, b = fed.header(), fed.header(audit_deadline=fed.header().audit_deadline + 1)
         first = public_elements(a.kahe_params, a.hash, 0, 1)
         assert not np.array_equal(first, public_elements(b.kahe_params, b.hash, 0, 1))
@@ -203,8 +203,6 @@ class TestWhoIsBlamed:
 
     def test_nobody_makes_an_honest_client_an_equivocator(self, fed, sealed):
         """Copied shares, its packet again, and everything a stranger can do with its bytes."""
-        from sottovoce.fl import Sealed as OneSealed
-
         aggregator = sealed.aggregator()
         victim = sealed.packets[0]
         for i in range(0, len(victim), 997):

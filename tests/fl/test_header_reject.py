@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sottovoce import clsc, he
-from sottovoce.fl import ProtocolError, RoundHeader, SignedHeader
+from sottovoce.fl import ProtocolError, RoundHeader, ServerKeys, SignedHeader
 from support.fl_federation import NOW
 
 
@@ -119,8 +119,6 @@ class TestCommittee:
                 fed.authority.identity, usage, fed.member_keys[0].public.name, token
             )
             twin.append(request.finish(cheat.issue("x", request.to_bytes(cheat.challenge()))))
-        from sottovoce.fl import ServerKeys
-
         members = (*(k.public for k in fed.member_keys[:4]), ServerKeys(*twin).public)
         with pytest.raises(clsc.ParameterError, match="distinct"):
             fed.header(members=members)

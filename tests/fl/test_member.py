@@ -6,8 +6,20 @@ import numpy as np
 import pytest
 
 from sottovoce import clsc
-from sottovoce.fl import CheckReply, CloseRequest, MemoryMemberStore, ProtocolError, Reason
-from sottovoce.fl.wire import associated_data
+from sottovoce.fl import (
+    Answer,
+    CheckReply,
+    CloseRequest,
+    ContributorSet,
+    MemberShare,
+    MemoryMemberStore,
+    ProtocolError,
+    Reason,
+    SignedHeader,
+    revocation_digest,
+)
+from sottovoce.fl.wire import associated_data, set_root
+from sottovoce.he import kahe
 from support.fl_federation import NOW, craft, make_request
 
 J = 2  # the member asked in most tests
@@ -155,8 +167,6 @@ class TestRequest:
             assert caught.value.reason is Reason.POLICY
 
     def test_a_header_without_a_quorum(self, fed, sealed):
-        from sottovoce.fl import SignedHeader
-
         proposal = SignedHeader.propose(sealed.header, fed.aggregator_keys).to_bytes()
         request = sealed.request(J)
         self.refused(fed, sealed, request, ProtocolError, signed=proposal, why=Reason.HEADER_SIGNATURE)
@@ -180,9 +190,6 @@ class TestRequest:
 
     def test_a_pid_twice_even_with_two_manifests(self, fed, sealed):
         """Attack: one client's key counted twice, another's not at all, under a count that looks right."""
-        from sottovoce.fl import ContributorSet
-        from sottovoce.fl.wire import set_root
-
         twice = craft(fed, sealed.header, fed.client_keys[0])[1]
         updates = sorted(
             [*(sealed.update(i) for i in range(3)), twice], key=lambda u: (u.manifest.pid, u.manifest.digest)
@@ -216,8 +223,6 @@ def cheats(fed, sealed):
         data = bytearray(content.to_bytes())
         data[12 + 36 + 4] ^= 1
         return bytes(data)
-
-    from sottovoce.fl import MemberShare
 
     def of_share(**fields):
         return only(
@@ -354,8 +359,6 @@ class TestBadPackets:
         assert verdict(fed, sealed, reply).bad == (server.public_key.pid,)
 
     def test_a_revoked_client_is_bad(self, fed):
-        from sottovoce.fl import revocation_digest
-
         gone = fed.pids[3]
         header = fed.header(revoked=revocation_digest(frozenset([gone])))
         updates = [craft(fed, header, fed.client_keys[i])[1] for i in range(4)]
@@ -377,9 +380,6 @@ class TestBadPackets:
         member.answer(sealed.signed, sealed.request(J, updates=[*honest, good]))
 
     def test_the_answer_is_the_sum_of_exactly_the_listed_shares(self, fed, sealed):
-        from sottovoce.fl import Answer, MemberShare
-        from sottovoce.he import kahe
-
         member, indices = fed.member(J), (0, 2, 5)
         answer = member.answer(sealed.signed, sealed.request(J, indices))
         opened = clsc.unsigncrypt(

@@ -3,7 +3,7 @@
 import pytest
 
 from sottovoce import clsc
-from sottovoce.fl import Policy, ProtocolError, Reason, SignedHeader
+from sottovoce.fl import Client, Policy, ProtocolError, Reason, SignedHeader
 from support.fl_federation import AGGREGATOR_NAME, MODEL, NOW, member_name, update_of
 
 NAMES = frozenset(member_name(j) for j in range(1, 8))
@@ -89,8 +89,6 @@ def test_deadline_with_clock_skew(fed, late_s, refused):
 def test_keys_of_another_epoch_do_not_contribute(fed):
     """The ONE set of senders' parameters: a client of the right authority, but of the servers' epoch."""
     key = fed.member_keys[6].sign
-    from sottovoce.fl import Client
-
     client = Client(key, fed.trust(), fed.policy(), clock=lambda: NOW)
     with pytest.raises(ProtocolError) as caught:
         client.seal(fed.sign(fed.header()), MODEL, update_of(0))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sottovoce.fl import ProtocolError, Reason, State
-from sottovoce.fl.simulate import Faults, Simulation
+from sottovoce.fl import Sealed as OneSealed
+from sottovoce.fl.simulate import Faults, ParameterError, Simulation
 from support.fl_federation import (
     CLIP,
     LAYOUT,
@@ -21,8 +22,6 @@ from support.fl_federation import (
 
 
 def shards_of(sealed, i):
-    from sottovoce.fl import Sealed as OneSealed
-
     return OneSealed(sealed.header, sealed.packets[i]).shards()
 
 
@@ -243,8 +242,6 @@ class TestSimulation:
         assert all(s.calls and s.seconds >= 0 for s in report.stages.values())
 
     def test_refuses_impossible_arguments(self, simulation):
-        from sottovoce.fl.simulate import ParameterError
-
         template = [np.zeros(3)]
         for bad in ({"lose_shards": 1.0}, {"corrupt_shards": -0.1}, {"absent_members": -1}):
             with pytest.raises(ParameterError):
