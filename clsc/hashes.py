@@ -63,8 +63,13 @@ def pid(params_id: bytes, usage: str, identity: bytes, X: bytes) -> bytes:
     return sha256_enc("SOTTOVOCE-V1-PID", params_id, usage, identity, X)[:16]
 
 
-def issue_transcript(params_id: bytes, usage: str, issued: bytes) -> bytes:
-    """What an enrolment token authenticates: exactly what is issued (``X`` or ``B``)."""
+def issue_transcript(params_id: bytes, usage: str | None, issued: bytes) -> bytes:
+    """What an enrolment token authenticates: exactly what is issued, usage and ``X``, or ``B``.
+
+    ``usage`` is None in mode ``blind``: ``B`` hides the usage, so a word about it would bind nothing.
+    """
+    if usage is None:
+        return enc("SOTTOVOCE-V1-ISSUE", params_id, issued)
     return enc("SOTTOVOCE-V1-ISSUE", params_id, usage, issued)
 
 

@@ -12,7 +12,7 @@ from .._ext import limits
 from .._ext.errors import IssueError, ParameterError
 from . import group, hashes
 from .keys import PublicKey
-from .params import EpochParams, MasterKey, Mode
+from .params import EpochParams, MasterKey, Mode, Usage
 from .registry import Account, Issuance, MemoryRegistry, Registry
 from .request import (
     CHALLENGE_BYTES,
@@ -31,12 +31,13 @@ class Issuer:
 
     Mode ``identity``: at most ONE key per (parameters, usage, name), ever; then two valid signatures
     under one name and two ``X`` convict the issuer (Girault level 3).  Mode ``blind``: one unit of the
-    party's quota per answer, and no knowledge of the pseudonym.
+    party's quota per answer, and no knowledge of the pseudonym, nor of its usage.
 
     Args:
         master: Master key of mode ``identity`` or ``blind``.
         registry: Enrolment and records; a :class:`MemoryRegistry` if None.  May be shared by the
-            issuers of several epochs: quota counts per (parameters, usage).
+            issuers of several epochs: quota counts for each parameters (and usage, in mode
+            ``identity``).
 
     Raises:
         ParameterError: A ``traceable`` master key; this version does not issue such names.
@@ -64,7 +65,8 @@ class Issuer:
 
         Args:
             party: Its name here, 1 to 64 bytes of UTF-8.
-            quota: Keys per (parameters, usage), at least 1.
+            quota: Keys, at least 1: per (parameters, usage) in mode ``identity``; per parameters in
+                mode ``blind``, of either usage, because a blind request hides what it is for.
             identity: The one name that it may ask keys for in mode ``identity``; by default
                 ``party`` as UTF-8.  Without this binding any enrolled party could take any free name.
 
@@ -100,8 +102,8 @@ class Issuer:
     def issue(self, party: str, request: bytes) -> bytes:
         """Answer a request of an enrolled party.
 
-        The record is durable before this returns.  The same request (same party, parameters, usage
-        and ``X`` or ``B``) gets the same answer again; a different one counts against the quota.
+        The record is durable before this returns.  The same request (same party, parameters, and
+        usage and ``X``, or ``B``) gets the same answer again; a different one counts against the quota.
 
         Args:
             party: Who asks, as the transport says; the token's MAC in the request proves it.
@@ -131,19 +133,20 @@ class Issuer:
             raise IssueError("issue: not authenticated")
         if parsed.mode is Mode.IDENTITY and parsed.identity != account.identity:
             raise IssueError("issue: the name belongs to somebody else")
-        known = self._registry.find(party, parsed.params_id, parsed.usage, parsed.issued)
+        usage = str(parsed.usage or "")
+        known = self._registry.find(party, parsed.params_id, usage, parsed.issued)
         if known is not None:
             return known.answer
         answer = (
-            self._answer_identity(parsed, random_bytes)
-            if parsed.mode is Mode.IDENTITY
+            self._answer_identity(parsed, parsed.usage, random_bytes)
+            if parsed.usage is not None
             else self._answer_blind(parsed)
         )
         entry = Issuance(
             party,
             parsed.params_id,
             parsed.mode,
-            str(parsed.usage),
+            usage,
             parsed.identity,
             parsed.issued,
             request,
@@ -152,14 +155,14 @@ class Issuer:
         # If two threads race with one request, both give out the record that won.
         return self._registry.record(entry).answer
 
-    def _answer_identity(self, parsed: IssueRequest, random_bytes: group.RandomBytes) -> bytes:
-        key = PublicKey(self._master.params, parsed.usage, parsed.identity, parsed.issued)
+    def _answer_identity(self, parsed: IssueRequest, usage: Usage, random_bytes: group.RandomBytes) -> bytes:
+        key = PublicKey(self._master.params, usage, parsed.identity, parsed.issued)
         with self._lock:
             fresh = parsed.challenge in self._challenges
             self._challenges.pop(parsed.challenge, None)
         if not fresh:
             raise IssueError("issue: the challenge is unknown or was used")
-        check_possession(parsed, key._X)
+        check_possession(parsed, key)
         # Q is computed here from (id, X): never multiplied is a point that the client chose.
         D = group.g1_mul_secret(key._Q_base.point, self._master._s)
         return seal_partial_key(key, D, random_bytes)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .._ext import limits
-from .._ext.errors import IssueError
+from .._ext.errors import IssueError, ParameterError
 from .params import Mode
 
 
@@ -22,7 +22,8 @@ class Account:
     Attributes:
         party: Its name at the issuer.
         identity: The one name that it may have keys for in mode ``identity``.
-        quota: Keys per (parameters, usage).
+        quota: Keys for each purse: (parameters, usage) in mode ``identity``; the parameters alone
+            in mode ``blind``, where one unit is one key of either usage.
         token: 32 bytes.  SECRET.
     """
 
@@ -40,7 +41,7 @@ class Issuance:
         party: To whom.
         params_id: 32 bytes.
         mode: Of the parameters.
-        usage: ``sign`` or ``decrypt``.
+        usage: ``sign`` or ``decrypt``; empty in mode ``blind``, where the issuer cannot know it.
         identity: The name; empty in mode ``blind``.
         issued: What the answer is for: ``X``, or ``B`` in mode ``blind`` (48 bytes).
         request: The request, as evidence.
@@ -56,6 +57,12 @@ class Issuance:
     request: bytes
     answer: bytes
 
+    def __post_init__(self) -> None:
+        # What a blind client says about usage or name proves nothing; a purse for each usage would
+        # double its quota.
+        if self.mode is Mode.BLIND and (self.usage or self.identity):
+            raise ParameterError("issuance: no usage and no identity expected in mode blind")
+
 
 class Registry(Protocol):
     """What an :class:`~sottovoce.clsc.Issuer` needs of its store; every method is atomic."""
@@ -67,7 +74,7 @@ class Registry(Protocol):
         """The party's account, if it is enrolled."""
 
     def find(self, party: str, params_id: bytes, usage: str, issued: bytes) -> Issuance | None:
-        """The record of exactly this request, if it was answered."""
+        """The record of exactly this request, if it was answered; ``usage`` as in :class:`Issuance`."""
 
     def record(self, issuance: Issuance) -> Issuance:
         """Write durably, or refuse; one transaction.
@@ -77,9 +84,10 @@ class Registry(Protocol):
             ``(party, params_id, usage, issued)``.
 
         Raises:
-            IssueError: Quota of the party for (params_id, usage) spent; the name has a key for
-                (params_id, usage) already; ``issued`` was issued under another usage or to another
-                party (modes other than blind); or ``MAX_BLIND_ISSUANCES`` reached.
+            IssueError: Quota of the party for (params_id, usage) spent, where ``usage`` is empty in
+                mode blind; the name has a key for (params_id, usage) already; ``issued`` was issued
+                under another usage or to another party (modes other than blind); or
+                ``MAX_BLIND_ISSUANCES`` reached.
         """
 
 

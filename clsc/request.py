@@ -5,14 +5,18 @@ Request, mode ``identity`` (230 bytes + name)::
     suite (1) | 1 | usage (1) | params_id (32) | length of id (1) | id
     | X (48) | R (48) | z (32) | challenge (32) | token MAC (32)
 
-Request, mode ``blind`` (115 bytes)::
+Request, mode ``blind`` (114 bytes)::
 
-    suite (1) | 3 | usage (1) | params_id (32) | B (48) | token MAC (32)
+    suite (1) | 3 | params_id (32) | B (48) | token MAC (32)
+
+No usage in it: ``B = b*Q`` is uniform whatever the usage hashed into ``Q``, so a usage here would only
+be the client's word, and a quota counted for each usage would be twice the quota.
 
 Answer, mode ``identity`` (114 bytes): ``suite (1) | 1 | E (48) | AES-256-GCM of D (64)``.
 Answer, mode ``blind`` (50 bytes): ``suite (1) | 3 | C (48)``.
 
-The token never travels: it keys an HMAC over ``enc("SOTTOVOCE-V1-ISSUE", params_id, usage, X or B)``.
+The token never travels: it keys an HMAC over ``enc("SOTTOVOCE-V1-ISSUE", params_id, usage, X)`` or
+``enc("SOTTOVOCE-V1-ISSUE", params_id, B)``.
 ``(R, z)`` is a Schnorr proof of ``x`` under the server's challenge.  In mode ``identity`` the partial
 key comes encrypted to ``X`` (DHIES, Abdalla, Bellare, Rogaway 2001: ``E = e*P1``, one-time key
 ``HKDF(e*X)`` over the transcript), so an eavesdropper of the answer learns nothing.
@@ -44,8 +48,8 @@ MODE_BYTE: Final = {Mode.IDENTITY: 1, Mode.TRACEABLE: 2, Mode.BLIND: 3}
 _NONCE: Final = bytes(12)  # every AEAD key here is used once
 
 
-def token_mac(token: bytes, params_id: bytes, usage: str, issued: bytes) -> bytes:
-    """What proves that the enrolled party asks for exactly this."""
+def token_mac(token: bytes, params_id: bytes, usage: str | None, issued: bytes) -> bytes:
+    """What proves that the enrolled party asks for exactly this; ``usage`` is None in mode ``blind``."""
     return hmac.digest(token, hashes.issue_transcript(params_id, usage, issued), "sha256")
 
 
@@ -73,17 +77,15 @@ def _prove(
             return R, z
 
 
-def check_possession(request: IssueRequest, X: G1) -> None:
-    """Verify the Schnorr proof of an identity request.
+def check_possession(request: IssueRequest, key: PublicKey) -> None:
+    """Verify the Schnorr proof of an identity request for ``key``.
 
     Raises:
         IssueError: It does not hold.
     """
-    c = _pop_challenge(
-        request.params_id, request.usage, request.identity, request.issued, request.R, request.challenge
-    )
+    c = _pop_challenge(key.params.params_id, key.usage, key.identity, key.X, request.R, request.challenge)
     R = group.g1_from_bytes(request.R, "request: R")
-    if group.g1_msm_vartime([group.P1, X], [request.z, -c % ORDER]) != R:
+    if group.g1_msm_vartime([group.P1, key._X], [request.z, -c % ORDER]) != R:
         raise IssueError("issue: the proof of possession does not hold")
 
 
@@ -92,10 +94,10 @@ def check_possession(request: IssueRequest, X: G1) -> None:
 
 @dataclass(frozen=True, slots=True)
 class IssueRequest:
-    """A parsed request; ``R, z, challenge`` are empty in mode ``blind``."""
+    """A parsed request; in mode ``blind`` without usage, and ``R, z, challenge`` are empty."""
 
     mode: Mode
-    usage: Usage
+    usage: Usage | None
     params_id: bytes
     identity: bytes
     issued: bytes
@@ -118,21 +120,20 @@ def parse_request(data: bytes) -> IssueRequest:
         raise DecodeError(f"request: truncated ({len(data)} bytes)")
     if data[0] != hashes.SUITE:
         raise DecodeError(f"request: suite {hashes.SUITE} expected, got {data[0]}")
-    if data[2] not in BYTE_USAGE:
-        raise DecodeError(f"request: unknown usage {data[2]}")
-    usage, params_id = BYTE_USAGE[data[2]], data[3:35]
     if data[1] == MODE_BYTE[Mode.BLIND]:
-        if len(data) != 115:
-            raise DecodeError(f"request: 115 bytes expected, got {len(data)}")
-        return IssueRequest(Mode.BLIND, usage, params_id, b"", data[35:83], b"", 0, b"", data[83:])
+        if len(data) != 114:
+            raise DecodeError(f"request: 114 bytes expected, got {len(data)}")
+        return IssueRequest(Mode.BLIND, None, data[2:34], b"", data[34:82], b"", 0, b"", data[82:])
     if data[1] == MODE_BYTE[Mode.IDENTITY]:
+        if data[2] not in BYTE_USAGE:
+            raise DecodeError(f"request: unknown usage {data[2]}")
         end = 36 + data[35]
         if len(data) != end + 192:
             raise DecodeError(f"request: {end + 192} bytes expected, got {len(data)}")
         return IssueRequest(
             Mode.IDENTITY,
-            usage,
-            params_id,
+            BYTE_USAGE[data[2]],
+            data[3:35],
             data[36:end],
             data[end : end + 48],
             data[end + 48 : end + 96],
@@ -281,11 +282,12 @@ class BlindRequest:
     """Ask for a key under a pseudonym that the issuer never sees.  Holds ``x`` and ``b``: SECRET.
 
     The issuer sees ``B = b*Q`` and answers ``s*B``; both are uniform and independent of the
-    pseudonym (Boldyreva 2003).  It learns who asked and when, not which key came of it.
+    pseudonym (Boldyreva 2003).  It learns who asked and when, not which key came of it, and not even
+    its usage: one unit of quota is one key of either usage.
 
     Args:
         params: Parameters of a ``blind`` epoch.
-        usage: ``sign`` or ``decrypt``.
+        usage: ``sign`` or ``decrypt``; hashed into the key, never sent.
         token: 32 bytes, from enrolment; never sent.
 
     Raises:
@@ -314,10 +316,10 @@ class BlindRequest:
         self._B = self._public_key._Q_base.mul(self._b).to_compressed_bytes()
 
     def to_bytes(self) -> bytes:
-        """The request: 115 bytes, always the same for one object."""
-        params_id, usage = self._public_key.params.params_id, self._public_key.usage
-        head = bytes([hashes.SUITE, MODE_BYTE[Mode.BLIND], USAGE_BYTE[usage]]) + params_id
-        return head + self._B + token_mac(self._token, params_id, usage, self._B)
+        """The request: 114 bytes, always the same for one object."""
+        params_id = self._public_key.params.params_id
+        head = bytes([hashes.SUITE, MODE_BYTE[Mode.BLIND]]) + params_id
+        return head + self._B + token_mac(self._token, params_id, None, self._B)
 
     def finish(self, answer: bytes) -> SecretKey:
         """Unblind the answer and check the key; may be called again after a failure.

@@ -2,6 +2,7 @@
 implementation that shares no code with it."""
 
 import filecmp
+import hmac
 import os
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from sottovoce.clsc import (
     PublicKey,
     SecretKey,
     TrustStore,
-    Usage,
     group,
     hashes,
     request,
@@ -87,7 +87,9 @@ def test_hashes():
         assert independent.h2s(b"SOTTOVOCE-V1-SIG", sig) == int(t["challenge"], 16)
         pop = independent.enc("SOTTOVOCE-V1-POP", params_id, usage, name, X, R, bytes(32))
         assert independent.h2s(b"SOTTOVOCE-V1-POP", pop) == int(t["pop_challenge"], 16)
-        assert request.token_mac(bytes(range(32)), params_id, usage, X) == raw(t["token_mac"])
+        issued = [params_id, X] if name == b"" else [params_id, usage, X]  # blind: no usage
+        authenticated = independent.enc("SOTTOVOCE-V1-ISSUE", *issued)
+        assert hmac.digest(bytes(range(32)), authenticated, "sha256") == raw(t["token_mac"])
         info = independent.enc("SOTTOVOCE-V1-KEM", 1, A, U2, params_id, name, X)
         # S = A and U1 = R in this vector.
         info = independent.enc("SOTTOVOCE-V1-KEM", 1, R, U2, params_id, name, X)
@@ -126,9 +128,10 @@ def test_issue():
         trust.add(params)
         public = PublicKey.from_bytes(raw(t["public_key"]), trust)
         parsed = request.parse_request(raw(t["request"]))
-        assert parsed.mac == request.token_mac(
-            raw(t["token"]), params.params_id, Usage(t["usage"]), parsed.issued
-        )
+        assert parsed.usage == (None if t["mode"] == "blind" else t["usage"])
+        fields = [params.params_id, *([parsed.usage] if parsed.usage else []), parsed.issued]
+        authenticated = independent.enc("SOTTOVOCE-V1-ISSUE", *fields)
+        assert parsed.mac == hmac.digest(raw(t["token"]), authenticated, "sha256")
         s, x, D = int(t["s"], 16), int(t["x"], 16), raw(t["D"])
         # The second implementation: D = s*Q, and what of it is visible in request and answer.
         Q = independent.q_point(params.params_id, t["usage"], public.identity, public.X)

@@ -7,7 +7,7 @@ from sottovoce.clsc import BlindRequest, IdentityRequest, Mode, Usage, hashes, r
 from sottovoce.clsc import signcryption as sc
 from support.clsc_world import Drbg, World
 
-FROZEN = "a19f782f3f804869bb5629de30db445f3e620f6f597bc69b1c6a1c7357d7b5ca"
+FROZEN = "64a15319b4667cbbd0e34f63ca09092e92640f5761d81a2a9c2e7dc6998c4b54"
 
 
 def test_wire_frozen():

@@ -76,7 +76,9 @@ def hash_vectors(folder, world):
                 "message": b"message".hex(), "message_transcript": transcript.hex(),
                 "challenge": f"{signature._challenge('message', key, A, R, transcript):064x}",
                 "pop_challenge": f"{request._pop_challenge(params_id, usage, name, X, R, bytes(32)):064x}",
-                "token_mac": request.token_mac(bytes(range(32)), params_id, usage, X).hex(),
+                "token_mac": request.token_mac(
+                    bytes(range(32)), params_id, None if mode is Mode.BLIND else usage, X
+                ).hex(),
                 "slot_com": com.hex(), "slot_key": k.hex(),
                 "k_body_k_head_kc": b"".join(sc._content_keys(bytes(range(32)))).hex(),
             })  # fmt: skip
