@@ -6,7 +6,7 @@ without notice, so what matters carries a MAC or a hash.  :mod:`sottovoce.rs.dis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,8 @@ class Erasure:
         Args:
             shards: Index in ``[0, n)`` -> L bytes.  Read, never kept.
             out: Where to write: ``(k, L)`` uint8, rows contiguous.  Row i may be the very memory of
-                shard i, which repairs an array in place; any other overlap is refused.
+                shard i, which repairs an array in place; any other overlap with a shard, used or
+                not, is refused.
 
         Returns:
             The data, ``(k, L)`` uint8, rows contiguous; ``out`` itself if given.
@@ -128,11 +129,9 @@ class Erasure:
         used = indices[: self._k]
         length = len(present[used[0]])
         target, rows = _target(out, self._k, length)
+        in_place = set() if out is None else _in_place(rows, present)
         for index in used:
-            if np.may_share_memory(target, present[index]) and not _same(rows, present, index):
-                raise ParameterError(f"out: overlaps shard {index}, which is not that row of it")
-        for index in used:
-            if index < self._k and not _same(rows, present, index):
+            if index < self._k and index not in in_place:
                 rows[index][:] = present[index]
         missing = tuple(j for j in range(self._k) if j not in present)
         if missing:
@@ -154,8 +153,20 @@ def _solution(k: int, n: int, name: str, used: tuple[int, ...], missing: tuple[i
     return np.ascontiguousarray(out)
 
 
-def _same(rows: list[Shards], present: dict[int, Shards], index: int) -> bool:
-    return index < len(rows) and rows[index].ctypes.data == present[index].ctypes.data
+def _in_place(rows: list[Shards], present: dict[int, Shards]) -> set[int]:
+    """Shards that are the very row of theirs; any other overlap is refused, exactly and before writing."""
+    indices = np.array(list(present))
+    shard_starts, row_starts = _starts(present.values()), _starts(rows)
+    # All are contiguous and of one length: two overlap if they start less than that apart.
+    overlaps = np.abs(shard_starts[:, None] - row_starts[None, :]) < len(rows[0])
+    same = (shard_starts[:, None] == row_starts[None, :]) & (indices[:, None] == np.arange(len(rows)))
+    for index in indices[(overlaps & ~same).any(axis=1)]:
+        raise ParameterError(f"out: overlaps shard {index}, which is not that row of it")
+    return set(indices[same.any(axis=1)].tolist())
+
+
+def _starts(rows: Iterable[Shards]) -> NDArray[np.int64]:
+    return np.array([row.ctypes.data for row in rows], np.int64)
 
 
 def _rows(name: str, given: Any, count: int | None) -> list[Shards]:
@@ -202,4 +213,7 @@ def _target(out: Shards | None, count: int, length: int) -> tuple[Shards, list[S
         raise ParameterError(f"out: shape {(count, length)} expected, got {out.shape}")
     if not out.flags.writeable:
         raise ParameterError("out: is read-only")
-    return out, _rows("out", out, count)
+    rows = _rows("out", out, count)
+    if count > 1 and abs(out.strides[0]) < length:
+        raise ParameterError(f"out: rows overlap, {out.strides[0]} bytes apart")
+    return out, rows

@@ -142,6 +142,50 @@ def test_rejects_a_parity_shard_that_lies_in_out():
         CODE.reconstruct({0: memory[0], 1: memory[1], 3: memory[2]}, memory[:3])
 
 
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_rejects_an_out_that_overlaps_a_shard_it_would_not_use(row):
+    out = np.zeros((3, 10), np.uint8)
+    out[row] = SHARDS[4]
+    before = out.copy()
+    with pytest.raises(ParameterError, match="overlaps shard 4"):
+        CODE.reconstruct({**{i: SHARDS[i].copy() for i in range(3)}, 4: out[row]}, out)
+    assert np.array_equal(out, before)
+
+
+@pytest.mark.parametrize("shift", [-9, -1, 1, 9])
+def test_rejects_an_overlap_by_some_bytes(shift):
+    memory = np.zeros(50, np.uint8)
+    out = memory[10:40].reshape(3, 10)
+    shard = memory[10 + shift : 20 + shift]
+    with pytest.raises(ParameterError, match="overlaps shard 0"):
+        CODE.reconstruct({0: shard, 1: SHARDS[1], 2: SHARDS[2]}, out)
+
+
+@pytest.mark.parametrize("stride", [0, 1, 4, 9, -9, -1])
+def test_rejects_an_out_whose_rows_overlap(stride):
+    memory = np.zeros(60, np.uint8)
+    out = np.lib.stride_tricks.as_strided(memory[30:], (3, 10), (stride, 1))
+    for shards in ((0, 1, 2), (0, 3, 4)):
+        with pytest.raises(ParameterError, match="rows overlap"):
+            CODE.reconstruct({i: SHARDS[i] for i in shards}, out)
+    with pytest.raises(ParameterError, match="rows overlap"):
+        Erasure(1, 4).encode(DATA[:1], out)
+    assert not memory.any()
+
+
+@pytest.mark.parametrize("stride", [10, 13, -10, -15])
+def test_takes_an_out_whose_rows_only_touch(stride):
+    out = np.lib.stride_tricks.as_strided(np.zeros(60, np.uint8)[30:], (3, 10), (stride, 1))
+    assert np.array_equal(CODE.reconstruct({i: SHARDS[i] for i in (0, 3, 4)}, out), DATA)
+
+
+def test_shards_between_the_rows_of_out_do_not_overlap_it():
+    memory = np.zeros((3, 20), np.uint8)
+    memory[:, 10:] = [SHARDS[1], SHARDS[3], SHARDS[4]]
+    shards = {1: memory[0, 10:], 3: memory[1, 10:], 4: memory[2, 10:]}
+    assert np.array_equal(CODE.reconstruct(shards, memory[:, :10]), DATA)
+
+
 def test_wrong_bytes_are_not_noticed_as_documented():
     # Erasures, not errors: the docs promise nothing else, and dispersal adds what is missing.
     wrong = {**SHARDS, 0: SHARDS[0] ^ 1}
