@@ -15,7 +15,7 @@ with ``1 <= k <= n <= 255``, ``index < n``, ``L >= 1`` and ``packet length + 48 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from cryptography.exceptions import InvalidTag
@@ -53,12 +53,15 @@ class ShardKey:
     """
 
     __slots__ = ("_public", "_secret")
+    _public: bytes
+    _secret: X25519PrivateKey
 
     def __init__(self, secret: X25519PrivateKey) -> None:
         if not isinstance(secret, X25519PrivateKey):
             raise TypeError(f"secret: X25519PrivateKey expected, got {type(secret).__name__}")
-        self._secret = secret
-        self._public = secret.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        public = secret.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        object.__setattr__(self, "_secret", secret)
+        object.__setattr__(self, "_public", public)
 
     @classmethod
     def generate(cls) -> ShardKey:
@@ -91,21 +94,27 @@ class ShardKey:
     def __repr__(self) -> str:
         return f"ShardKey(public_key={self._public.hex()[:16]}...)"
 
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"ShardKey is immutable: {name} cannot be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"ShardKey is immutable: {name} cannot be deleted")
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("ShardKey is secret and cannot be pickled")
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What is inside one shard; only :func:`open_shard` makes it."""
+    """What is inside one shard; only :func:`open_shard` makes it.  Its repr shows no secret."""
 
     group_id: bytes
     index: int
     k: int
     n: int
     packet_length: int
-    key_share: bytes
-    piece: memoryview
+    key_share: bytes = field(repr=False)
+    piece: memoryview = field(repr=False)
 
     @property
     def group(self) -> tuple[bytes, int, int, int, int]:
@@ -120,10 +129,14 @@ class Body:
 
 def share_digest(index: int, key_share: bytes, piece: memoryview) -> bytes:
     """16 bytes of SHA-256; both parties to a comparison are on this machine."""
-    hasher = hashlib.sha256(bytes([index]))
-    hasher.update(key_share)
+    hasher = share_hasher(index, key_share)
     hasher.update(piece)
     return hasher.digest()[:DIGEST_BYTES]
+
+
+def share_hasher(index: int, key_share: bytes) -> hashlib._Hash:
+    """SHA-256 that has taken all but the piece: the start of :func:`share_digest`."""
+    return hashlib.sha256(bytes([index]) + key_share)
 
 
 def shard_bytes(packet_bytes: int, k: int, n: int) -> int:
