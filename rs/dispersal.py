@@ -17,19 +17,22 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from .._ext import gf256
 from .._ext.enc import sha256_enc
 from .._ext.errors import ParameterError, TooManyErasures
 from .._ext.padme import padme
 from . import sharing
 from .erasure import Erasure, Shards
-from .matrix import check_shape
+from .matrix import check_shape, parity_matrix
 from .shard import (
+    DIGEST_BYTES,
     GROUP_ID_BYTES,
     Body,
     MalformedError,
@@ -41,10 +44,17 @@ from .shard import (
     piece_bytes,
     recipient_key,
     seal,
+    share_hasher,
 )
 
 _NONCE = bytes(12)
 _COMMITMENT_BYTES = 32
+
+# What re-encoding may cost: as many rows as a code of rate 1/8 has, or 64 KiB, which is less work than
+# opening the seal; and the memory it runs in (at n = 255 the blocks are still 4 KiB wide).
+_REENCODED_PER_PIECE = 8
+_REENCODED_BYTES = 1 << 16
+_SCRATCH_BYTES = 1 << 20
 
 
 def disperse(
@@ -137,8 +147,52 @@ class InconsistentError(Exception):
     and the recipient know the group id.  Says nothing more, because a key was used."""
 
 
-def decode_group(bodies: Mapping[int, Body]) -> tuple[bytes, list[bytes], list[Shards]]:
-    """Open a group: the packet, and the key shares and pieces that its n shards must have.
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """A group that has been opened: its packet, and what else it takes to compare further shards."""
+
+    packet: bytes = field(repr=False)
+    n: int
+    _encrypted: Shards = field(repr=False)
+    _shares: Mapping[int, bytes] = field(repr=False)
+
+    def digests(self) -> bytes:
+        """What the digests of shards 0, 1, ... must be, 16 bytes each, for the first shards only.
+
+        All n of them if ``n <= 8 * k`` or the pieces are small; without that limit anyone could have
+        us code and hash 255 times what was sent.
+        """
+        k, length = self._encrypted.shape
+        count = min(self.n, max(_REENCODED_PER_PIECE * k, _REENCODED_BYTES // length))
+        shares = sharing.shares_at(self._shares, range(count))
+        hashers = [share_hasher(index, share) for index, share in enumerate(shares)]
+        for hasher, row in zip(hashers, self._encrypted, strict=False):
+            hasher.update(row.data)
+        for _, block in _parity_blocks(self._encrypted, self.n, range(k, count)):
+            for hasher, row in zip(hashers[k:], block, strict=True):
+                hasher.update(row.data)
+        return b"".join(hasher.digest()[:DIGEST_BYTES] for hasher in hashers)
+
+
+def _parity_blocks(encrypted: Shards, n: int, indices: Sequence[int]) -> Iterator[tuple[slice, Shards]]:
+    """Some parity rows, block of columns by block of columns: all at once may be 255 times what came."""
+    if not indices:
+        return
+    k, length = encrypted.shape
+    rows = parity_matrix(k, n)[[i - k for i in indices]]
+    width = min(length, _SCRATCH_BYTES // len(indices))
+    scratch = np.empty((len(indices), width + 64), np.uint8)  # 64: see Erasure.encode
+    for start in range(0, length, width):
+        columns = slice(start, min(start + width, length))
+        block = scratch[:, : columns.stop - start]
+        gf256.multiply(rows, [row[columns] for row in encrypted], list(block))
+        yield columns, block
+
+
+def decode_group(bodies: Mapping[int, Body]) -> Decoded:
+    """Open a group, and compare the shards beyond k with what the packet re-encodes to.
+
+    Memory: some four times k pieces, whatever n is.
 
     Args:
         bodies: At least k shards of one group, by index.
@@ -148,10 +202,10 @@ def decode_group(bodies: Mapping[int, Body]) -> tuple[bytes, list[bytes], list[S
     """
     some = next(iter(bodies.values()))
     k, n, packet_length = some.k, some.n, some.packet_length
-    used = sorted(bodies)[:k]
+    indices = sorted(bodies)
+    used, spare = indices[:k], indices[k:]  # what is spare is parity: k others come before it
     encrypted = np.empty((k, len(some.piece)), np.uint8)
-    code = Erasure(k, n)
-    code.reconstruct({i: bodies[i].piece for i in used}, encrypted)
+    Erasure(k, n).reconstruct({i: bodies[i].piece for i in used}, encrypted)
     shares = {i: bodies[i].key_share for i in used}
     packet_key = sharing.combine(shares)
     flat = encrypted.data.cast("B")
@@ -163,14 +217,13 @@ def decode_group(bodies: Mapping[int, Body]) -> tuple[bytes, list[bytes], list[S
         raise InconsistentError from None
     if padded.count(0, packet_length) != len(padded) - packet_length:
         raise InconsistentError
-    parity = code.encode(encrypted)
-    key_shares = [row.tobytes() for row in sharing.all_shares(shares, n)]
-    pieces = [*encrypted, *parity]
-    for i, body in bodies.items():
-        same_piece = np.array_equal(np.frombuffer(body.piece, np.uint8), pieces[i])
-        if body.key_share != key_shares[i] or not same_piece:
+    if spare and sharing.shares_at(shares, spare) != [bodies[i].key_share for i in spare]:
+        raise InconsistentError
+    pieces = [np.frombuffer(bodies[i].piece, np.uint8) for i in spare]
+    for columns, block in _parity_blocks(encrypted, n, spare):
+        if not all(np.array_equal(row, piece[columns]) for row, piece in zip(block, pieces, strict=True)):
             raise InconsistentError
-    return padded[:packet_length], key_shares, pieces
+    return Decoded(padded[:packet_length], n, encrypted, shares)
 
 
 def gather(shards: Iterable[bytes], secret_key: ShardKey, *, context: bytes = b"") -> list[bytes]:
@@ -179,7 +232,8 @@ def gather(shards: Iterable[bytes], secret_key: ShardKey, *, context: bytes = b"
     Order, copies, and shards that are altered, foreign or of another context do no harm; they count
     as missing.  All shards of a group are compared with what its packet re-encodes to; a group whose
     shards contradict each other is dropped as a whole.  For shards that arrive one by one, or from
-    people who are not trusted with memory, use :class:`Collector`.
+    people who are not trusted with memory, use :class:`Collector`.  Here memory is what all shards
+    take, and some three times as much as the largest group has in its first k.
 
     Args:
         shards: Sealed shards of any number of packets.
@@ -219,7 +273,7 @@ def gather(shards: Iterable[bytes], secret_key: ShardKey, *, context: bytes = b"
             try:
                 if group in broken:
                     raise InconsistentError
-                packets.append(decode_group(bodies)[0])
+                packets.append(decode_group(bodies).packet)
                 continue
             except InconsistentError:
                 present = 0

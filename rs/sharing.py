@@ -12,7 +12,7 @@ Source: Shamir, "How to share a secret", CACM 22 (1979).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -45,9 +45,9 @@ def combine(shares: Mapping[int, bytes]) -> bytes:
     return _evaluate(shares, (_KEY_AT,)).tobytes()
 
 
-def all_shares(shares: Mapping[int, bytes], n: int) -> NDArray[np.uint8]:
-    """What shares 0 ... n - 1 must be, given exactly k of them: (n, 32) uint8."""
-    return _evaluate(shares, tuple(range(n)))
+def shares_at(shares: Mapping[int, bytes], indices: Sequence[int]) -> list[bytes]:
+    """What the shares of some indices, at least one, must be, given exactly k shares."""
+    return [row.tobytes() for row in _evaluate(shares, tuple(indices))]
 
 
 def _evaluate(shares: Mapping[int, bytes], at: tuple[int, ...]) -> NDArray[np.uint8]:

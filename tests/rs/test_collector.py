@@ -49,12 +49,13 @@ SHARD_KINDS = {
     "duplicate",
     "late",
     "wrong_size",
+    "over_limit",
     "unopenable",
     "malformed",
     "wrong_shape",
     "contradicting",
 }
-COST = 1280 + 59 + 38  # a shard of ours in the accounting: overhead, header, piece ceil((64 + 48) / 3)
+COST = 2048 + 59 + 38  # a shard of ours in the accounting: overhead, header, piece ceil((64 + 48) / 3)
 GROUP = 1024
 
 
@@ -321,7 +322,7 @@ def test_accounts_are_empty_when_nothing_is_pending():
     clock.now += 5
     c.add(b"")
     assert c.stats["pending_groups"] == c.stats["pending_bytes"] == 0
-    assert c._sources == {}
+    assert c._accounts.sources == {}
     assert not c._finished
 
 
@@ -394,6 +395,9 @@ def test_add_rejects_a_source_that_cannot_be_counted():
         ({"max_bytes": 1.5}, TypeError),
         ({"shard_bytes": 0}, ParameterError),
         ({"shard_bytes": "1"}, TypeError),
+        ({"max_openings_per_source": 0}, ParameterError),
+        ({"max_openings_per_source": True}, TypeError),
+        ({"k": 3, "shard_bytes": 145, "max_bytes": 3 * COST + GROUP - 1}, ParameterError),
         ({"group_timeout_s": 0}, ParameterError),
         ({"group_timeout_s": float("nan")}, ParameterError),
         ({"context": "c"}, TypeError),

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from sottovoce import rs
 from sottovoce._ext.padme import padme
 from sottovoce.rs import ParameterError, ShardKey, TooManyErasures, disperse, gather, shard_bytes
+from sottovoce.rs.dispersal import decode_group
+from sottovoce.rs.shard import open_shard
 from support import rs_twin
 
 KEY = ShardKey.generate()
@@ -305,6 +307,32 @@ def test_key_shows_no_secret_and_cannot_be_pickled():
         pickle.dumps(KEY)
     with pytest.raises(AttributeError):
         KEY.other = 1
+
+
+def test_key_cannot_be_changed():
+    key = ShardKey.generate()
+    public, secret = key.public_key, key.to_bytes()
+    for name in ("_public", "_secret", "public_key"):
+        with pytest.raises(AttributeError):
+            setattr(key, name, getattr(KEY, name))
+        with pytest.raises(AttributeError):
+            delattr(key, name)
+    assert (key.public_key, key.to_bytes()) == (public, secret)
+
+
+def test_repr_of_an_opened_shard_shows_no_secret():
+    [shard] = disperse(b"x" * 40, 1, 1, KEY.public_key)
+    body = open_shard(shard, KEY, rs_twin.info_of(b""))
+    share, piece = body.key_share, bytes(body.piece)
+    for shown in (repr(body), str(body)):
+        assert "packet_length=40" in shown
+        for secret in (share, piece):
+            assert repr(secret)[2:-1] not in shown
+            assert secret.hex() not in shown
+        assert "share" not in shown
+    decoded = repr(decode_group({0: body}))
+    assert "x" * 40 not in decoded
+    assert repr(share)[2:-1] not in decoded
 
 
 def test_key_round_trip():

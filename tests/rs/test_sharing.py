@@ -35,7 +35,7 @@ def test_every_subset_of_k_gives_the_key_and_all_other_shares(k, n):
         chosen = {i: shares[i] for i in subset}
         assert sharing.combine(chosen) == KEY
         assert rs_twin.shamir_combine(chosen) == KEY
-        assert [row.tobytes() for row in sharing.all_shares(chosen, n)] == list(shares.values())
+        assert sharing.shares_at(chosen, range(n)) == list(shares.values())
 
 
 @pytest.mark.parametrize(("k", "n"), [(255, 255), (128, 255), (2, 255)])
@@ -60,6 +60,43 @@ def test_shares_of_a_constant_key_look_uniform():
     counts = Counter(b"".join(sharing.split(bytes(32), 2, 2)[0].tobytes() for _ in range(2000)))
     chi_square = sum((counts[v] - 250) ** 2 / 250 for v in range(256))
     assert chi_square < 400  # 255 degrees of freedom: beyond 400 once in 10^8
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 9])
+def test_every_coefficient_is_random_by_itself(k):
+    # Fewer than k shares say nothing only if all k - 1 coefficients are independent of each other:
+    # interpolated from k shares, none is another one, nor the key, nor zero, nor that of another sharing.
+    seen = [KEY]
+    for _ in range(3):
+        shares = shares_of(k, k)
+        coefficients = polynomial(shares)
+        assert coefficients[0] == KEY
+        seen += coefficients[1:]
+    assert len(set(seen)) == len(seen) == 3 * (k - 1) + 1
+    # Nor is one the sum of two others, or a multiple of one: a few chances in 2^200.
+    differences = [
+        bytes(x ^ y for x, y in zip(a, b, strict=True)) for a, b in itertools.combinations(seen, 2)
+    ]
+    assert len(set(differences)) == len(differences)
+    assert not set(differences) & set(seen)
+    multiples = [bytes(rs_twin.MUL[f][v] for v in c) for c in seen for f in range(1, 256)]
+    assert len(set(multiples)) == len(multiples)
+
+
+def polynomial(shares):
+    """Coefficients from k shares: Newton's divided differences, then multiplied out."""
+    points = [i + 1 for i in shares]
+    newton = [list(s) for s in shares.values()]
+    for order in range(1, len(points)):
+        for i in range(len(points) - 1, order - 1, -1):
+            inverse = rs_twin.INV[points[i] ^ points[i - order]]
+            newton[i] = [rs_twin.MUL[inverse][a ^ b] for a, b in zip(newton[i], newton[i - 1], strict=True)]
+    out = [newton[-1]]
+    for i in range(len(points) - 2, -1, -1):  # out = out * (x - point) + newton[i]
+        scaled = [[rs_twin.MUL[points[i]][v] for v in row] for row in out] + [[0] * 32]
+        shifted = [newton[i], *out]
+        out = [[a ^ b for a, b in zip(s, t, strict=True)] for s, t in zip(scaled, shifted, strict=True)]
+    return [bytes(row) for row in out]
 
 
 def test_two_sharings_differ():
