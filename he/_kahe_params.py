@@ -93,7 +93,11 @@ class Params:
     # -- committee ------------------------------------------------------------------------------
     @property
     def n_corrupted(self) -> int:
-        """f, corrupted members tolerated: ``(n - 1) // 3``."""
+        """f, corrupted members that learn nothing: ``(n - 1) // 3``.
+
+        From n = 22 on, fewer than f that answer wrongly may keep the sum from being opened
+        (docs/he.md, "Opening"); silent ones do not.
+        """
         return (self.n_members - 1) // 3
 
     @property
@@ -164,7 +168,7 @@ class Params:
 
     # -- noise ----------------------------------------------------------------------------------
     def max_residual(self, n_summands: int) -> int:
-        """``floor(B)`` for that many summands, in units of the last wire bit."""
+        """Largest residual of an honest sum of that many, in units of the last wire bit."""
         return noise.max_residual(self.q, self.wire_bits, n_summands)
 
     def max_square_sum(self, n_summands: int) -> int:
