@@ -18,7 +18,7 @@ from ._kahe_params import N_CHECKS, SALT_BYTES, Params, check_context, check_par
 from ._kahe_public import BLOCK, public_elements
 from ._kahe_shares import DegreeProof, KeyShare, challenge, check_sender
 from ._random import SEED_BYTES, Stream, secret_stream
-from ._shamir import P, dot, evaluate, reduce
+from ._shamir import P, dot, evaluate, reduce, residues
 
 
 class _State(Enum):
@@ -32,7 +32,8 @@ class OneTimeKey:
 
     Two vectors under one key give away their difference, so the object refuses a second use, use in a
     forked process, copying and pickling, and erases the key when it is shared or when anything fails
-    in between.  What it cannot give: wiping of every temporary copy, which Python does not offer.
+    in between.  What it cannot give: wiping of every copy.  The arrays that hold key, errors and values are
+    overwritten; intermediate results of numpy, the cipher's state and the shares handed out are not.
 
     Safe to use from several threads; exactly one call of each kind succeeds.
 
@@ -82,24 +83,27 @@ class OneTimeKey:
         self._seed = seed
         self._state = _State.NEW
         self._digest = b""
-        raw = np.empty(kernel.CBD_BYTES * params.N, np.uint8)
-        self._stream("key").fill(raw)
         self._key = np.empty(params.N, np.int64)
-        kernel.cbd(self._key, raw)
-        raw.fill(0)
+        raw = np.empty(kernel.CBD_BYTES * params.N, np.uint8)
+        try:
+            self._stream("key").fill(raw)
+            kernel.cbd(self._key, raw)
+        finally:
+            raw.fill(0)
         return self
 
     def encrypt(self, values: NDArray[np.int64]) -> Ciphertext:
         """Encrypt the vector: ``C_j = round((a_j k + e_j + 2^k' m_j) 2^W / q) mod 2^W``.
 
         Args:
-            values: int64, shape ``(n_slots,)``, each within ``+-(2**(value_bits-1) - 1)``; read, never kept.
+            values: int64, shape ``(n_slots,)``, each within ``+-(2**(value_bits-1) - 1)``; copied,
+                then checked, and never kept.
 
         Returns:
             The ciphertext, ``params.ciphertext_bytes`` bytes.
 
         Raises:
-            TypeError: Not an int64 array.
+            TypeError: Not an int64 array, or a masked one: the masked numbers would be encrypted.
             ParameterError: Another shape; or the key was used, or comes from another process.
             RangeError: A value is too large; tells the index and the bound.  The key stays usable
                 after an error in the argument.
@@ -108,18 +112,21 @@ class OneTimeKey:
         """
         params = self.params
         packed_values = _pack_slots(params, values)
-        with self._lock:
-            self._require(_State.NEW)
-            self._state = _State.CLOSED  # for good, should anything below fail
-            try:
-                data = self._encrypt(packed_values)
-            except BaseException:
-                self._erase()
-                raise
-            ciphertext = Ciphertext._of(params, data)
-            self._digest = ciphertext.digest
-            self._state = _State.ENCRYPTED
-            return ciphertext
+        try:
+            with self._lock:
+                self._require(_State.NEW)
+                self._state = _State.CLOSED  # for good, should anything below fail
+                try:
+                    data = self._encrypt(packed_values)
+                except BaseException:
+                    self._erase()
+                    raise
+                ciphertext = Ciphertext._of(params, data)
+                self._digest = ciphertext.digest
+                self._state = _State.ENCRYPTED
+                return ciphertext
+        finally:
+            packed_values.fill(0)
 
     def share(self, sender: bytes) -> tuple[DegreeProof, list[KeyShare]]:
         """Share the key among the n members, prove the degree, erase the key.
@@ -172,23 +179,25 @@ class OneTimeKey:
         params, ring, scale = self.params, self.params._ring, self.params._scale
         N, W = params.N, params.wire_bits
         errors = self._stream("errors")
-        key = np.where(self._key < 0, self._key + params.q, self._key).astype(np.uint64)[None]
-        ring.forward(key)
         out = np.empty(params.ciphertext_bytes, np.uint8)
         rows = min(BLOCK, params.n_elements)
         product = np.empty((rows, N), np.uint64)
         random = np.empty(rows * N * kernel.CBD_BYTES, np.uint8)
-        for start in range(0, params.n_elements, rows):
-            count = min(rows, params.n_elements - start)
-            block, noise = product[:count], random[: count * N * kernel.CBD_BYTES]
-            ring.multiply(block, public_elements(params, self.context, start, count), key[0])
-            ring.inverse(block)
-            errors.fill(noise)
-            first, end = start * N, (start + count) * N
-            scale.encrypt(out[first * W // 8 : end * W // 8], block.reshape(-1), values[first:end], noise)
-        key.fill(0)
-        product.fill(0)
-        random.fill(0)
+        key = residues(self._key, params.q)[None]
+        try:
+            ring.forward(key)
+            for start in range(0, params.n_elements, rows):
+                count = min(rows, params.n_elements - start)
+                block, noise = product[:count], random[: count * N * kernel.CBD_BYTES]
+                ring.multiply(block, public_elements(params, self.context, start, count), key[0])
+                ring.inverse(block)
+                errors.fill(noise)
+                first, end = start * N, (start + count) * N
+                scale.encrypt(out[first * W // 8 : end * W // 8], block.reshape(-1), values[first:end], noise)
+        finally:
+            key.fill(0)
+            product.fill(0)
+            random.fill(0)
         return out.tobytes()
 
     def _share(self, sender: bytes) -> tuple[DegreeProof, list[KeyShare]]:
@@ -197,20 +206,22 @@ class OneTimeKey:
         stream = self._stream("shares")
         # Row d: the coefficients of degree d of N key polynomials and 4 mask polynomials.
         coefficients = np.empty((t, N + N_CHECKS), np.uint64)
-        coefficients[0, :N] = np.where(self._key < 0, self._key + P, self._key)
-        coefficients[0, N:] = stream.below(P, (N_CHECKS,))
-        coefficients[1:] = stream.below(P, (t - 1, N + N_CHECKS))
-        salts = np.empty(n * SALT_BYTES, np.uint8)
-        stream.fill(salts)
-        shares = []
-        for j in range(1, n + 1):
-            values = evaluate(coefficients, j)
-            salt = salts[(j - 1) * SALT_BYTES : j * SALT_BYTES].tobytes()
-            shares.append(KeyShare._of(params, j, salt, values[N:].copy(), values[:N].copy()))
-        hashes = tuple(s._commitment(self.context, sender) for s in shares)
-        gamma = challenge(params, self.context, sender, self._digest, hashes)
-        checks = np.stack([reduce(dot(gamma, row[:N]) + row[N:]) for row in coefficients])
-        coefficients.fill(0)
+        try:
+            coefficients[0, :N] = residues(self._key, P)
+            coefficients[0, N:] = stream.below(P, (N_CHECKS,))
+            coefficients[1:] = stream.below(P, (t - 1, N + N_CHECKS))
+            salts = np.empty(n * SALT_BYTES, np.uint8)
+            stream.fill(salts)
+            shares = []
+            for j in range(1, n + 1):
+                values = evaluate(coefficients, j)
+                salt = salts[(j - 1) * SALT_BYTES : j * SALT_BYTES].tobytes()
+                shares.append(KeyShare._of(params, j, salt, values[N:].copy(), values[:N].copy()))
+            hashes = tuple(s._commitment(self.context, sender) for s in shares)
+            gamma = challenge(params, self.context, sender, self._digest, hashes)
+            checks = np.stack([reduce(dot(gamma, row[:N]) + row[N:]) for row in coefficients])
+        finally:
+            coefficients.fill(0)
         return DegreeProof._of(params, hashes, checks), shares
 
     def __reduce__(self) -> NoReturn:
@@ -222,17 +233,22 @@ class OneTimeKey:
 
 def _pack_slots(params: Params, values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Numbers to padded coefficients ``sum v_s 2^(w s)``, borrows included, after checking them."""
-    if not isinstance(values, np.ndarray) or values.dtype != np.int64:
-        raise TypeError("values: int64 array expected")
+    if (
+        not isinstance(values, np.ndarray)
+        or isinstance(values, np.ma.MaskedArray)
+        or values.dtype != np.int64
+    ):
+        raise TypeError("values: int64 array without a mask expected")
     if values.shape != (params.n_slots,):
         raise ParameterError(f"values: shape ({params.n_slots},) expected, got {values.shape}")
-    bound = (1 << (params.value_bits - 1)) - 1
-    bad = (values > bound) | (values < -bound)
-    if bad.any():
-        raise RangeError(f"values, index {int(np.argmax(bad))}: not within +-{bound}")
     S = params.slots_per_coefficient
     slots = np.zeros(params.n_elements * params.N * S, np.int64)
+    # Copied before they are checked: another thread may write to the caller's array meanwhile.
     slots[: params.n_slots] = values
+    bound = (1 << (params.value_bits - 1)) - 1
+    bad = (slots > bound) | (slots < -bound)
+    if bad.any():
+        raise RangeError(f"values, index {int(np.argmax(bad))}: not within +-{bound}")
     if S == 1:
         return slots
     weights = np.int64(1) << (np.int64(params.slot_bits) * np.arange(S, dtype=np.int64))

@@ -2,7 +2,7 @@
 
 Vectors are uint64 with every entry below p, so a product of two and a carry fit a word.  Reduction
 folds the upper half onto the lower (``2**31 = 1 mod p``): no division, whose time depends on the
-operands.
+operands, and no ``where``, which branches.
 """
 
 from __future__ import annotations
@@ -16,16 +16,21 @@ from numpy.typing import NDArray
 P = (1 << 31) - 1
 _P64 = np.uint64(P)
 _31 = np.uint64(31)
-_0 = np.uint64(0)
 
 
 def reduce(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """``x mod p`` for any ``x < 2**63``; a new array."""
     x = (x & _P64) + (x >> _31)  # < 2**33
     x = (x & _P64) + (x >> _31)  # <= p + 3
-    # Now x mod p, but p itself for 0 and for multiples: one conditional subtraction.
-    out: NDArray[np.uint64] = x - np.where(x >= _P64, _P64, _0)
+    # One conditional subtraction is left.  As a product: where() branches for every element.
+    out: NDArray[np.uint64] = x - _P64 * (x >= _P64)
     return out
+
+
+def residues(x: NDArray[np.int64], modulus: int) -> NDArray[np.uint64]:
+    """``x mod modulus`` for ``-modulus <= x < modulus``, without a branch on the sign."""
+    out: NDArray[np.int64] = x + (np.int64(modulus) & (x >> np.int64(63)))
+    return out.view(np.uint64)
 
 
 def evaluate(coefficients: NDArray[np.uint64], point: int) -> NDArray[np.uint64]:
