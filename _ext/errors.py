@@ -61,7 +61,17 @@ class IssueError(SottovoceError):
 
 
 class ProofError(SottovoceError):
-    """A key share does not match the proof that its sender published."""
+    """A key share does not match the proof that its sender published.
+
+    Attributes:
+        committed: Whether it is the very share that the proof commits to.  Then it convicts its sender
+            to anybody, together with the sender's signature of the proof; otherwise whoever shows it may
+            have made it up, and only the sender's signed packet with the share in it convicts.
+    """
+
+    def __init__(self, message: str = "key share does not match the proof", committed: bool = False) -> None:
+        super().__init__(message)
+        self.committed = committed
 
 
 class OverflowDetected(SottovoceError):

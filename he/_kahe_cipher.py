@@ -15,8 +15,9 @@ class Ciphertext:
     """A vector under a one-time key: ``n_elements * N`` coefficients of W bits.
 
     Immutable.  Hides the vector from whoever lacks the key; malleable, so it travels inside a
-    signcryption.  Coefficient i of the bit string is in bits ``[i W, (i+1) W)``, least significant bit
-    and byte first; every bit string of the right length is a valid ciphertext.
+    signcryption, which also says whose it is and of which round.  Coefficient i of the bit string is in
+    bits ``[i W, (i+1) W)``, least significant bit and byte first; every bit string of the right length
+    is a valid ciphertext.
 
     Attributes:
         params: The round's parameters.
@@ -110,7 +111,7 @@ class CiphertextSum:
         return self._count
 
     def add(self, ciphertext: Ciphertext) -> None:
-        """Add one.
+        """Add one; that it is of this round, and not in the sum already, is the caller's to know.
 
         Raises:
             ParameterError: Of other parameters.

@@ -48,6 +48,8 @@ def check_digest(digest: bytes) -> None:
 class KeyShare:
     """Member ``index``'s share of one client's one-time key.  Secret, immutable, never pickled.
 
+    Carries no context and no sender: :meth:`DegreeProof.verify` binds it to both.
+
     Bytes: salt (32), masks (4 integers below p), share (N integers below p); integers are 4 bytes
     little-endian.
 
@@ -177,7 +179,12 @@ class DegreeProof:
         return b"".join(self._hashes) + residues_to_bytes(self._checks)
 
     def verify(self, context: bytes, sender: bytes, ciphertext_digest: bytes, share: KeyShare) -> None:
-        """Check a member's share.  A share that fails convicts its sender to anybody who sees both.
+        """Check a member's share.
+
+        Whether a failure convicts the sender to others depends on which it is (``ProofError.committed``).
+        The committed share that misfits does, shown with the sender's signature of proof and ciphertext
+        digest: nobody else can find bytes with that hash.  Any other share proves nothing by itself,
+        for a member can make it up; it takes the packet in which the sender signed it.
 
         Args:
             context: The round's header hash.
@@ -187,7 +194,8 @@ class DegreeProof:
 
         Raises:
             ParameterError: The share is of other parameters.
-            ProofError: The share is not the one committed to, or does not fit the polynomials.
+            ProofError: The share is not the one committed to (``committed`` is False), or is, but does
+                not fit the polynomials (True).
         """
         check_context(context)
         check_sender(sender)
@@ -201,7 +209,7 @@ class DegreeProof:
         left = reduce(dot(gamma, share._share) + share._masks)
         fits = np.array_equal(left, evaluate(self._checks, share.index))
         if not (committed and fits):
-            raise ProofError("key share does not match the degree proof")
+            raise ProofError("key share does not match the degree proof", committed)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("DegreeProof is immutable")
@@ -240,20 +248,25 @@ class ShareSum:
     """A member's sum of its shares of the agreed contributors.
 
     Hands out nothing for fewer than three contributors: with one's own share known, a sum of two is
-    the other's.  Not pickled; t of these open the round's sum.
+    the other's.  Counts nobody twice, and takes no more once it was handed out, since the difference of
+    two sums is the share that was added between them.  What it cannot notice: a second object of the
+    same round, shares of several rounds (they carry no context), and clients that are one person.
+    Not pickled; t of these open the round's sum.
 
     Attributes:
         params: The round's parameters.
         index: j, the member's number, 1 to n.
     """
 
-    __slots__ = ("_count", "_total", "index", "params")
+    __slots__ = ("_closed", "_count", "_seen", "_total", "index", "params")
 
     def __init__(self, params: Params, index: int) -> None:
         check_params(params)
         check_index(params, index)
         self.params = params
         self.index = index
+        self._closed = False
+        self._seen: set[bytes] = set()
         self._count = 0
         self._total = np.zeros(params.N, np.uint64)
 
@@ -262,11 +275,19 @@ class ShareSum:
         """Shares in the sum."""
         return self._count
 
-    def add(self, share: KeyShare) -> None:
+    def add(self, share: KeyShare, sender: bytes | None = None) -> None:
         """Add one share; verify its degree proof first.
 
+        Args:
+            share: A share of this member.
+            sender: The pseudonym that the proof was verified with.  Each counts once.  Without it the
+                same bytes are not taken twice, which two clients that conspire can bring about: they
+                make equal shares, and the second is refused here though its proof is fine.
+
         Raises:
-            ParameterError: Of other parameters or another member.
+            TypeError: Wrong types.
+            ParameterError: Of other parameters or another member, a repeated contributor, or after
+                :meth:`to_bytes`.
             RangeError: ``max_summands`` are in it already.  Unchanged after an error.
         """
         if not isinstance(share, KeyShare):
@@ -275,24 +296,38 @@ class ShareSum:
             raise ParameterError("share: of other parameters or another member")
         if self._count >= self.params.max_summands:
             raise RangeError(f"sum: at most {self.params.max_summands} summands")
+        if self._closed:
+            raise ParameterError("share sum: was handed out, takes no more")
+        if sender is None:
+            who = sha256_enc("SOTTOVOCE-V1-SHARE-SEEN", share.to_bytes())
+        else:
+            check_sender(sender)
+            who = sha256_enc("SOTTOVOCE-V1-SENDER-SEEN", sender)
+        if who in self._seen:
+            raise ParameterError("share: this contributor is in the sum already")
         self._total = reduce(self._total + share._share)
+        self._seen.add(who)
         self._count += 1
 
     def to_bytes(self) -> bytes:
         """``params.share_sum_bytes`` bytes: count (4), N integers below p (4 each), little-endian.
 
+        Closes the sum for :meth:`add`; gives the same bytes again.
+
         Raises:
-            ParameterError: Fewer than three shares are in it.
+            ParameterError: Fewer than three shares are in it; it stays open then.
         """
         if self._count < MIN_SUMMANDS:
             raise ParameterError(
                 f"share sum: at least {MIN_SUMMANDS} contributors expected, got {self._count}"
             )
+        self._closed = True
+        self._seen.clear()
         return self._count.to_bytes(4, "little") + residues_to_bytes(self._total)
 
     @classmethod
     def from_bytes(cls, data: bytes, params: Params, index: int) -> ShareSum:
-        """Read :meth:`to_bytes`.
+        """Read :meth:`to_bytes`; takes no more shares.
 
         Raises:
             TypeError: ``data`` is not bytes.
@@ -306,6 +341,7 @@ class ShareSum:
             raise DecodeError(f"share sum: {MIN_SUMMANDS} to {params.max_summands} contributors, got {count}")
         self._total = residues_from_bytes("share sum", data[4:])
         self._count = count
+        self._closed = True
         return self
 
     def __reduce__(self) -> NoReturn:

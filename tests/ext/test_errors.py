@@ -47,6 +47,11 @@ def test_signature_error_names_the_bad_ones():
     assert errors.SignatureError("batch", (1, 4)).bad_indices == (1, 4)
 
 
+def test_proof_error_tells_whether_the_share_was_the_committed_one():
+    assert errors.ProofError().committed is False
+    assert errors.ProofError("misfit", True).committed is True
+
+
 def test_errors_survive_a_process_pool():
     # A worker's exception is pickled; one that cannot be rebuilt kills the pool instead.
     for error in (
@@ -55,6 +60,7 @@ def test_errors_survive_a_process_pool():
         errors.OverflowDetected(),
         errors.SignatureError("batch", (2,)),
         errors.TooManyErasures(3, 2),
+        errors.ProofError("key share", True),
     ):
         again = pickle.loads(pickle.dumps(error))
         assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
