@@ -2,7 +2,7 @@
 
 from decimal import Decimal, getcontext
 from fractions import Fraction
-from math import sqrt
+from math import isqrt, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ def test_bounds_are_the_floor_of_the_formula():
                 assert abs(exact - n * (Decimal(1) / 12 + 21 * Decimal(4) ** W / Decimal(q) ** 2)) < Decimal(
                     "1e-30"
                 )
-                assert noise.max_residual(q, W, n) == int(Decimal("13.38") * exact.sqrt() + Decimal("0.5"))
+                assert noise.max_residual(q, W, n) == int(Decimal("13.38") * exact.sqrt() + 1)
                 assert noise.max_square_sum(q, W, n, 2048) == int(4096 * (exact + Decimal(1) / 12))
 
 
@@ -108,6 +108,8 @@ def residuals(params, n_clients, seed):
     [
         (Q50, 64, 28, 2.327),
         (Q50, 256, 32, 4.619),
+        # More clients than N, who all share the public elements.
+        (Q50, 4096, 37, 18.48),
         # Here the errors' own part is 6 % of the variance, so that a wrong variance of CBD shows.
         (Q40, 1024, 34, 9.522),
     ],
@@ -120,6 +122,22 @@ def test_measured_noise_is_as_predicted(name, n, W, std):
     assert sqrt(mean_square) == pytest.approx(predicted, rel=0.03)
     assert largest <= params.max_residual(n)
     assert worst <= params.max_square_sum(n)
+
+
+def test_an_honest_residual_holds_both_roundings_of_the_opener():
+    # Noise just inside T, with roundings that add up: only the second half more lets it pass.
+    q, found = Q40_PRIME, 0  # the steps of Q50 are too close to whole numbers for its messages
+    for n in (64, 100, 256, 500, 1000):
+        W = noise.smallest_wire_bits(q, 1, 16, n)
+        step = Fraction(1 << (W + noise.scale_bits(q, 1, 16, n)), q)
+        T = Fraction(isqrt(int(noise.TAIL**2 * noise.proxy(q, W, n) * 10**12)), 10**6)
+        for M in range(1, 32767 * n, 1009 * n // 16):
+            # The largest integer x that noise T and a first rounding of 1/2 can give above M steps.
+            x = int(M * step + T + Fraction(1, 2))
+            r = x - int(M * step + Fraction(1, 2))
+            assert r <= noise.max_residual(q, W, n)
+            found += r > int(T + Fraction(1, 2))
+    assert found > 100
 
 
 def test_the_errors_variance_shows_where_the_wire_is_wide():
