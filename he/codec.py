@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -43,9 +43,15 @@ class Codec:
     rounding: str = "stochastic"
 
     def __post_init__(self) -> None:
-        if type(self.clip) not in (float, int) or not isfinite(self.clip) or not self.clip > 0:
+        if type(self.clip) not in (float, int):
             raise ParameterError("clip: a finite positive number expected")
-        object.__setattr__(self, "clip", float(self.clip))
+        try:
+            clip = float(self.clip)
+        except OverflowError:  # an int above every float
+            clip = inf
+        if not isfinite(clip) or not clip > 0:
+            raise ParameterError("clip: a finite positive number expected")
+        object.__setattr__(self, "clip", clip)
         if type(self.value_bits) is not int or not MIN_VALUE_BITS <= self.value_bits <= MAX_VALUE_BITS:
             raise ParameterError(
                 f"value_bits: {MIN_VALUE_BITS} to {MAX_VALUE_BITS} expected, got {self.value_bits}"
@@ -86,14 +92,14 @@ class Codec:
         """``v = round(clip(x, -c, c) / c * g)``, and ``g`` as one more slot.
 
         Args:
-            vector: Float array of shape ``(d,)``, d >= 1, finite; read, never kept or written.
+            vector: Float array of shape ``(d,)``, d >= 1, finite as float64; copied, never kept or written.
             weight: g, 1 to ``max_weight``; ``max_weight`` when left out.
 
         Returns:
             int64 array of shape ``(d + 1,)``, every entry in ``[-g, g]``.
 
         Raises:
-            TypeError: ``vector`` is not a float array.
+            TypeError: ``vector`` is not a float array, or a masked one.
             ParameterError: Not one-dimensional, empty, or a weight out of range.
             RangeError: NaN or infinity; tells the first index.
 
@@ -104,19 +110,24 @@ class Codec:
     def _quantize_derand(
         self, vector: NDArray[Any], weight: int | None, stream: Stream | None
     ) -> NDArray[np.int64]:
-        if not isinstance(vector, np.ndarray) or vector.dtype.kind != "f":
+        if not isinstance(vector, np.ndarray) or isinstance(vector, np.ma.MaskedArray):
+            raise TypeError("vector: float array without a mask expected")
+        if vector.dtype.kind != "f":
             raise TypeError("vector: float array expected")
         if vector.ndim != 1 or not len(vector):
             raise ParameterError(f"vector: shape (d,) with d >= 1 expected, got {vector.shape}")
         g = self.max_weight if weight is None else weight
         if type(g) is not int or not 1 <= g <= self.max_weight:
             raise ParameterError(f"weight: 1 to {self.max_weight} expected")
-        finite = np.isfinite(vector)
+        # Copied before it is checked: another thread may write to the caller's array meanwhile.
+        with np.errstate(over="ignore"):  # a long double beyond float64 is refused below
+            x = vector.astype(np.float64)
+        finite = np.isfinite(x)
         if not finite.all():
             raise RangeError(f"vector, index {int(np.argmin(finite))}: not a finite number")
         # float64 whatever came: in float32 an entry at the clip plus a random fraction rounds up to
         # g + 1 once in a thousand, which adds up to an overflow of the slot.
-        y = np.clip(vector.astype(np.float64), -self.clip, self.clip) / self.clip * g
+        y = np.clip(x, -self.clip, self.clip) / self.clip * g
         if self.rounding == "stochastic":
             words = (stream or secret_stream()).words(len(y))
             y = np.floor(y + (words >> np.uint64(11)) * 2.0**-53)

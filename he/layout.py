@@ -79,7 +79,7 @@ class ModelLayout:
             arrays: Of exactly this layout; read, never kept.
 
         Raises:
-            TypeError: An element is not a numpy array.
+            TypeError: An element is not a numpy array, or a masked one.
             ParameterError: Another number of arrays, shape or dtype.
             RangeError: NaN or infinity; names the array and the index in it.
         """
@@ -88,16 +88,13 @@ class ModelLayout:
         out = np.empty(self.size, np.float64)
         at = 0
         for i, (a, shape, dtype) in enumerate(zip(arrays, self.shapes, self.dtypes, strict=True)):
-            if not isinstance(a, np.ndarray):
-                raise TypeError(f"array {i}: numpy array expected, got {type(a).__name__}")
+            if not isinstance(a, np.ndarray) or isinstance(a, np.ma.MaskedArray):
+                raise TypeError(f"array {i}: numpy array without a mask expected, got {type(a).__name__}")
             if a.shape != shape or a.dtype != np.dtype(dtype):
                 raise ParameterError(f"array {i}: {dtype} {shape} expected, got {a.dtype} {a.shape}")
             part = out[at : at + a.size]
             part[:] = a.reshape(-1)
-            finite = np.isfinite(part)
-            if not finite.all():
-                where = tuple(int(n) for n in np.unravel_index(int(np.argmin(finite)), shape))
-                raise RangeError(f"array {i}, index {where}: not a finite number")
+            _refuse_infinite(i, part.reshape(shape))
             at += a.size
         return out
 
@@ -107,6 +104,8 @@ class ModelLayout:
         Raises:
             TypeError: Not a float64 array.
             ParameterError: Not of shape ``(size,)``.
+            RangeError: A number is not finite, or not as a number of its array's dtype (float16 ends at
+                65504); names the array and the index in it.
         """
         if not isinstance(vector, np.ndarray) or vector.dtype != np.float64:
             raise TypeError("vector: float64 array expected")
@@ -114,9 +113,12 @@ class ModelLayout:
             raise ParameterError(f"vector: shape ({self.size},) expected, got {vector.shape}")
         arrays: list[NDArray[Any]] = []
         at = 0
-        for shape, dtype in zip(self.shapes, self.dtypes, strict=True):
+        for i, (shape, dtype) in enumerate(zip(self.shapes, self.dtypes, strict=True)):
             size = prod(shape)
-            arrays.append(vector[at : at + size].astype(dtype).reshape(shape))
+            with np.errstate(over="ignore"):  # refused below, with array and index
+                array = vector[at : at + size].astype(dtype).reshape(shape)
+            _refuse_infinite(i, array)
+            arrays.append(array)
             at += size
         return arrays
 
@@ -157,3 +159,10 @@ class ModelLayout:
     def digest(self) -> bytes:
         """``SHA-256(enc("SOTTOVOCE-V1-LAYOUT", to_bytes()))``, 32 bytes."""
         return hashlib.sha256(enc("SOTTOVOCE-V1-LAYOUT", self.to_bytes())).digest()
+
+
+def _refuse_infinite(i: int, array: NDArray[Any]) -> None:
+    finite = np.isfinite(array)
+    if not finite.all():
+        where = tuple(int(n) for n in np.unravel_index(int(np.argmin(finite)), array.shape))
+        raise RangeError(f"array {i}, index {where}: not a finite {array.dtype.name} number")

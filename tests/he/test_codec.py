@@ -229,3 +229,21 @@ def test_any_finite_vector_stays_within_its_weight(values, clip, bits, data):
     mean, weights = codec.dequantize(v, 1)
     assert weights == g
     assert (np.abs(mean) <= clip * (1 + 1e-12)).all()
+
+
+def test_a_clip_above_every_float_is_refused():
+    for bad in (10**400, -(10**400)):
+        with pytest.raises(ParameterError, match="clip"):
+            Codec(bad)
+    assert Codec(10**300).clip == 1e300
+
+
+def test_masked_vectors_are_refused():
+    with pytest.raises(TypeError, match="mask"):
+        Codec(1.0).quantize(np.ma.masked_array([1.0, np.nan], mask=[False, True]))
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).max < np.longdouble("1e400"), reason="no wider floats here")
+def test_what_is_finite_only_as_a_long_double_is_refused():
+    with pytest.raises(RangeError, match="index 1"):
+        Codec(1.0).quantize(np.array(["1", "1e400"], np.longdouble))

@@ -170,3 +170,24 @@ def test_what_parses_has_one_encoding(data):
 def test_rejects_what_is_not_bytes():
     with pytest.raises(TypeError):
         ModelLayout.from_bytes("x")
+
+
+def test_a_number_beyond_its_array_is_refused_with_array_and_index():
+    layout = ModelLayout.of([np.zeros(2), np.zeros((1, 2), "f2"), np.zeros(1, "f4")])
+    fine = np.array([1e300, 1e5, 65504, -65504, 1e38])
+    assert layout.unflatten(fine)[1].tolist() == [[65504, -65504]]
+    for at, value, where in (
+        (3, 1e5, r"array 1, index \(0, 1\): .* float16"),
+        (4, -1e39, r"array 2, index \(0,\): .* float32"),
+        (1, np.nan, r"array 0, index \(1,\): .* float64"),
+    ):
+        bad = fine.copy()
+        bad[at] = value
+        with pytest.raises(RangeError, match=where):
+            layout.unflatten(bad)
+
+
+def test_masked_arrays_are_refused():
+    layout = ModelLayout.of([np.zeros(3)])
+    with pytest.raises(TypeError, match="mask"):
+        layout.flatten([np.ma.masked_array(np.ones(3), mask=[True, False, False])])
