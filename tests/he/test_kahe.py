@@ -1,5 +1,6 @@
 """Encrypt, share, add, open: what works, and what a one-time key refuses."""
 
+import ast
 import copy
 import inspect
 import os
@@ -13,8 +14,11 @@ import numpy as np
 import pytest
 
 from sottovoce._ext.errors import OverflowDetected, ParameterError, ProofError, RangeError, TooManyErasures
-from sottovoce.he import Codec, kahe
+from sottovoce._ext.ntt import Ntt
+from sottovoce.he import Codec, _kahe_key, _shamir, kahe
 from sottovoce.he._kahe_public import CACHE_BYTES, _cache, expand, public_elements, seed
+from sottovoce.he._random import Stream
+from sottovoce.he._shamir import P
 from support.he_reference import sha
 from support.he_world import CONTEXT, Q40, Q50, World, extreme, make_params, random_values
 
@@ -168,6 +172,116 @@ def test_a_failure_inside_closes_the_key(monkeypatch):
     assert not key._key.any()
     with pytest.raises(ParameterError, match="closed"):
         key.encrypt(np.zeros(10, np.int64))
+
+
+def test_arrays_with_secrets_are_overwritten(monkeypatch):
+    filled, keys, products, rows, packed = [], [], [], [], []
+    fill, multiply, evaluate = Stream.fill, Ntt.multiply, _kahe_key.evaluate
+    pack = _kahe_key._pack_slots
+    monkeypatch.setattr(Stream, "fill", lambda self, out: filled.append(out) or fill(self, out))
+
+    def watched(self, out, a, b):
+        keys.append(b)
+        products.append(out)
+        multiply(self, out, a, b)
+        assert b.any()
+
+    monkeypatch.setattr(Ntt, "multiply", watched)
+    monkeypatch.setattr(_kahe_key, "evaluate", lambda c, j: rows.append(c) or evaluate(c, j))
+    monkeypatch.setattr(_kahe_key, "_pack_slots", lambda *a: packed.append(pack(*a)) or packed[-1])
+    params = make_params(3000)
+    public_elements(params, CONTEXT, 0, 1)  # expanded now, its stream is public
+    filled.clear()
+    key = kahe.OneTimeKey.generate(params, CONTEXT)
+    assert len(filled) == 1
+    assert not filled[0].any()
+    key.encrypt(np.ones(3000, np.int64))
+    assert len(filled) == 2
+    for out in (filled[1], *keys, *products, *packed):
+        assert out.size
+        assert not out.any()
+    key.share(b"me")
+    assert len(rows) == 4
+    assert all(c.shape == (3, 2052) and not c.any() for c in rows)
+
+
+def test_arrays_with_secrets_are_overwritten_after_a_failure(monkeypatch):
+    keys, filled = [], []
+    fill = Stream.fill
+
+    def stop(_self, _out, _a, b):
+        keys.append(b)
+        raise KeyboardInterrupt
+
+    params = make_params(10)
+    key, other = kahe.OneTimeKey.generate(params, CONTEXT), used_key(params)
+    monkeypatch.setattr(Ntt, "multiply", stop)
+    with pytest.raises(KeyboardInterrupt):
+        key.encrypt(np.ones(10, np.int64))
+    assert not keys[0].any()
+    rows = []
+
+    def stop_sharing(c, _j):
+        rows.append(c)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_kahe_key, "evaluate", stop_sharing)
+    with pytest.raises(KeyboardInterrupt):
+        other.share(b"me")
+    assert not rows[0].any()
+
+    def stop_sampling(_out, _random):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stream, "fill", lambda self, out: filled.append(out) or fill(self, out))
+    monkeypatch.setattr(_kahe_key.kernel, "cbd", stop_sampling)
+    with pytest.raises(KeyboardInterrupt):
+        kahe.OneTimeKey.generate(params, CONTEXT)
+    assert not filled[0].any()
+
+
+def test_masked_values_are_refused():
+    # The check would skip what the mask hides, and the encryption would not.
+    params = make_params(10)
+    key = kahe.OneTimeKey.generate(params, CONTEXT)
+    for values in (np.full(10, 10**9), np.zeros(10, np.int64)):
+        with pytest.raises(TypeError, match="mask"):
+            key.encrypt(np.ma.masked_array(values, mask=True))
+    key.encrypt(np.zeros(10, np.int64))
+
+
+def test_values_are_checked_after_they_are_copied(monkeypatch):
+    # Whatever another thread writes meanwhile: what was checked is what is encrypted.
+    class Changing(np.ndarray):
+        def __gt__(self, other):
+            out = np.asarray(self) > other
+            np.asarray(self)[3] = 2**40  # the caller's array, right after it was looked at
+            return out
+
+    params = make_params(10)
+    values = np.zeros(10, np.int64).view(Changing)
+    seen = []
+    encrypt = kahe.OneTimeKey._encrypt
+    monkeypatch.setattr(kahe.OneTimeKey, "_encrypt", lambda k, v: seen.append(v.copy()) or encrypt(k, v))
+    kahe.OneTimeKey.generate(params, CONTEXT).encrypt(values)
+    assert not seen[0].any()
+
+
+def test_arithmetic_on_secrets_has_no_selecting_function():
+    # numpy's where, select, choose and their like branch for every element.
+    banned = {"where", "select", "choose", "piecewise", "compress", "extract", "nonzero", "mod", "remainder"}
+    for module in (_kahe_key, _shamir):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "np":
+                assert node.attr not in banned, f"{module.__name__}, line {node.lineno}"
+
+
+def test_residues_of_either_sign():
+    for modulus in (P, 0x3FFFFFFFFC001, 0xFFFFFF7001):
+        x = np.array([0, 1, -1, 42, -42, modulus - 1, -modulus, 1 - modulus])
+        assert _shamir.residues(x, modulus).tolist() == [int(v) % modulus for v in x]
+    x = np.array([0, 1, P - 1, P, P + 1, 2 * P, P * P, 2**62, 2**63 - 1], np.uint64)
+    assert _shamir.reduce(x).tolist() == [int(v) % P for v in x]
 
 
 def test_only_one_thread_gets_a_ciphertext():
@@ -388,6 +502,47 @@ def test_sums_refuse_what_is_not_theirs(world):
         kahe.ShareSum(p, 6)
     with pytest.raises(TypeError):
         kahe.ShareSum(p, True)
+
+
+def test_a_contributor_counts_once_in_a_share_sum(world):
+    # Three times the same share would be three contributors, and open one client's vector.
+    share, other = world.shares[0][0], world.shares[1][0]
+    again = kahe.KeyShare.from_bytes(share.to_bytes(), world.params, 1)
+    total = kahe.ShareSum(world.params, 1)
+    total.add(share)
+    for repeated in (share, again):
+        with pytest.raises(ParameterError, match="already"):
+            total.add(repeated)
+    assert total.count == 1
+    named = kahe.ShareSum(world.params, 1)
+    named.add(share, b"one")
+    with pytest.raises(ParameterError, match="already"):
+        named.add(other, b"one")
+    # Clients that conspire can make equal shares: with their names that stops nobody.
+    named.add(again, b"two")
+    named.add(other, b"three")
+    assert named.count == 3
+    for bad, error in ((b"", ParameterError), ("one", TypeError), (bytes(1025), ParameterError)):
+        with pytest.raises(error):
+            named.add(world.shares[2][0], bad)
+    assert named.count == 3
+    expected = (2 * share._share + other._share) % P
+    assert np.array_equal(named._total, expected)
+
+
+def test_a_share_sum_that_was_handed_out_takes_no_more(world):
+    # The difference of two sums is the share that was added between them.
+    total = world.share_sum(1, {0, 1, 2})
+    data = total.to_bytes()
+    for closed in (total, kahe.ShareSum.from_bytes(data, world.params, 1)):
+        with pytest.raises(ParameterError, match="handed out"):
+            closed.add(world.shares[3][0])
+        assert closed.to_bytes() == data
+    few = world.share_sum(1, {0, 1})
+    with pytest.raises(ParameterError, match="at least 3"):
+        few.to_bytes()
+    few.add(world.shares[2][0])  # nothing was handed out
+    assert few.to_bytes() == data
 
 
 def test_too_few_contributors_are_refused_by_member_and_opener():
