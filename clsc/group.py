@@ -21,6 +21,7 @@ fresh uniform ``m``, and :mod:`.comb` always makes the same number of additions.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from collections.abc import Callable, Sequence
@@ -79,10 +80,11 @@ def g1_from_bytes(data: bytes, name: str) -> G1:
     """
     if len(data) != G1_BYTES:
         raise DecodeError(f"{name}: {G1_BYTES} bytes expected, got {len(data)}")
-    try:
-        point: G1 = _backend.g1_decode(data)
-    except ValueError:
-        raise DecodeError(f"{name}: not a canonical point of G1") from None
+    point: G1 | None = None
+    with contextlib.suppress(ValueError):
+        point = _backend.g1_decode(data)
+    if point is None:  # raised here, so that no error of the back end hangs on as __context__
+        raise DecodeError(f"{name}: not a canonical point of G1")
     return point
 
 
@@ -94,10 +96,11 @@ def g2_from_bytes(data: bytes, name: str) -> G2:
     """
     if len(data) != G2_BYTES:
         raise DecodeError(f"{name}: {G2_BYTES} bytes expected, got {len(data)}")
-    try:
-        point: G2 = _backend.g2_decode(data)
-    except ValueError:
-        raise DecodeError(f"{name}: not a canonical point of G2") from None
+    point: G2 | None = None
+    with contextlib.suppress(ValueError):
+        point = _backend.g2_decode(data)
+    if point is None:  # raised here, so that no error of the back end hangs on as __context__
+        raise DecodeError(f"{name}: not a canonical point of G2")
     return point
 
 

@@ -149,12 +149,21 @@ class PublicKey:
         return hash(self.pid)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "pid"):
+            return "PublicKey(not made)"
         return (
             f"PublicKey({self.usage}, {self.params.mode}, identity={self.identity!r}, pid={self.pid.hex()})"
         )
 
     def __reduce__(self) -> Any:
         return PublicKey, (self.params, self.usage, self.identity, self._x_bytes)
+
+
+def _fits(public_key: PublicKey, x: int, D: G1) -> bool:
+    """Whether ``X = x*P1`` and ``e(D, P2) = e(Q, Y)``; raises nothing, so no frame with secrets escapes."""
+    if comb.p1_mul(x).to_compressed_bytes() != public_key.X:
+        return False
+    return group.pairing_is_one([D, -public_key._Q_base.point], [group.P2, public_key.params.Y])
 
 
 class SecretKey:
@@ -176,11 +185,24 @@ class SecretKey:
     _d_bytes: bytes
 
     def __init__(self, public_key: PublicKey, x: int, D: G1) -> None:
-        """Internal; raises IssueError when ``D`` is not the partial key of ``public_key``."""
-        if comb.p1_mul(x).to_compressed_bytes() != public_key.X:
-            raise IssueError("secret key: x does not belong to X")
-        if not group.pairing_is_one([D, -public_key._Q_base.point], [group.P2, public_key.params.Y]):
-            raise IssueError("secret key: the partial key does not fit name and parameters")
+        """Internal; raises IssueError when ``x`` and ``D`` are not the secrets of ``public_key``."""
+        fits = _fits(public_key, x, D)
+        if fits:
+            self._assign(public_key, x, D)
+        del x, D  # a traceback keeps the variables of the frame that raises
+        if not fits:
+            raise IssueError("secret key: x, partial key, name and parameters do not fit")
+
+    @classmethod
+    def _if_fits(cls, public_key: PublicKey, x: int, D: G1) -> Self | None:
+        """The key, or None where the constructor would raise: for callers that hold secrets too."""
+        if not _fits(public_key, x, D):
+            return None
+        self = cls.__new__(cls)
+        self._assign(public_key, x, D)
+        return self
+
+    def _assign(self, public_key: PublicKey, x: int, D: G1) -> None:
         set_ = object.__setattr__
         set_(self, "public_key", public_key)
         set_(self, "_x", x)
@@ -217,7 +239,8 @@ class SecretKey:
         raise AttributeError("SecretKey is immutable")
 
     def __repr__(self) -> str:
-        return f"SecretKey(of {self.public_key!r})"
+        # A debugger may ask in the middle of a constructor that raises.
+        return f"SecretKey(of {getattr(self, 'public_key', None)!r})"
 
     def __reduce__(self) -> Any:
         raise TypeError("a SecretKey is secret and cannot be pickled")

@@ -251,6 +251,8 @@ class EpochParams:
         return hash(self.params_id)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "params_id"):
+            return "EpochParams(not made)"
         return f"EpochParams({self.mode}, epoch={self.epoch!r}, params_id={self.params_id.hex()[:16]}…)"
 
     def __reduce__(self) -> Any:

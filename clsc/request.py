@@ -24,6 +24,7 @@ key comes encrypted to ``X`` (DHIES, Abdalla, Bellare, Rogaway 2001: ``E = e*P1`
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ TOKEN_BYTES: Final = 32
 CHALLENGE_BYTES: Final = 32
 MODE_BYTE: Final = {Mode.IDENTITY: 1, Mode.TRACEABLE: 2, Mode.BLIND: 3}
 _NONCE: Final = bytes(12)  # every AEAD key here is used once
+_WRONG_ANSWER: Final = "answer: not the answer to this request, or a wrong partial key"
 
 
 def token_mac(token: bytes, params_id: bytes, usage: str | None, issued: bytes) -> bytes:
@@ -261,18 +263,22 @@ class IdentityRequest:
             TypeError: ``answer`` is not bytes.
             IssueError: Not an answer to this request, or a wrong partial key.
         """
-        body = _answer_body(answer, Mode.IDENTITY, 114)
-        try:
+        key = self._open(_answer_body(answer, Mode.IDENTITY, 114))
+        if key is None:
+            raise IssueError(_WRONG_ANSWER)  # here, where no frame holds x or D
+        return key
+
+    def _open(self, body: bytes) -> SecretKey | None:
+        with contextlib.suppress(DecodeError, InvalidTag):
             E = group.g1_from_bytes(body[:48], "answer: E")
             # x meets a point that the other side chose: blinded.
             key = _envelope_key(group.g1_mul_secret(E, self._x), body[:48], self.public_key)
             D = group.g1_from_bytes(key.decrypt(_NONCE, body[48:], None), "answer: D")
-        except (DecodeError, InvalidTag):
-            raise IssueError("answer: not the answer to this request") from None
-        return SecretKey(self.public_key, self._x, D)
+            return SecretKey._if_fits(self.public_key, self._x, D)
+        return None
 
     def __repr__(self) -> str:
-        return f"IdentityRequest(for {self.public_key!r})"
+        return f"IdentityRequest(for {getattr(self, 'public_key', None)!r})"
 
     def __reduce__(self) -> Any:
         raise TypeError("an IdentityRequest is secret and cannot be pickled")
@@ -328,15 +334,21 @@ class BlindRequest:
             TypeError: ``answer`` is not bytes.
             IssueError: Not an answer to this request, or a wrong partial key.
         """
-        body = _answer_body(answer, Mode.BLIND, 50)
-        try:
+        key = self._open(_answer_body(answer, Mode.BLIND, 50))
+        if key is None:
+            raise IssueError(_WRONG_ANSWER)  # here, where no frame holds x or D
+        return key
+
+    def _open(self, body: bytes) -> SecretKey | None:
+        with contextlib.suppress(DecodeError):
             C = group.g1_from_bytes(body, "answer: C")
-        except DecodeError:
-            raise IssueError("answer: not the answer to this request") from None
-        D = group.g1_mul_secret(C, group.inverse_secret(self._b))
-        return SecretKey(self._public_key, self._x, D)
+            D = group.g1_mul_secret(C, group.inverse_secret(self._b))
+            return SecretKey._if_fits(self._public_key, self._x, D)
+        return None
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_public_key"):
+            return "BlindRequest(not made)"
         return f"BlindRequest({self._public_key.usage}, {self._public_key.params!r})"
 
     def __reduce__(self) -> Any:

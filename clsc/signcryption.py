@@ -1,19 +1,16 @@
 """Signcrypt and unsigncrypt: anonymous, authenticated, for 1 to 255 named receivers.
 
 ====================  ==========================================================================
-``U1, U2``            ``u1*P1`` and ``u2*P2``, shared by all slots
-``S_j``               ``u1*X_Rj``: DHIES secret with the receiver's own key
-``T_j``               ``e(u2*Q_Rj, Y_Rj)``: Boneh-Franklin secret with the receiver's name
-``com_j || k_j``      ``HKDF(T_j || S_j, info = enc("SOTTOVOCE-V1-KEM", suite, U1, U2, params_id, id, X))``
-``CEK``               one content key; ``kc`` in the header commits to it
+``CEK``               one content key, in a slot for each receiver (:mod:`.kem`)
+``kc``                in the header: commits to CEK
 ``wire``              hash of the whole ciphertext and ``ad``
 ``head``              sender, signature over ``wire`` and the plaintext length; encrypted
 ====================  ==========================================================================
 
 To open a packet one needs BOTH secrets of a receiver; to sign one needs both of a sender.
 
-Source: combining KEMs, Giacon, Heuer, Poettering, PKC 2018; encrypt, then sign the ciphertext, then
-encrypt the signature: An, Dodis, Rabin, EUROCRYPT 2002 and Boyen, CRYPTO 2003.
+Source: encrypt, then sign the ciphertext, then encrypt the signature: An, Dodis, Rabin, EUROCRYPT 2002
+and Boyen, CRYPTO 2003.
 """
 
 from __future__ import annotations
@@ -24,6 +21,7 @@ import hmac
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -33,7 +31,7 @@ from .._ext.enc import enc, sha256_enc
 from .._ext.errors import DecodeError, ParameterError, SenderError, SignatureError, UnsigncryptError
 from .._ext.limits import MAX_RECEIVERS
 from .._ext.padme import padme
-from . import comb, group, hashes, packet, signature
+from . import comb, hashes, kem, packet, signature
 from .group import ORDER, RandomBytes
 from .keys import PublicKey, SecretKey
 from .params import Mode, Usage
@@ -141,12 +139,12 @@ def _signcrypt_derand(
     u1 = int.from_bytes(material[:48], "big") % ORDER
     u2 = int.from_bytes(material[48:96], "big") % ORDER
     cek = material[96:]
-    k_body, k_head, kc = _content_keys(cek)
+    k_body, k_head, kc = kem.content_keys(cek)
 
     U1 = comb.p1_mul(u1).to_compressed_bytes()
     U2 = comb.p2_mul(u2).to_compressed_bytes()
     header = bytes([hashes.SUITE, count]) + U1 + U2 + kc
-    slots = [_seal_slot(key, u1, u2, U1, U2, header, cek) for key in receivers]
+    slots = [kem.seal_slot(key, u1, u2, U1, U2, header, cek) for key in receivers]
     slots += [random_bytes(packet.SLOT_BYTES) for _ in range(dummy_slots)]
     _shuffle(slots, random_bytes)
 
@@ -163,39 +161,6 @@ def _signcrypt_derand(
     sealed_head = AESGCM(k_head).encrypt(packet.ZERO_NONCE, head.to_bytes(), wire)
     length = len(body).to_bytes(8, "big")
     return b"".join([packet.MAGIC, header, *slots, length, body, sealed_head])
-
-
-def _content_keys(cek: bytes) -> tuple[bytes, bytes, bytes]:
-    """``k_body, k_head, kc``; ``kc`` is public and commits to ``cek``."""
-    material = hashes.hkdf(cek, b"", b"SOTTOVOCE-V1-CEK", 96)
-    return material[:32], material[32:64], material[64:]
-
-
-def _slot_keys(T: bytes, S: bytes, U1: bytes, U2: bytes, receiver: PublicKey) -> tuple[bytes, bytes]:
-    """``com, k`` of a receiver's slot.
-
-    ``com`` tells its receiver where to look, and nobody else, not a co-receiver either, whose it is.
-    """
-    info = enc(
-        "SOTTOVOCE-V1-KEM",
-        hashes.SUITE,
-        U1,
-        U2,
-        receiver.params.params_id,
-        receiver.identity,
-        receiver.X,
-    )
-    material = hashes.hkdf(T + S, b"", info, 64)
-    return material[:32], material[32:]
-
-
-def _seal_slot(
-    receiver: PublicKey, u1: int, u2: int, U1: bytes, U2: bytes, header: bytes, cek: bytes
-) -> bytes:
-    S = receiver._X_base.mul(u1).to_compressed_bytes()
-    T = group.multi_pairing([receiver._Q_base.mul(u2)], [receiver.params.Y])
-    com, k = _slot_keys(T, S, U1, U2, receiver)
-    return com + AESGCM(k).encrypt(packet.ZERO_NONCE, cek, header + com)
 
 
 def _shuffle(slots: list[bytes], random_bytes: RandomBytes) -> None:
@@ -237,11 +202,11 @@ def unsigncrypt(packet: bytes, *, receiver: SecretKey, trust: TrustStore, ad: by
 
     Timing: secrets are blinded or meet a fixed number of additions; all slots are compared.
     """
-    _check_unsigncrypt(receiver, trust, ad)
-    unverified = _open(packet, receiver, trust, ad)
-    if not unverified.claim.holds():
-        raise SenderError(_SENDER_MESSAGE)
-    return unverified.opened
+    _check_unsigncrypt([packet], receiver, trust, ad)
+    result = _open_and_verify(packet, receiver, trust, ad)
+    if isinstance(result, _Refusal):
+        raise result.error()  # here, where no frame holds anything of the packet's content
+    return result
 
 
 def unsigncrypt_batch(
@@ -262,60 +227,79 @@ def unsigncrypt_batch(
         TypeError: Wrong types.
         ParameterError: ``receiver`` is not a key for decryption.
     """
-    _check_unsigncrypt(receiver, trust, ad)
+    packets = list(packets)
+    _check_unsigncrypt(packets, receiver, trust, ad)
     results: list[Opened | UnsigncryptError | SenderError] = []
     waiting: list[tuple[int, signature._Claim]] = []
     for i, data in enumerate(packets):
-        try:
-            unverified = _open(data, receiver, trust, ad)
-        except UnsigncryptError:
-            results.append(UnsigncryptError())  # a fresh one: without the frames of the secret part
-        except SenderError:
-            results.append(SenderError(_SENDER_MESSAGE))
+        result = _open(data, receiver, trust, ad)
+        if isinstance(result, _Refusal):
+            results.append(result.error())
         else:
-            results.append(unverified.opened)
-            waiting.append((i, unverified.claim))
+            results.append(result.opened)
+            waiting.append((i, result.claim))
     for j in signature.bad_claims([claim for _, claim in waiting]):
-        results[waiting[j][0]] = SenderError(_SENDER_MESSAGE)
+        results[waiting[j][0]] = _Refusal.SENDER.error()
     return results
 
 
-def _check_unsigncrypt(receiver: SecretKey, trust: TrustStore, ad: bytes) -> None:
+def _check_unsigncrypt(packets: Sequence[bytes], receiver: SecretKey, trust: TrustStore, ad: bytes) -> None:
     if not isinstance(receiver, SecretKey):
         raise TypeError(f"receiver: SecretKey expected, got {type(receiver).__name__}")
     if not isinstance(trust, TrustStore):
         raise TypeError(f"trust: TrustStore expected, got {type(trust).__name__}")
     if not isinstance(ad, bytes):
         raise TypeError(f"ad: bytes expected, got {type(ad).__name__}")
+    for data in packets:
+        if not isinstance(data, bytes):
+            raise TypeError(f"packet: bytes expected, got {type(data).__name__}")
     receiver._require(Usage.DECRYPT, "receiver")
 
 
-def _open(data: bytes, receiver: SecretKey, trust: TrustStore, ad: bytes) -> _Unverified:
-    """Everything but the signature's equations."""
-    if not isinstance(data, bytes):
-        raise TypeError(f"packet: bytes expected, got {type(data).__name__}")
-    # Raised outside the handlers, so that no traceback of the secret part hangs on as __context__.
-    found = unverified = None
-    with contextlib.suppress(DecodeError, InvalidTag, _NotForMe):
-        found = _open_ciphertext(data, receiver, ad)
-    if found is None:
-        raise UnsigncryptError
-    with contextlib.suppress(DecodeError, SenderError, SignatureError, _NotForMe):
-        unverified = _check_sender(*found, trust)
-    if unverified is None:
-        raise SenderError(_SENDER_MESSAGE)
-    return unverified
+class _Refusal(Enum):
+    """Which of the two errors a packet deserves.
+
+    A value and not an exception: whatever collects tracebacks with their variables would find the
+    plaintext and the keys in the frames that an exception from the inside has passed.
+    """
+
+    PACKET = "not for me, or altered"
+    SENDER = "opened, but the sender is not acceptable"
+
+    def error(self) -> UnsigncryptError | SenderError:
+        return UnsigncryptError() if self is _Refusal.PACKET else SenderError(_SENDER_MESSAGE)
 
 
 class _NotForMe(Exception):  # noqa: N818  # never leaves this module
     """A check without an exception of its own failed."""
 
 
+def _open_and_verify(data: bytes, receiver: SecretKey, trust: TrustStore, ad: bytes) -> Opened | _Refusal:
+    result = _open(data, receiver, trust, ad)
+    if isinstance(result, _Refusal):
+        return result
+    return result.opened if result.claim.holds() else _Refusal.SENDER
+
+
+def _open(data: bytes, receiver: SecretKey, trust: TrustStore, ad: bytes) -> _Unverified | _Refusal:
+    """Everything but the signature's equations."""
+    found = unverified = None
+    with contextlib.suppress(DecodeError, InvalidTag, _NotForMe):
+        found = _open_ciphertext(data, receiver, ad)
+    if found is None:
+        return _Refusal.PACKET
+    with contextlib.suppress(DecodeError, SenderError, SignatureError, _NotForMe):
+        unverified = _check_sender(*found, trust)
+    return _Refusal.SENDER if unverified is None else unverified
+
+
 def _open_ciphertext(data: bytes, receiver: SecretKey, ad: bytes) -> tuple[bytes, bytearray, bytes]:
     """First half: whatever fails here is the one UnsigncryptError."""
     parsed = packet.parse(data)
-    cek = _find_cek(parsed, receiver)
-    k_body, k_head, kc = _content_keys(cek)
+    cek = kem.find_cek(parsed, receiver)
+    if cek is None:
+        raise _NotForMe
+    k_body, k_head, kc = kem.content_keys(cek)
     if not hmac.compare_digest(kc, parsed.kc):
         raise _NotForMe
     wire = parsed.wire(ad)
@@ -324,22 +308,6 @@ def _open_ciphertext(data: bytes, receiver: SecretKey, ad: bytes) -> tuple[bytes
     if plain is None:
         raise _NotForMe
     return head, plain, wire
-
-
-def _find_cek(parsed: packet.Packet, receiver: SecretKey) -> bytes:
-    U1 = group.g1_from_bytes(parsed.U1, "U1")
-    U2 = group.g2_from_bytes(parsed.U2, "U2")
-    S = group.g1_mul_secret(U1, receiver._x).to_compressed_bytes()
-    # e(D, U2) with D split at random: U2 comes from outside, D must not meet it alone.
-    M = comb.p1_mul(group.random_scalar())
-    T = group.multi_pairing([receiver._D.point - M, M], [U2, U2])
-    com, k = _slot_keys(T, S, parsed.U1, parsed.U2, receiver.public_key)
-    found = [
-        slot for slot in parsed.slots if hmac.compare_digest(slot[: packet.COMMITMENT_BYTES], com)
-    ]  # fmt: skip
-    if len(found) != 1:
-        raise _NotForMe
-    return AESGCM(k).decrypt(packet.ZERO_NONCE, found[0][packet.COMMITMENT_BYTES :], parsed.header + com)
 
 
 def _check_sender(head_bytes: bytes, plain: bytearray, wire: bytes, trust: TrustStore) -> _Unverified:

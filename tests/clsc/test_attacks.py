@@ -20,13 +20,13 @@ from sottovoce.clsc import (
     Usage,
     group,
     hashes,
+    kem,
     packet,
     signature,
     signcrypt,
     unsigncrypt,
     unsigncrypt_batch,
 )
-from sottovoce.clsc import signcryption as sc
 from support.clsc_attacker import CoReceiver, assemble, lying_sender
 from support.clsc_world import NOT_AFTER, World
 
@@ -169,8 +169,8 @@ def test_attack_co_receiver_tests_membership(world, cast):
     U2 = group.g2_from_bytes(insider.parsed.U2, "U2")
     S = group.g1_mul_vartime(U1, bob._x).to_compressed_bytes()
     T = group.multi_pairing([bob._D.point], [U2])
-    com, _ = sc._slot_keys(T, S, insider.parsed.U1, insider.parsed.U2, public)
-    own, _ = sc._slot_keys(T, S, insider.parsed.U1, insider.parsed.U2, bob.public_key)
+    com, _ = kem.slot_keys(T, S, insider.parsed.U1, insider.parsed.U2, public)
+    own, _ = kem.slot_keys(T, S, insider.parsed.U1, insider.parsed.U2, bob.public_key)
     found = [slot[:32] for slot in insider.parsed.slots]
     assert own in found
     assert com not in found

@@ -15,6 +15,7 @@ from sottovoce.clsc import (
     UnsigncryptError,
     Usage,
     group,
+    kem,
     packet,
     sign,
     signcrypt,
@@ -142,7 +143,7 @@ def test_slots_are_in_random_order(world, people):
 
         S = group.g1_mul_vartime(group.g1_from_bytes(parsed.U1, ""), receivers[0]._x)
         T = group.multi_pairing([receivers[0]._D.point], [group.g2_from_bytes(parsed.U2, "")])
-        com, _ = sc._slot_keys(T, S.to_compressed_bytes(), parsed.U1, parsed.U2, receivers[0].public_key)
+        com, _ = kem.slot_keys(T, S.to_compressed_bytes(), parsed.U1, parsed.U2, receivers[0].public_key)
         places.add([slot[:32] for slot in parsed.slots].index(com))
     assert places == {0, 1}  # fails by chance once in 2**39 runs
 

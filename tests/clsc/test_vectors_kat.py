@@ -18,10 +18,10 @@ from sottovoce.clsc import (
     TrustStore,
     group,
     hashes,
+    kem,
     request,
     signature,
 )
-from sottovoce.clsc import signcryption as sc
 from support import clsc_independent as independent
 from support.clsc_attacker import CoReceiver
 from support.clsc_vectors import ROOT, load, raw
@@ -277,5 +277,5 @@ def test_slot_keys_match_the_vector_arguments():
     public = type("Receiver", (), {})()
     public.params = type("Params", (), {"params_id": raw(t["params_id"])})()
     public.identity, public.X = raw(t["identity"]), raw(t["X"])
-    found = sc._slot_keys(bytes(576), raw(t["A"]), raw(t["R"]), raw(t["U2"]), public)
+    found = kem.slot_keys(bytes(576), raw(t["A"]), raw(t["R"]), raw(t["U2"]), public)
     assert found == (raw(t["slot_com"]), raw(t["slot_key"]))

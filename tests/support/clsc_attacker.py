@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sottovoce.clsc import comb, group, hashes, packet, signature
-from sottovoce.clsc import signcryption as sc
+from sottovoce.clsc import comb, group, hashes, kem, packet, signature
 
 
 class CoReceiver:
@@ -16,8 +15,8 @@ class CoReceiver:
 
     def __init__(self, data, receiver, ad=b""):
         self.parsed = packet.parse(data)
-        self.cek = sc._find_cek(self.parsed, receiver)
-        self.k_body, self.k_head, self.kc = sc._content_keys(self.cek)
+        self.cek = kem.find_cek(self.parsed, receiver)
+        self.k_body, self.k_head, self.kc = kem.content_keys(self.cek)
         self.wire = self.parsed.wire(ad)
         self.head_bytes = AESGCM(self.k_head).decrypt(bytes(12), self.parsed.head, self.wire)
         self.head = packet.parse_head(self.head_bytes)
@@ -50,11 +49,11 @@ def lying_sender(
     u1, u2 = group.random_scalar(), group.random_scalar()
     U1, U2 = comb.p1_mul(u1).to_compressed_bytes(), comb.p2_mul(u2).to_compressed_bytes()
     ceks = ceks or [b"K" * 32] * len(receivers)
-    k_body, k_head, honest_kc = sc._content_keys(ceks[0])
+    k_body, k_head, honest_kc = kem.content_keys(ceks[0])
     kc = honest_kc if kc is None else kc
     header = bytes([hashes.SUITE, len(receivers)]) + U1 + U2 + kc
     slots = [
-        sc._seal_slot(key, u1, u2, U1, U2, header, cek) for key, cek in zip(receivers, ceks, strict=True)
+        kem.seal_slot(key, u1, u2, U1, U2, header, cek) for key, cek in zip(receivers, ceks, strict=True)
     ]
     truth = packet.Head(
         sender.params.params_id,

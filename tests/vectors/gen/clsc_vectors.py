@@ -25,6 +25,7 @@ from sottovoce.clsc import (
     Usage,
     group,
     hashes,
+    kem,
     packet,
     request,
     signature,
@@ -67,7 +68,7 @@ def hash_vectors(folder, world):
             R = group.g1_mul_vartime(group.P1, 13).to_compressed_bytes()
             transcript = hashes.message_transcript(b"message")
             U2 = group.g2_mul_vartime(group.P2, 17).to_compressed_bytes()
-            com, k = sc._slot_keys(bytes(576), A, R, U2, key)
+            com, k = kem.slot_keys(bytes(576), A, R, U2, key)
             tests.append({
                 "params_id": params_id.hex(), "usage": str(usage), "identity": name.hex(), "X": X.hex(),
                 "A": A.hex(), "R": R.hex(), "U2": U2.hex(),
@@ -80,7 +81,7 @@ def hash_vectors(folder, world):
                     bytes(range(32)), params_id, None if mode is Mode.BLIND else usage, X
                 ).hex(),
                 "slot_com": com.hex(), "slot_key": k.hex(),
-                "k_body_k_head_kc": b"".join(sc._content_keys(bytes(range(32)))).hex(),
+                "k_body_k_head_kc": b"".join(kem.content_keys(bytes(range(32)))).hex(),
             })  # fmt: skip
     write(folder, "hashes", tests)
 
@@ -251,7 +252,7 @@ def steps(data, receiver, ad):
     parsed = insider.parsed
     S = group.g1_mul_secret(group.g1_from_bytes(parsed.U1, "U1"), receiver._x).to_compressed_bytes()
     T = group.multi_pairing([receiver._D.point], [group.g2_from_bytes(parsed.U2, "U2")])
-    com, k = sc._slot_keys(T, S, parsed.U1, parsed.U2, receiver.public_key)
+    com, k = kem.slot_keys(T, S, parsed.U1, parsed.U2, receiver.public_key)
     head = insider.head
     transcript = packet.transcript_hash(insider.wire, head.plaintext_bytes)
     c = hashes.hash_to_scalar(

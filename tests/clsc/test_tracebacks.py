@@ -1,0 +1,200 @@
+"""What an exception carries: the variables of the frames it passed hold no plaintext and no secret.
+
+Error reporters, ``pytest -l`` and ``traceback.TracebackException(capture_locals=True)`` print them.
+"""
+
+import dataclasses
+
+import pytest
+
+from sottovoce.clsc import (
+    BlindRequest,
+    IdentityRequest,
+    IssueError,
+    MasterKey,
+    Mode,
+    ParameterError,
+    PublicKey,
+    SecretKey,
+    SenderError,
+    TrustStore,
+    UnsigncryptError,
+    Usage,
+    group,
+    packet,
+    request,
+    signcrypt,
+    unsigncrypt,
+    unsigncrypt_batch,
+)
+from support.clsc_attacker import CoReceiver
+from support.clsc_world import NOT_AFTER
+
+TEXT = b"TOPSECRET-PLAINTEXT"
+HOLDERS = (SecretKey, IdentityRequest, BlindRequest, MasterKey, TrustStore, PublicKey)
+"""What the caller gave or holds itself: their inside is their own, repr is checked elsewhere."""
+
+
+def reachable(value, depth=6):
+    """The value, and what it holds."""
+    yield value
+    if depth == 0 or isinstance(value, HOLDERS):
+        return
+    if isinstance(value, dict):
+        inside = [*value, *value.values()]
+    elif isinstance(value, (list, tuple, set)):
+        inside = list(value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        inside = [getattr(value, f.name) for f in dataclasses.fields(value)]
+    else:
+        return
+    for part in inside:
+        yield from reachable(part, depth - 1)
+
+
+def frames(error):
+    """Every frame of the package that the error, or one that hangs on it, has passed."""
+    while error is not None:
+        assert error.__cause__ is None
+        tb = error.__traceback__
+        while tb:
+            if tb.tb_frame.f_globals["__name__"].startswith("sottovoce.clsc"):
+                yield tb.tb_frame
+            tb = tb.tb_next
+        error = error.__context__
+
+
+def assert_no_secret_in(error, texts=(), numbers=(), points=()):
+    n_frames = 0
+    numbers = {v for n in numbers for v in (n, -n % group.ORDER)}
+    texts = [*texts, *(n.to_bytes(32, "big") for n in numbers), *(p.to_compressed_bytes() for p in points)]
+    for frame in frames(error):
+        n_frames += 1
+        for name, local in frame.f_locals.items():
+            where = f"{frame.f_code.co_qualname}: {name}"
+            shown = repr(local)  # as a reporter does it: may not fail either
+            assert not any(str(n) in shown for n in numbers), where
+            assert not any(repr(text)[2:-1] in shown for text in texts), where
+            for value in reachable(local):
+                assert not any(type(value) is type(p) and value == p for p in points), where
+                if isinstance(value, int):
+                    assert value not in numbers, where
+                if isinstance(value, (bytes, bytearray, memoryview)):
+                    assert not any(text in bytes(value) for text in texts), where
+    assert n_frames  # else nothing was looked at
+
+
+def test_the_walker_finds_what_is_there(world):
+    """Otherwise the tests below would prove nothing."""
+    code = "def leak(box):\n    raise ValueError\n"
+    scope = {"__name__": "sottovoce.clsc.fake"}
+    exec(code, scope)
+    for box in ([TEXT], {"a": (bytearray(b"." + TEXT),)}, packet.Head(b"", b"", TEXT, b"", 0)):
+        with pytest.raises(ValueError) as caught:
+            scope["leak"](box)
+        with pytest.raises(AssertionError, match="leak: box"):
+            assert_no_secret_in(caught.value, [TEXT])
+    for box, found in (([77], {"numbers": [77]}), ([group.P1 + group.P1], {"points": [group.P1 + group.P1]})):
+        with pytest.raises(ValueError) as caught:
+            scope["leak"](box)
+        with pytest.raises(AssertionError, match="leak: box"):
+            assert_no_secret_in(caught.value, **found)
+
+
+def _refused(world):
+    """Packets that get far: opened, and then refused because of their sender."""
+    alice, bob, carol = world.signer(), world.receiver("bob"), world.receiver("carol")
+    to_both = [bob.public_key, carol.public_key]
+    good = signcrypt(TEXT, sender=alice, receivers=to_both)
+    insider = CoReceiver(good, carol)
+    other = CoReceiver(signcrypt(TEXT, sender=alice, receivers=to_both), carol).head.signature
+    revoking = world.new_trust()
+    revoking.revoke(alice.public_key.pid)
+    return bob, insider, [
+        (good, revoking),
+        (good, world.new_trust(NOT_AFTER + 10_000)),
+        (insider.rewrite(signature=other), world.trust),
+        (insider.rewrite(signature=bytes(176)), world.trust),
+        (insider.rewrite(plaintext_bytes=3), world.trust),
+        (insider.rewrite(X=b"\xc0" + bytes(47)), world.trust),
+        (insider.rewrite(name=bytes(65)), world.trust),
+    ]  # fmt: skip
+
+
+def test_sender_error_carries_no_plaintext_and_no_key(world):
+    bob, insider, cases = _refused(world)
+    secrets_ = [TEXT, insider.cek, insider.k_body, insider.k_head]
+    for data, trust in cases:
+        with pytest.raises(SenderError) as caught:
+            unsigncrypt(data, receiver=bob, trust=trust)
+        assert_no_secret_in(caught.value, secrets_, [bob._x], [bob._D.point])
+        (result,) = unsigncrypt_batch([data], receiver=bob, trust=trust)
+        assert type(result) is SenderError
+        assert result.__traceback__ is None
+        assert result.__context__ is None
+
+
+def test_unsigncrypt_error_carries_no_key(world):
+    bob, insider, cases = _refused(world)
+    good = cases[0][0]
+    at_body = 4 + 178 + 160 + 8
+    for i in (6, 54, 160, 182, 182 + 80, at_body, len(good) - 365, len(good) - 1):
+        data = good[:i] + bytes([good[i] ^ 1]) + good[i + 1 :]
+        with pytest.raises(UnsigncryptError) as caught:
+            unsigncrypt(data, receiver=bob, trust=world.trust)
+        assert_no_secret_in(
+            caught.value, [TEXT, insider.cek, insider.k_body, insider.k_head], [bob._x], [bob._D.point]
+        )
+
+
+def test_type_error_in_a_batch_carries_no_plaintext(world):
+    bob, _, cases = _refused(world)
+    with pytest.raises(TypeError) as caught:
+        unsigncrypt_batch([cases[0][0], None], receiver=bob, trust=world.trust)
+    assert_no_secret_in(caught.value, [TEXT], [bob._x], [bob._D.point])
+
+
+def _requests(world):
+    token = bytes(32)
+    identity = IdentityRequest(world.params[Mode.IDENTITY], Usage.SIGN, b"a", token)
+    blind = BlindRequest(world.params[Mode.BLIND], Usage.SIGN, token)
+    wrong = group.g1_mul_vartime(group.P1, 5)
+    yield identity, wrong, request.seal_partial_key(identity.public_key, wrong)
+    yield identity, wrong, bytes([1, 1]) + group.P1.to_compressed_bytes() + bytes(64)
+    C = group.g1_mul_vartime(wrong, blind._b)
+    yield blind, wrong, bytes([1, 3]) + C.to_compressed_bytes()
+    yield blind, wrong, bytes([1, 3, 0xC0]) + bytes(47)
+
+
+def test_wrong_answer_carries_no_x_and_no_partial_key(world):
+    """Anybody can send a wrong answer, so anybody can cause this error."""
+    messages = set()
+    for asked, D, answer in _requests(world):
+        with pytest.raises(IssueError) as caught:
+            asked.finish(answer)
+        assert caught.value.__context__ is None
+        messages.add(str(caught.value))
+        numbers = [asked._x] + ([asked._b] if isinstance(asked, BlindRequest) else [])
+        assert_no_secret_in(caught.value, numbers=numbers, points=[D])
+    assert len(messages) == 1
+
+
+def test_secret_key_that_does_not_fit_carries_no_secret(world):
+    alice, carol = world.signer(), world.signer("carol")
+    x, D = alice._x, carol._D.point
+    with pytest.raises(IssueError) as caught:
+        SecretKey(alice.public_key, x, D)
+    assert_no_secret_in(caught.value, numbers=[x], points=[D])
+
+
+def test_repr_of_half_made_objects():
+    """A debugger looks at ``self`` in the middle of a constructor that raises."""
+    for cls in (SecretKey, PublicKey, IdentityRequest, BlindRequest):
+        assert cls.__name__ in repr(cls.__new__(cls))
+
+
+def test_argument_errors_of_a_sender_carry_no_key(world):
+    alice = world.signer()
+    with pytest.raises(ParameterError) as caught:
+        signcrypt(b"", sender=alice, receivers=[alice.public_key])
+    assert_no_secret_in(caught.value, numbers=[alice._x], points=[alice._D.point])
