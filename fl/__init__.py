@@ -6,22 +6,26 @@ runs in a test, in a simulation or behind any network:
 * :class:`Client` checks a signed header against its own :class:`Policy` and seals one update.
 * :class:`Aggregator` collects shards, opens packets, adds ciphertexts, closes the round.
 * :class:`Member` adds key shares of exactly the agreed contributors, and answers once.
-* :class:`RoundHeader` / :class:`SignedHeader` is what all of them agree on.
+* :class:`RoundHeader` / :class:`SignedHeader` is what all of them agree on; :func:`plan_round` makes one.
 * :mod:`sottovoce.fl.simulate` runs a whole federation in one process.
 
 What is refused raises :class:`ProtocolError` (with a :class:`Reason` to count by) or one of the errors
 of the package underneath, and changes nothing.  docs/fl.md has the messages and the honest limits.
 """
 
-from .aggregator import Aggregator, Receipt, State
+from .aggregator import Aggregator, State
 from .client import Client, Sealed
 from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
 from .errors import ProtocolError, Reason
-from .header import RoundHeader, ServerIdentity, ServerKeys, SignedHeader, revocation_digest
+from .header import RoundHeader, revocation_digest
 from .member import Member
 from .meter import Meter, Stage
 from .model import model_digest
+from .opening import Receipt
+from .plan import plan_round
 from .policy import Policy
+from .server import ServerIdentity, ServerKeys
+from .signed import SignedHeader
 from .sizes import update_packet_bytes
 from .stores import (
     Accepted,
@@ -70,6 +74,7 @@ __all__ = [
     "State",
     "Update",
     "model_digest",
+    "plan_round",
     "revocation_digest",
     "update_packet_bytes",
 ]

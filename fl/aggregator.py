@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
 
@@ -18,23 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import clsc, rs
-from .._ext.errors import (
-    DecodeError,
-    OverflowDetected,
-    ParameterError,
-    SenderError,
-    TooManyErasures,
-    UnsigncryptError,
-)
+from .._ext.errors import OverflowDetected, ParameterError, TooManyErasures
 from ..he import kahe
 from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
+from .complaints import settle_complaints
 from .errors import ProtocolError, Reason
-from .header import RoundHeader, ServerKeys, SignedHeader, check_sender
 from .meter import Meter
+from .opening import OpenedPacket, Receipt, open_batch
 from .policy import check_deadline, check_revocations
+from .server import ServerKeys
+from .signed import SignedHeader
 from .stores import Accepted, AggregatorStore, MemoryAggregatorStore
 from .update import Manifest, Update
-from .wire import associated_data, set_root
+from .wire import associated_data, expect, set_root
 
 BATCH = 32
 """Packets opened together: at 32 the shared pairings of a batch verification are amortised."""
@@ -48,62 +43,6 @@ class State(Enum):
     ANSWERING = auto()
     DONE = auto()
     ERASED = auto()
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What became of one packet.
-
-    Attributes:
-        pid: The sender, or ``b""`` if the packet did not say.
-        refused: Why it does not count, or None if it counts (also when it did already).
-    """
-
-    pid: bytes
-    refused: Reason | None
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """One packet after opening: either everything about it, or why not."""
-
-    packet: bytes = field(repr=False)
-    pid: bytes = b""
-    packet_id: bytes = b""
-    update: Update | None = None
-    refused: Reason | None = None
-
-
-def _open_batch(
-    packets: Sequence[bytes], *, header: RoundHeader, key: clsc.SecretKey, trust: clsc.TrustStore
-) -> list[_Opened]:
-    """Open and parse packets; a pure map, so that it may run on any executor."""
-    opened = clsc.unsigncrypt_batch(
-        packets, receiver=key, trust=trust, ad=associated_data(header.hash, "packet")
-    )
-    results = []
-    for packet, result in zip(packets, opened, strict=True):
-        if isinstance(result, UnsigncryptError):
-            results.append(_Opened(packet, refused=Reason.NOT_FOR_US))
-        elif isinstance(result, SenderError):
-            results.append(_Opened(packet, refused=Reason.SENDER))
-        else:
-            results.append(_parse_update(packet, result, header))
-    return results
-
-
-def _parse_update(packet: bytes, opened: clsc.Opened, header: RoundHeader) -> _Opened:
-    pid = opened.sender.pid
-    try:
-        check_sender(header, opened.sender)
-        update = Update.from_bytes(opened.plaintext, header)
-        if update.manifest.pid != pid:
-            raise DecodeError("manifest: of another sender")
-    except ProtocolError as error:
-        return _Opened(packet, pid, refused=error.reason)
-    except DecodeError:
-        return _Opened(packet, pid, refused=Reason.MALFORMED)
-    return _Opened(packet, pid, opened.packet_id, update)
 
 
 class Aggregator:
@@ -147,6 +86,9 @@ class Aggregator:
         clock: Callable[[], float] = time.time,
         meter: Meter | None = None,
     ) -> None:
+        expect("keys", keys, ServerKeys)
+        expect("shard_key", shard_key, rs.ShardKey)
+        expect("trust", trust, clsc.TrustStore)
         header = SignedHeader.from_bytes(signed_header, trust).header
         if keys.public.to_list() != header.aggregator.to_list() or shard_key.public_key != header.shard_key:
             raise ParameterError("keys: those of the header's aggregator expected")
@@ -170,6 +112,7 @@ class Aggregator:
             shard_bytes=rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n),
         )
         self._pending: list[bytes] = []
+        self._receipts: list[Receipt] = []
         self._manifests: dict[bytes, bytes] = {}  # pid -> manifest digest
         self._packet_ids: dict[bytes, bytes] = {}
         self._sum = kahe.CiphertextSum(header.kahe_params, header.hash)
@@ -232,16 +175,23 @@ class Aggregator:
     def _take(self, packet: bytes) -> None:
         self._pending.append(packet)
         if len(self._pending) >= BATCH:
-            self.process()
+            self._open_pending()
 
     def process(self) -> list[Receipt]:
-        """Open what waits and add what counts; the receipts are in the order of arrival.
+        """Open what waits and add what counts.
 
         What the executor or the store raises comes through, and packets not yet dealt with wait on.
+
+        Returns:
+            One receipt for every packet since the last call, in the order of arrival.
         """
+        self._open_pending()
+        receipts, self._receipts = self._receipts, []
+        return receipts
+
+    def _open_pending(self) -> None:
         batches = [self._pending[i : i + BATCH] for i in range(0, len(self._pending), BATCH)]
-        work = partial(_open_batch, header=self.header, key=self._keys.decrypt, trust=self._trust)
-        receipts = []
+        work = partial(open_batch, header=self.header, key=self._keys.decrypt, trust=self._trust)
         with self._meter.stage("open packets") as stage:
             stage.n_bytes += sum(len(p) for batch in batches for p in batch)
             results = list((self._executor.map if self._executor else map)(work, batches))
@@ -249,9 +199,8 @@ class Aggregator:
             receipt = self._admit(opened)
             if receipt.refused is not None:
                 self.refused[receipt.refused] += 1
-            receipts.append(receipt)
+            self._receipts.append(receipt)
             del self._pending[0]  # only now: it has been counted, refused or spooled
-        return receipts
 
     @property
     def shard_stats(self) -> dict[str, int]:
@@ -263,7 +212,7 @@ class Aggregator:
             raise ProtocolError(Reason.STATE, "no longer collecting", round_id=self.header.hash)
         check_deadline(self.header, self._clock())
 
-    def _admit(self, opened: _Opened) -> Receipt:
+    def _admit(self, opened: OpenedPacket) -> Receipt:
         pid, update = opened.pid, opened.update
         if update is None:
             return Receipt(pid, opened.refused)
@@ -299,7 +248,7 @@ class Aggregator:
             ProtocolError: Fewer than ``min_contributors`` (:attr:`Reason.TOO_FEW`): still collecting.
         """
         self._require_collecting()
-        self.process()
+        self._open_pending()
         self._require_enough(len(self._manifests))
         requests = self._requests(range(1, len(self.header.members) + 1))
         self.state = State.CLOSING
@@ -338,7 +287,7 @@ class Aggregator:
         t = self.header.threshold
         listed = self._manifests.keys()
         complaints = {j: listed & set(check.bad) for j, check in self._complaints.items()}
-        drop, content = _decide(complaints, self.header.kahe_params.n_corrupted, t)
+        drop, content = settle_complaints(complaints, self.header.kahe_params.n_corrupted, t)
         if len(content) < t:
             raise ProtocolError(
                 Reason.NO_QUORUM, f"{t} members needed, {len(content)} present", round_id=self.header.hash
@@ -395,7 +344,8 @@ class Aggregator:
                 )
                 mean, weight = header.codec.dequantize(opened.values, agreed.count)
             except TooManyErasures as error:
-                raise ProtocolError(Reason.NO_QUORUM, str(error), round_id=header.hash) from None
+                detail = f"{error.needed} answers needed, {error.present} usable"
+                raise ProtocolError(Reason.NO_QUORUM, detail, round_id=header.hash) from None
             except OverflowDetected:
                 raise ProtocolError(Reason.SUM, round_id=header.hash) from None
         self.state = State.DONE
@@ -433,10 +383,10 @@ class Aggregator:
         """Forget the packets of the round; whatever its state, it ends here.
 
         Raises:
-            ProtocolError: Before the audit deadline of a round that was opened (:attr:`Reason.DEADLINE`).
+            ProtocolError: Before the audit deadline of a round that was opened (:attr:`Reason.AUDIT`).
         """
         if self.state is State.DONE and self._clock() <= self.header.audit_deadline:
-            raise ProtocolError(Reason.DEADLINE, "kept until the audit deadline", round_id=self.header.hash)
+            raise ProtocolError(Reason.AUDIT, round_id=self.header.hash)
         self._store.erase(self.header.hash)
         self._pending = []
         self.state = State.ERASED
@@ -484,17 +434,3 @@ class Aggregator:
         if opened.sender.to_bytes() != header.members[index - 1].sign.to_bytes():
             raise ProtocolError(Reason.NOT_MEMBER, "another signer", round_id=header.hash)
         return opened.plaintext
-
-
-def _decide(complaints: Mapping[int, set[bytes]], f: int, t: int) -> tuple[set[bytes], list[int]]:
-    """Whom to drop, and which members then agree, ascending: fewer than ``t`` if that cannot be had."""
-    counts = Counter(pid for bad in complaints.values() for pid in bad)
-    drop = {pid for pid, count in counts.items() if count > f}
-    while True:
-        content = sorted(j for j, bad in complaints.items() if bad <= drop)
-        others = complaints.keys() - set(content)
-        if len(content) >= t or not others:
-            return drop, content
-        # The least demanding first: one member that complains about everybody must not end the round
-        # while others would do.
-        drop |= complaints[min(others, key=lambda j: (len(complaints[j] - drop), j))]

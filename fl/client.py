@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,14 @@ from .._ext.errors import ParameterError
 from ..he import kahe
 from .closing import RoundResult
 from .errors import ProtocolError, Reason
-from .header import RoundHeader, SignedHeader, check_sender
+from .header import RoundHeader, check_sender
 from .meter import Meter
 from .model import Arrays, model_digest
 from .policy import Policy
+from .signed import HeaderReader
 from .stores import MemoryOutbox, Outbox, Sent
 from .update import Manifest, MemberShare, Update
-from .wire import associated_data
+from .wire import associated_data, expect
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Sealed:
     """
 
     header: RoundHeader
-    packet: bytes
+    packet: bytes = field(repr=False)
 
     def shards(self) -> list[bytes]:
         """Cut the packet into ``shard_n`` sealed shards of one size, ``shard_k`` of which suffice.
@@ -79,10 +80,14 @@ class Client:
         clock: Callable[[], float] = time.time,
         meter: Meter | None = None,
     ) -> None:
+        expect("key", key, clsc.SecretKey)
+        expect("trust", trust, clsc.TrustStore)
+        expect("policy", policy, Policy)
         if key.usage is not clsc.Usage.SIGN:
             raise ParameterError("key: a sign key expected")
         self._key = key
         self._trust = trust
+        self._reader = HeaderReader(trust)
         self._policy = policy
         self._outbox = outbox if outbox is not None else MemoryOutbox()
         self._clock = clock
@@ -98,12 +103,13 @@ class Client:
 
         Raises:
             DecodeError: Malformed.
-            SenderError: Server keys unknown, revoked or out of validity.
+            SenderError: Server keys or one's own unknown, revoked or out of validity.
             ProtocolError: Signatures, policy or deadline; or own key is not of the header's epoch.
         """
-        header = SignedHeader.from_bytes(signed_header, self._trust).header
+        header = self._reader.read(signed_header)
         self._policy.check(header, self._trust, self._clock())
         check_sender(header, self._key.public_key)
+        self._trust.acceptable(self._key.public_key)
         return header
 
     def seal(
@@ -127,7 +133,9 @@ class Client:
         Raises:
             DecodeError, SenderError, ProtocolError: As :meth:`check`; or the model is not the one of the
                 header (:attr:`Reason.MODEL`), or an update for it has left (:attr:`Reason.MODEL_REUSED`).
-            ParameterError: ``update`` has other shapes, NaN or infinity; ``examples`` out of range.
+            TypeError: Not lists of numpy arrays, or ``examples`` is no integer.
+            ParameterError: ``update`` has other shapes or dtypes, NaN or infinity (array and index named);
+                ``examples`` out of range.
 
         Timing: encoding and encryption do not branch on values; see docs/threat-model.md.
         """
@@ -140,7 +148,9 @@ class Client:
                 raise ProtocolError(Reason.SEALED, "under another pseudonym", round_id=header.hash)
             return Sealed(header, known.packet)
         if model_digest(model) != header.model:
-            raise ProtocolError(Reason.MODEL, round_id=header.hash)
+            same = he.ModelLayout.of(model) == header.layout
+            detail = "other values" if same else "other shapes or dtypes"
+            raise ProtocolError(Reason.MODEL, detail, round_id=header.hash)
         with self._meter.stage("quantize"):
             values = self._quantize(header, update, examples)
         update_digest = self._check_model_unused(header, update)
@@ -174,7 +184,7 @@ class Client:
                 :meth:`RoundResult.from_bytes`; or the list names this client with a manifest that it
                 never made (:attr:`Reason.RESULT`).
         """
-        header = SignedHeader.from_bytes(signed_header, self._trust).header
+        header = self._reader.read(signed_header)
         with self._meter.stage("read result") as stage:
             checked = RoundResult.from_bytes(result, header)
             stage.n_bytes += len(result)
@@ -189,17 +199,21 @@ class Client:
 
     def included(self, result: RoundResult) -> bool:
         """Whether this client's contribution is in a verified result."""
+        expect("result", result, RoundResult)
         return self.pid in dict(result.entries)
 
     def _quantize(self, header: RoundHeader, update: Arrays, examples: int | None) -> NDArray[np.int64]:
-        if he.ModelLayout.of(update) != header.layout:
-            raise ParameterError("update: shapes and dtypes of the header's layout expected")
-        if (examples is None) != (header.max_examples == 0):
-            raise ParameterError("examples: given exactly if the header weighs by examples")
+        if examples is None and header.max_examples:
+            raise ParameterError(f"examples: 1 to {header.max_examples} required, the header weighs by them")
+        if examples is not None and not header.max_examples:
+            raise ParameterError("examples: refused, the header weighs all clients the same")
         weight = None
         if examples is not None:
+            if isinstance(examples, bool) or not isinstance(examples, (int, np.integer)):
+                raise TypeError(f"examples: int expected, got {type(examples).__name__}")
+            examples = int(examples)
             if not 1 <= examples <= header.max_examples:
-                raise ParameterError(f"examples: 1 to {header.max_examples} expected")
+                raise ParameterError(f"examples: 1 to {header.max_examples} expected, got {examples}")
             weight = header.codec.weight(examples, header.max_examples)
         return header.codec.quantize(header.layout.flatten(update), weight)
 

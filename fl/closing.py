@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Self
@@ -23,7 +23,8 @@ from .._ext.enc import enc
 from .._ext.errors import DecodeError, SignatureError
 from ..he import kahe
 from .errors import ProtocolError, Reason
-from .header import RoundHeader, ServerKeys
+from .header import RoundHeader
+from .server import ServerKeys
 from .sizes import manifest_bytes, member_packet_bytes
 from .update import Manifest
 from .wire import (
@@ -93,8 +94,8 @@ class CloseRequest:
     """
 
     agreed: ContributorSet
-    manifests: tuple[Manifest, ...]
-    packets: tuple[bytes, ...]
+    manifests: tuple[Manifest, ...] = field(repr=False)
+    packets: tuple[bytes, ...] = field(repr=False)
 
     @cached_property
     def entries(self) -> list[tuple[bytes, bytes]]:
@@ -200,7 +201,7 @@ class Answer:
     """
 
     agreed: ContributorSet
-    signature: bytes
+    signature: bytes = field(repr=False)
     share_sum: kahe.ShareSum
 
     def to_bytes(self) -> bytes:
@@ -241,10 +242,10 @@ class RoundResult:
     """
 
     agreed: ContributorSet
-    entries: tuple[tuple[bytes, bytes], ...]
-    mean: NDArray[np.float64]
+    entries: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    mean: NDArray[np.float64] = field(repr=False)
     total_weight: int
-    member_signatures: dict[int, bytes]
+    member_signatures: dict[int, bytes] = field(repr=False)
 
     def to_bytes(self, header: RoundHeader, keys: ServerKeys) -> bytes:
         """``enc(signed envelope, list, mean)``: the list 48 bytes a contributor, the mean 8 bytes a value."""

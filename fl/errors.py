@@ -10,16 +10,14 @@ from .._ext.errors import SottovoceError
 class Reason(StrEnum):
     """Why a message or a round was refused; the value is the text shown to people."""
 
-    SHARD = "shard: cannot be opened"
-    SHARD_GROUP = "shard: inconsistent group"
     NOT_FOR_US = "packet: not for this key and round"
     SENDER = "sender: unknown, revoked or not signed"
     SENDER_PARAMS = "sender: key of another epoch or mode"
     MALFORMED = "message: malformed"
-    HEADER = "header: impossible"
     HEADER_SIGNATURE = "header: not signed by the aggregator and a quorum"
     POLICY = "header: against own policy"
     DEADLINE = "round: past its deadline"
+    AUDIT = "round: kept until its audit deadline"
     MODEL = "model: not the one of the header"
     MODEL_REUSED = "model: an update for it has left already"
     SEALED = "client: sealed for this round already"

@@ -11,20 +11,22 @@ stored record, and the seed of the public ring elements is derived from it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
+
+import numpy as np
 
 from .. import clsc, he, rs
 from .._ext import cbor
 from .._ext.enc import enc
-from .._ext.errors import DecodeError, ParameterError, SignatureError
+from .._ext.errors import DecodeError, ParameterError
 from .._ext.limits import HEADER_MAX_BYTES, MAX_CLIENTS, MAX_MEMBERS, MIN_CONTRIBUTORS_FLOOR
 from ..he import kahe
 from .errors import ProtocolError, Reason
+from .server import ServerIdentity, ServerKeys
 from .sizes import update_packet_bytes
-from .wire import HASH_BYTES, VERSION, check_length
+from .wire import HASH_BYTES, VERSION, expect
 
 _SCHEMA: cbor.Schema = {
     "v": int,
@@ -51,79 +53,34 @@ _SCHEMA: cbor.Schema = {
     "deadline": int,
     "audit_deadline": int,
 }
-_SIGNED_SCHEMA: cbor.Schema = {"v": int, "header": bytes, "aggregator": bytes, "members": list}
 _ENVELOPE_BYTES = 64  # keys, version and length prefixes of a signed header: 42 at most
-_TAG_AGGREGATOR = "SOTTOVOCE-V1-HEADER-AGGREGATOR"
-_TAG_MEMBER = "SOTTOVOCE-V1-HEADER-MEMBER"
-
-
-@dataclass(frozen=True)
-class ServerIdentity:
-    """The two public keys of a server role: one to sign, one to be written to; one name.
-
-    Attributes:
-        sign: Key of mode ``identity`` and usage ``sign``.
-        decrypt: Key of mode ``identity`` and usage ``decrypt``, same name and parameters.
-    """
-
-    sign: clsc.PublicKey
-    decrypt: clsc.PublicKey
-
-    def __post_init__(self) -> None:
-        if self.sign.usage is not clsc.Usage.SIGN or self.decrypt.usage is not clsc.Usage.DECRYPT:
-            raise ParameterError("server identity: one sign and one decrypt key expected")
-        if self.sign.params.mode is not clsc.Mode.IDENTITY or self.sign.params != self.decrypt.params:
-            raise ParameterError("server identity: both keys of one identity epoch expected")
-        if self.sign.identity != self.decrypt.identity:
-            raise ParameterError("server identity: both keys under one name expected")
-
-    @property
-    def name(self) -> bytes:
-        """The name under which the issuer enrolled it, 1 to 64 bytes."""
-        return self.sign.identity
-
-    def to_list(self) -> list[bytes]:
-        """For CBOR: ``[sign, decrypt]``."""
-        return [self.sign.to_bytes(), self.decrypt.to_bytes()]
-
-    @classmethod
-    def from_list(cls, value: Any, trust: clsc.TrustStore) -> Self:
-        """Inverse of :meth:`to_list`.
-
-        Raises:
-            DecodeError: Not two keys of one name.
-            SenderError: Keys under parameters that ``trust`` does not know.
-        """
-        if type(value) is not list or [type(v) for v in value] != [bytes, bytes]:
-            raise DecodeError("server identity: two keys expected")
-        sign, decrypt = (clsc.PublicKey.from_bytes(v, trust) for v in value)
-        try:
-            return cls(sign, decrypt)
-        except ParameterError as error:
-            raise DecodeError(str(error)) from None
-
-
-@dataclass(frozen=True)
-class ServerKeys:
-    """The two secret keys of a server role; the public side is :attr:`public`."""
-
-    sign: clsc.SecretKey
-    decrypt: clsc.SecretKey
-
-    @cached_property
-    def public(self) -> ServerIdentity:
-        """What goes into the header."""
-        return ServerIdentity(self.sign.public_key, self.decrypt.public_key)
+_INTEGERS = (
+    "round_number",
+    "value_bits",
+    "max_examples",
+    "wire_bits",
+    "min_contributors",
+    "max_contributors",
+    "shard_k",
+    "shard_n",
+    "packet_bytes",
+    "deadline",
+    "audit_deadline",
+)
+TAG_AGGREGATOR = "SOTTOVOCE-V1-HEADER-AGGREGATOR"
+TAG_MEMBER = "SOTTOVOCE-V1-HEADER-MEMBER"
 
 
 @dataclass(frozen=True)
 class RoundHeader:
     """Everything public about one round; an object of this class is always possible.
 
+    :func:`plan_round` makes one, with everything derived that can be.
+
     Attributes:
         aggregator: Who collects; not a member.
         members: The committee in order; member ``j`` counts from 1.  4 to 64; ``t`` and ``f`` follow.
-        epoch: Epoch of the senders' parameters.
+        epoch: Epoch of the senders' parameters, 1 to 64 bytes.
         round_number: Counts from 0 or 1, never used twice by one aggregator in one epoch.
         sender_params: ``params_id`` of the one set of parameters that contributors' keys are under.
         committee_params: ``params_id`` of the aggregator's and members' keys.
@@ -140,9 +97,15 @@ class RoundHeader:
         shard_key: X25519 public key of the aggregator for shards, 32 bytes.
         shard_k: Shards that suffice.
         shard_n: Shards that a packet is cut into.
-        packet_bytes: Every packet is padded to this before it is cut into shards.
-        deadline: Unix seconds; nothing is sealed, accepted or answered later.
+        packet_bytes: Every packet is padded to this before it is cut into shards; at least
+            :func:`update_packet_bytes`.
+        deadline: Unix seconds; nothing is sealed, accepted, checked or answered more than 120 s later
+            (clocks differ), so collecting ends well before it.
         audit_deadline: Unix seconds; ciphertexts are kept until then.
+
+    Raises:
+        TypeError: A field of the wrong type.
+        ParameterError: A field out of range, or fields that do not fit together.
     """
 
     aggregator: ServerIdentity
@@ -169,6 +132,7 @@ class RoundHeader:
     audit_deadline: int
 
     def __post_init__(self) -> None:
+        self._check_types()
         if not 4 <= len(self.members) <= MAX_MEMBERS:
             raise ParameterError(f"members: 4 to {MAX_MEMBERS} expected, got {len(self.members)}")
         servers = (self.aggregator, *self.members)
@@ -184,8 +148,9 @@ class RoundHeader:
         for name in ("sender_params", "committee_params", "revoked", "model", "shard_key"):
             if len(getattr(self, name)) != HASH_BYTES:
                 raise ParameterError(f"{name}: {HASH_BYTES} bytes expected, got {len(getattr(self, name))}")
-        if not 0 <= self.round_number < 1 << 63 or not 0 <= self.max_examples < 1 << 53:
-            raise ParameterError("round_number, max_examples: out of range")
+        for name, limit in (("round_number", 1 << 63), ("max_examples", 1 << 53)):
+            if not 0 <= getattr(self, name) < limit:
+                raise ParameterError(f"{name}: 0 to {limit - 1} expected, got {getattr(self, name)}")
         if not MIN_CONTRIBUTORS_FLOOR <= self.min_contributors <= self.max_contributors <= MAX_CLIENTS:
             raise ParameterError(
                 f"contributors: {MIN_CONTRIBUTORS_FLOOR} <= min <= max <= {MAX_CLIENTS} expected, "
@@ -221,6 +186,24 @@ class RoundHeader:
             wire_bits=self.wire_bits,
         )
 
+    def _check_types(self) -> None:
+        """Exactly what a reader will want to find, so that nothing is signed that nobody accepts."""
+        expect("aggregator", self.aggregator, ServerIdentity)
+        if not isinstance(self.members, (tuple, list)):
+            raise TypeError(f"members: a sequence expected, got {type(self.members).__name__}")
+        for member in self.members:
+            expect("members", member, ServerIdentity)
+        object.__setattr__(self, "members", tuple(self.members))
+        expect("layout", self.layout, he.ModelLayout)
+        for name in _INTEGERS:
+            expect(name, getattr(self, name), int)
+        for name in ("epoch", "sender_params", "committee_params", "revoked", "model", "shard_key"):
+            expect(name, getattr(self, name), bytes)
+        expect("set_name", self.set_name, str)
+        if not isinstance(self.clip, (float, int, np.floating)):
+            raise TypeError(f"clip: float expected, got {type(self.clip).__name__}")
+        object.__setattr__(self, "clip", float(self.clip))
+
     @property
     def threshold(self) -> int:
         """Members ``t`` that must sign and answer."""
@@ -242,6 +225,16 @@ class RoundHeader:
             if member.to_list() == own:
                 return index
         raise ProtocolError(Reason.NOT_MEMBER, round_id=self.hash, sender=identity.name)
+
+    def check_servers(self, trust: clsc.TrustStore) -> None:
+        """Return if the keys of the aggregator and of all members are acceptable now.
+
+        Raises:
+            SenderError: One is unknown, revoked, pinned otherwise, or out of its validity.
+        """
+        for server in (self.aggregator, *self.members):
+            trust.acceptable(server.sign)
+            trust.acceptable(server.decrypt)
 
     @cached_property
     def _encoded(self) -> bytes:
@@ -325,105 +318,8 @@ class RoundHeader:
             ProtocolError: ``keys`` are neither the aggregator's nor a member's.
         """
         if keys.public.to_list() == self.aggregator.to_list():
-            return clsc.sign(keys.sign, enc(_TAG_AGGREGATOR, self.hash))
-        return clsc.sign(keys.sign, enc(_TAG_MEMBER, self.hash, self.index_of(keys.public)))
-
-
-@dataclass(frozen=True)
-class SignedHeader:
-    """A header with the aggregator's signature and at least ``t`` co-signatures of members.
-
-    Attributes:
-        header: The header.
-        aggregator_signature: 176 bytes.
-        member_signatures: One entry a member in order, 176 bytes or ``b""`` for a member that did not sign.
-    """
-
-    header: RoundHeader
-    aggregator_signature: bytes
-    member_signatures: tuple[bytes, ...]
-
-    def to_bytes(self) -> bytes:
-        """Canonical CBOR."""
-        return cbor.dumps(
-            {
-                "v": VERSION,
-                "header": self.header.to_bytes(),
-                "aggregator": self.aggregator_signature,
-                "members": list(self.member_signatures),
-            }
-        )
-
-    @classmethod
-    def propose(cls, header: RoundHeader, keys: ServerKeys) -> Self:
-        """The aggregator's own signature on a header, for the members to add theirs.
-
-        Raises:
-            ParameterError: ``keys`` are not those of ``header.aggregator``.
-        """
-        if keys.public.to_list() != header.aggregator.to_list():
-            raise ParameterError("keys: the aggregator's expected")
-        return cls(header, header.sign(keys), (b"",) * len(header.members))
-
-    def with_members(self, signatures: Mapping[int, bytes]) -> Self:
-        """This header with the co-signatures of members, by index from 1; each is verified.
-
-        Raises:
-            ProtocolError: Fewer than ``t``, or a wrong one (:attr:`Reason.HEADER_SIGNATURE`).
-        """
-        listed = tuple(signatures.get(j, b"") for j in range(1, len(self.header.members) + 1))
-        signed = replace(self, member_signatures=listed)
-        signed._verify(self.header.threshold)
-        return signed
-
-    @classmethod
-    def from_bytes(cls, data: bytes, trust: clsc.TrustStore, *, proposal: bool = False) -> Self:
-        """Parse a signed header and verify all its signatures, as one batch.
-
-        Args:
-            data: From :meth:`to_bytes`.
-            trust: Knows the servers' parameters.
-            proposal: Accept one that no member has signed yet (a member about to sign).
-
-        Raises:
-            DecodeError: Not canonical, or not a possible header.
-            SenderError: Server keys unknown, revoked or out of their validity.
-            ProtocolError: Fewer than ``t`` co-signatures, or a wrong one (:attr:`Reason.HEADER_SIGNATURE`).
-        """
-        fields = cbor.loads_map(data, _SIGNED_SCHEMA, max_bytes=HEADER_MAX_BYTES)
-        if fields["v"] != VERSION:
-            raise DecodeError(f"header: version {VERSION} expected")
-        header = RoundHeader.from_bytes(fields["header"], trust)
-        signatures = fields["members"]
-        if len(signatures) != len(header.members) or any(type(s) is not bytes for s in signatures):
-            raise DecodeError("header: one signature field a member expected")
-        for signature in (fields["aggregator"], *filter(None, signatures)):
-            check_length("header signature", signature, clsc.SIGNATURE_BYTES)
-        for server in (header.aggregator, *header.members):
-            trust.acceptable(server.sign)
-            trust.acceptable(server.decrypt)
-        signed = cls(header, fields["aggregator"], tuple(signatures))
-        signed._verify(0 if proposal else header.threshold)
-        return signed
-
-    def _verify(self, quorum: int) -> None:
-        header = self.header
-        present = [(j, s) for j, s in enumerate(self.member_signatures, 1) if s]
-        if len(present) < quorum:
-            raise ProtocolError(
-                Reason.HEADER_SIGNATURE,
-                f"{quorum} members expected, got {len(present)}",
-                round_id=header.hash,
-            )
-        items = [(header.aggregator.sign, enc(_TAG_AGGREGATOR, header.hash), self.aggregator_signature)]
-        items += [(header.members[j - 1].sign, enc(_TAG_MEMBER, header.hash, j), s) for j, s in present]
-        try:
-            clsc.batch_verify(items)
-        except SignatureError as error:
-            names = ", ".join(
-                "aggregator" if i == 0 else f"member {present[i - 1][0]}" for i in error.bad_indices
-            )
-            raise ProtocolError(Reason.HEADER_SIGNATURE, names, round_id=header.hash) from None
+            return clsc.sign(keys.sign, enc(TAG_AGGREGATOR, self.hash))
+        return clsc.sign(keys.sign, enc(TAG_MEMBER, self.hash, self.index_of(keys.public)))
 
 
 def revocation_digest(pids: frozenset[bytes]) -> bytes:

@@ -10,12 +10,14 @@ from .._ext.errors import DecodeError, ParameterError, ProofError
 from ..he import kahe
 from .closing import Answer, CheckReply, CloseRequest
 from .errors import ProtocolError, Reason
-from .header import RoundHeader, ServerKeys, SignedHeader, check_sender
+from .header import RoundHeader, check_sender
 from .meter import Meter
 from .policy import Policy, check_revocations
+from .server import ServerKeys
+from .signed import HeaderReader, SignedHeader
 from .stores import Binding, MemberStore, MemoryMemberStore
 from .update import Manifest, MemberShare
-from .wire import associated_data
+from .wire import associated_data, expect
 
 
 class Member:
@@ -46,8 +48,12 @@ class Member:
         clock: Callable[[], float] = time.time,
         meter: Meter | None = None,
     ) -> None:
+        expect("keys", keys, ServerKeys)
+        expect("trust", trust, clsc.TrustStore)
+        expect("policy", policy, Policy)
         self._keys = keys
         self._trust = trust
+        self._reader = HeaderReader(trust)
         self._policy = policy
         self._store = store if store is not None else MemoryMemberStore()
         self._clock = clock
@@ -90,9 +96,9 @@ class Member:
             DecodeError, SenderError, SignatureError: Header or request malformed or not signed.
             ProtocolError: Policy, deadline, membership, or too few contributors.
         """
-        header, index, parsed = self._parse(signed_header, request)
         with self._meter.stage("members check") as stage:
             stage.n_bytes += len(request)
+            header, index, parsed = self._parse(signed_header, request)
             bad = self._verify(header, index, parsed)[1]
             reply = CheckReply(parsed.agreed.root, bad).to_bytes()
             return self._to_aggregator(header, "check", index, reply)
@@ -110,9 +116,8 @@ class Member:
             ProtocolError: Policy, deadline, membership, too few contributors, bad shares in the set
                 (:attr:`Reason.BAD_SHARES`), or another set was answered (:attr:`Reason.BOUND`).
         """
-        header, index, parsed = self._parse(signed_header, request)
         with self._meter.stage("members answer") as stage:
-            stage.n_bytes += len(request)
+            header, index, parsed = self._parse(signed_header, request)
             shares, bad = self._verify(header, index, parsed)
             if bad:
                 raise ProtocolError(Reason.BAD_SHARES, f"{len(bad)} of the set", round_id=header.hash)
@@ -128,6 +133,7 @@ class Member:
                 header, "answer", index, Answer(parsed.agreed, signature, total).to_bytes()
             )
             self._checked = (b"", {})
+            stage.n_bytes += len(answer)
             return self._store.keep_answer(header.epoch, header.round_number, answer)
 
     def _check_header(self, header: RoundHeader) -> RoundHeader:
@@ -137,7 +143,7 @@ class Member:
         return header
 
     def _parse(self, signed_header: bytes, request: bytes) -> tuple[RoundHeader, int, CloseRequest]:
-        header = self._check_header(SignedHeader.from_bytes(signed_header, self._trust).header)
+        header = self._check_header(self._reader.read(signed_header))
         index = header.index_of(self._keys.public)
         parsed = CloseRequest.from_bytes(request, header, index)
         if parsed.agreed.count < header.min_contributors:
@@ -148,7 +154,8 @@ class Member:
         self, header: RoundHeader, index: int, request: CloseRequest
     ) -> tuple[list[kahe.KeyShare], tuple[bytes, ...]]:
         """Open and check every packet: the shares in the set's order, and the pids of bad ones."""
-        known = self._checked[1] if self._checked[0] == header.hash else {}
+        of, known = self._checked
+        known = known if of == header.hash else {}
         keys = [
             (m.pid, m.digest, packet) for m, packet in zip(request.manifests, request.packets, strict=True)
         ]

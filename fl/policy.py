@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import clsc, rs
+from .. import clsc, he, rs
 from .._ext.errors import ParameterError, SenderError
 from .._ext.limits import CLOCK_SKEW_S, MIN_CONTRIBUTORS_FLOOR
 from .errors import ProtocolError, Reason
-from .header import RoundHeader, ServerIdentity, revocation_digest
+from .header import RoundHeader, revocation_digest
+from .server import ServerIdentity
 from .sizes import update_packet_bytes
+from .wire import expect
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The owner's conditions for taking part in a round.
+    """The owner's conditions for taking part in a round.  Immutable; checked when made.
+
+    Raises:
+        TypeError: A field of the wrong type: names are ``bytes``, in a set.
+        ParameterError: A number below its floor, or an unknown parameter set.
 
     Attributes:
         aggregators: Names that may be aggregator.
@@ -30,6 +36,7 @@ class Policy:
         max_ahead_s: A deadline may be at most this many seconds ahead.
         max_expansion: All shards of a packet together may take at most this many times the bytes that the
             packet needs: padding and redundancy are the header's choice, the upload is the client's.
+            At least 1.
         allow_retrained: After an update for one global model has left, send a *different* update for the
             same model to another round.  Off: refuse.  The same update is never sent twice.
     """
@@ -46,14 +53,38 @@ class Policy:
     allow_retrained: bool = False
 
     def __post_init__(self) -> None:
-        if self.min_members < 4:
-            raise ParameterError(f"min_members: at least 4 expected, got {self.min_members}")
-        if self.min_contributors < MIN_CONTRIBUTORS_FLOOR:
-            raise ParameterError(
-                f"min_contributors: at least {MIN_CONTRIBUTORS_FLOOR} expected, got {self.min_contributors}"
-            )
-        if self.assumed_corrupted < 0 or not 0 < self.clip_range[0] <= self.clip_range[1]:
-            raise ParameterError("assumed_corrupted, clip_range: out of range")
+        for field in ("aggregators", "members"):
+            names = getattr(self, field)
+            # A bytes object would make the test of a name one of a substring.
+            if not isinstance(names, (set, frozenset, list, tuple)):
+                raise TypeError(f"{field}: a set of names expected, got {type(names).__name__}")
+            for name in names:
+                expect(f"{field}: name", name, bytes)
+                if not 1 <= len(name) <= 64:
+                    raise ParameterError(f"{field}: names of 1 to 64 bytes expected, got {len(name)}")
+            object.__setattr__(self, field, frozenset(names))
+        sets: object = self.sets
+        if isinstance(sets, str):
+            raise TypeError("sets: a set of names expected, got str")
+        unknown = set(self.sets) - set(he.SETS)
+        if unknown:
+            known = ", ".join(sorted(he.SETS))
+            raise ParameterError(f"sets: {known} are known, got {sorted(map(str, unknown))}")
+        object.__setattr__(self, "sets", frozenset(self.sets))
+        for field, least in (
+            ("min_members", 4),
+            ("min_contributors", MIN_CONTRIBUTORS_FLOOR),
+            ("assumed_corrupted", 0),
+            ("max_ahead_s", 1),
+        ):
+            number = getattr(self, field)
+            expect(field, number, int)
+            if number < least:
+                raise ParameterError(f"{field}: at least {least} expected, got {number}")
+        if not isinstance(self.clip_range, tuple) or len(self.clip_range) != 2:
+            raise TypeError("clip_range: a pair of numbers expected")
+        if not 0 < self.clip_range[0] <= self.clip_range[1]:
+            raise ParameterError(f"clip_range: 0 < least <= largest expected, got {self.clip_range}")
         if not self.max_expansion >= 1:
             raise ParameterError(f"max_expansion: at least 1 expected, got {self.max_expansion}")
 
@@ -98,7 +129,10 @@ class Policy:
     ) -> None:
         if server.name not in allowed:
             raise ProtocolError(
-                Reason.POLICY, f"{role} not acceptable", round_id=header.hash, sender=server.name
+                Reason.POLICY,
+                f"{role} {server.name!r} is not one of those named",
+                round_id=header.hash,
+                sender=server.name,
             )
 
 

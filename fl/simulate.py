@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 
 from .. import clsc, he, rs
 from .._ext.errors import ParameterError
-from ..he import kahe
 from .aggregator import Aggregator
 from .client import Client, Sealed
 from .closing import RoundResult
-from .header import RoundHeader, ServerKeys, SignedHeader, revocation_digest
+from .header import RoundHeader
 from .member import Member
 from .meter import Meter, Stage
-from .model import Arrays, model_digest
+from .model import Arrays
+from .plan import plan_round
 from .policy import Policy
-from .sizes import update_packet_bytes
+from .server import ServerKeys
+from .signed import SignedHeader
 
-SET = "RLWE_128_N2048_Q50"
 Progress = Callable[[str, int, int], None]
 _SHARD_FAULTS = frozenset({"wrong_size", "unopenable", "malformed", "wrong_shape", "contradicting"})
 
@@ -131,7 +131,7 @@ class Authority:
 
     def server(self, name: bytes) -> ServerKeys:
         """Enrol a server under a name and issue its two keys."""
-        token = self._identity_issuer.enrol(name.decode(), quota=2)
+        token = self._identity_issuer.enrol(name.decode())
         keys = []
         for usage in (clsc.Usage.SIGN, clsc.Usage.DECRYPT):
             request = clsc.IdentityRequest(self.identity, usage, name, token)
@@ -250,9 +250,7 @@ class Simulation:
         for member in self._members:
             member._meter = meter
         max_examples = max(examples for _, examples in updates.values())
-        signed_header = self._make_header(
-            model_digest(global_model), self.round_number, max_examples, present
-        )
+        signed_header = self._make_header(global_model, self.round_number, max_examples, present)
         aggregator = Aggregator(
             self._aggregator_keys, self._shard_key, self._trust, signed_header, meter=meter
         )
@@ -303,38 +301,24 @@ class Simulation:
         absent = {(self.round_number + i) % n for i in range(faults.absent_members)}
         return [j for j in range(1, n + 1) if j - 1 not in absent]
 
-    def _make_header(self, model: bytes, round_number: int, max_examples: int, present: list[int]) -> bytes:
+    def _make_header(self, model: Arrays, round_number: int, max_examples: int, present: list[int]) -> bytes:
         now = int(time.time())
-        params = kahe.Params(
-            SET,
-            n_slots=self.layout.size + 1,
-            value_bits=16,
-            max_summands=max(len(self._clients), 64),
-            n_members=len(self._members),
-        )
-        header = RoundHeader(
+        header = plan_round(
+            model,
             aggregator=self._aggregator_keys.public,
-            members=tuple(keys.public for keys in self._member_keys),
-            epoch=self._epoch,
-            round_number=round_number,
-            sender_params=self._authority.blind.params_id,
-            committee_params=self._authority.identity.params_id,
-            revoked=revocation_digest(self._trust.revoked),
-            layout=self.layout,
-            model=model,
-            clip=self.clip,
-            value_bits=16,
-            max_examples=max_examples,
-            set_name=SET,
-            wire_bits=params.wire_bits,
-            min_contributors=self.min_contributors,
-            max_contributors=params.max_summands,
+            members=[keys.public for keys in self._member_keys],
             shard_key=self._shard_key.public_key,
-            shard_k=self.shard_k,
-            shard_n=self.shard_n,
-            packet_bytes=update_packet_bytes(params),
+            sender_params=self._authority.blind,
+            trust=self._trust,
+            round_number=round_number,
+            clip=self.clip,
             deadline=now + 3600,
             audit_deadline=now + 7200,
+            max_examples=max_examples,
+            min_contributors=self.min_contributors,
+            max_contributors=max(len(self._clients), 64),
+            shard_k=self.shard_k,
+            shard_n=self.shard_n,
         )
         proposal = SignedHeader.propose(header, self._aggregator_keys)
         signatures = {j: self._members[j - 1].cosign(proposal.to_bytes()) for j in present}
@@ -350,7 +334,7 @@ class Simulation:
         """A packet of round 0, which was never closed: what a replaying attacker has recorded."""
         rehearsal = [np.zeros_like(array) for array in template]
         everybody = list(range(1, len(self._members) + 1))
-        signed_header = self._make_header(model_digest(rehearsal), 0, 1, everybody)
+        signed_header = self._make_header(rehearsal, 0, 1, everybody)
         return Client(key, self._trust, self._policy).seal(signed_header, rehearsal, rehearsal, examples=1)
 
     def _network(

@@ -8,7 +8,7 @@ it together: whoever signs two different ones for one round has equivocated.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
@@ -86,7 +86,7 @@ class MemberShare:
 
     index: int
     manifest_digest: bytes
-    share: kahe.KeyShare
+    share: kahe.KeyShare = field(repr=False)
 
     def to_bytes(self) -> bytes:
         """``enc(index, manifest digest, share)``."""
@@ -121,7 +121,7 @@ class Update:
 
     manifest: Manifest
     ciphertext: kahe.Ciphertext
-    member_packets: tuple[bytes, ...]
+    member_packets: tuple[bytes, ...] = field(repr=False)
 
     def to_bytes(self) -> bytes:
         """``enc(manifest, ciphertext, packet_1, ..., packet_n)``."""

@@ -25,6 +25,12 @@ before its signature is checked, by a scanner whose time grows with the items th
 _SIGNED_SCHEMA: cbor.Schema = {"body": bytes, "signature": bytes}
 
 
+def expect(name: str, value: object, kind: type) -> None:
+    """Raise TypeError unless ``value`` is a ``kind``; ``bool`` is not an ``int`` here."""
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TypeError(f"{name}: {kind.__name__} expected, got {type(value).__name__}")
+
+
 def split(data: bytes, *, max_fields: int) -> list[bytes]:
     """The fields of ``enc(*fields)``: the strict inverse, to the last byte.
 

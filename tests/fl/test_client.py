@@ -173,12 +173,13 @@ class TestArguments:
             (weighing, 0),
             (weighing, 11),
             (weighing, -1),
-            (weighing, 1.5),
-            (weighing, True),
         ):
             call = lambda s=signed, e=examples: client.seal(s, MODEL, update_of(0), examples=e)  # noqa: E731
             self.refused(fed, client, call, clsc.ParameterError, "examples")
-        client.seal(weighing, MODEL, update_of(0), examples=10)
+        for examples in (1.5, True, "5"):
+            call = lambda e=examples: client.seal(weighing, MODEL, update_of(0), examples=e)  # noqa: E731
+            self.refused(fed, client, call, TypeError, "examples: int expected")
+        client.seal(weighing, MODEL, update_of(0), examples=np.int64(10))
 
     def test_only_sign_keys_seal(self, fed):
         with pytest.raises(clsc.ParameterError):

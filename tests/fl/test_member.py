@@ -18,6 +18,7 @@ from sottovoce.fl import (
     SignedHeader,
     revocation_digest,
 )
+from sottovoce.fl.signed import HeaderReader
 from sottovoce.fl.wire import associated_data, set_root
 from sottovoce.he import kahe
 from support.fl_federation import NOW, craft, make_request
@@ -413,6 +414,6 @@ class TestBadPackets:
 def test_deadline_is_by_the_members_own_clock(fed, sealed):
     assert fed.member(J, now=NOW).answer(sealed.signed, sealed.request(J))
     early = fed.member(J, now=NOW - 90_000)
-    early._trust = fed.trust()
+    early._reader = HeaderReader(fed.trust())
     with pytest.raises(ProtocolError, match="too far ahead"):
         early.answer(sealed.signed, sealed.request(J))

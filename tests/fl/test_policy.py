@@ -10,8 +10,12 @@ NAMES = frozenset(member_name(j) for j in range(1, 8))
 
 # What a header says, what the owner asks for, and the words of the refusal.
 AGAINST = {
-    "aggregator": ({}, {"aggregators": frozenset({b"somebody else"})}, "aggregator not acceptable"),
-    "member": ({}, {"members": NAMES - {member_name(3)}}, "member not acceptable"),
+    "aggregator": (
+        {},
+        {"aggregators": frozenset({b"somebody else"})},
+        "aggregator b.* is not one of those named",
+    ),
+    "member": ({}, {"members": NAMES - {member_name(3)}}, "member b.* is not one of those named"),
     "committee": ({}, {"min_members": 6}, "at least 6 members"),
     "contributors": ({"min_contributors": 7}, {"min_contributors": 8}, "at least 8 expected"),
     "assumed corrupted": (
