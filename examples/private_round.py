@@ -8,8 +8,7 @@ import time
 
 import numpy as np
 
-from sottovoce import clsc, fl, he, rs
-from sottovoce.he import kahe
+from sottovoce import clsc, fl, rs
 
 EPOCH = b"week 1"
 now = int(time.time())
@@ -17,7 +16,7 @@ now = int(time.time())
 
 def enrol_server(issuer: clsc.Issuer, params: clsc.EpochParams, name: str) -> fl.ServerKeys:
     """A server asks for its two keys under its name; the token came to it out of band."""
-    token = issuer.enrol(name, quota=2)
+    token = issuer.enrol(name)
     keys = []
     for usage in (clsc.Usage.SIGN, clsc.Usage.DECRYPT):
         request = clsc.IdentityRequest(params, usage, name.encode(), token)
@@ -60,32 +59,21 @@ clients = [
 
 # -- The header: proposed by the aggregator, co-signed by the members.
 model = [np.zeros((20, 10), dtype=np.float32), np.zeros(10, dtype=np.float32)]
-layout = he.ModelLayout.of(model)
-params = kahe.Params(
-    "RLWE_128_N2048_Q50", n_slots=layout.size + 1, value_bits=16, max_summands=64, n_members=len(members)
-)
-header = fl.RoundHeader(
+header = fl.plan_round(
+    model,
     aggregator=aggregator_keys.public,
-    members=tuple(keys.public for keys in member_keys),
-    epoch=EPOCH,
+    members=[keys.public for keys in member_keys],
+    shard_key=shard_key.public_key,
+    sender_params=pseudonyms.params,
+    trust=trust,
     round_number=1,
-    sender_params=pseudonyms.params.params_id,
-    committee_params=names.params.params_id,
-    revoked=fl.revocation_digest(trust.revoked),
-    layout=layout,
-    model=fl.model_digest(model),
     clip=1.0,
-    value_bits=16,
     max_examples=500,
-    set_name="RLWE_128_N2048_Q50",
-    wire_bits=params.wire_bits,
     min_contributors=8,
     max_contributors=64,
-    shard_key=shard_key.public_key,
     shard_k=3,
     shard_n=5,
-    packet_bytes=fl.update_packet_bytes(params),
-    deadline=now + 3600,
+    deadline=now + 3600,  # for sealing, collecting, checking and answering
     audit_deadline=now + 86_400,
 )
 proposal = fl.SignedHeader.propose(header, aggregator_keys)
@@ -112,7 +100,7 @@ published = aggregator.publish(aggregator.open())
 
 # -- A client reads the result.
 result = clients[0].read_result(signed_header, published)
-mean = layout.unflatten(result.mean)
+mean = header.layout.unflatten(result.mean)
 expected = [np.average([u[i] for u in updates], axis=0, weights=examples) for i in range(len(model))]
 error = max(float(np.abs(a - b).max()) for a, b in zip(mean, expected, strict=True))
 print(f"{result.agreed.count} contributors, in the list: {clients[0].included(result)}")

@@ -12,7 +12,7 @@ NAMES = frozenset(member_name(j) for j in range(1, 8))
 AGAINST = {
     "aggregator": (
         {},
-        {"aggregators": frozenset({b"somebody else"})},
+        {"aggregators": {b"somebody else"}},
         "aggregator b.* is not one of those named",
     ),
     "member": ({}, {"members": NAMES - {member_name(3)}}, "member b.* is not one of those named"),
