@@ -22,6 +22,7 @@ from ..he import kahe
 from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
 from .complaints import settle_complaints
 from .errors import ProtocolError, Reason
+from .header import RoundHeader
 from .meter import Meter
 from .opening import OpenedPacket, Receipt, open_batch
 from .policy import check_deadline, check_revocations
@@ -33,6 +34,11 @@ from .wire import associated_data, expect, set_root
 
 BATCH = 32
 """Packets opened together: at 32 the shared pairings of a batch verification are amortised."""
+
+
+SHARD_MEMORY_BYTES = 1 << 28
+"""Incomplete groups of shards that are kept, the greediest relay's going first; or eight groups of a
+large model."""
 
 
 class State(Enum):
@@ -104,13 +110,7 @@ class Aggregator:
         self._executor = executor
         self._clock = clock
         self._meter = meter if meter is not None else Meter()
-        self._collector = rs.Collector(
-            shard_key,
-            context=header.hash,
-            k=header.shard_k,
-            n=header.shard_n,
-            shard_bytes=rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n),
-        )
+        self._collector = _collector(header, shard_key)
         self._pending: list[bytes] = []
         self._receipts: list[Receipt] = []
         self._manifests: dict[bytes, bytes] = {}  # pid -> manifest digest
@@ -434,3 +434,20 @@ class Aggregator:
         if opened.sender.to_bytes() != header.members[index - 1].sign.to_bytes():
             raise ProtocolError(Reason.NOT_MEMBER, "another signer", round_id=header.hash)
         return opened.plaintext
+
+
+def _collector(header: RoundHeader, shard_key: rs.ShardKey) -> rs.Collector:
+    """Bounds that no honest federation of this header meets, and that no relay can go beyond."""
+    size = rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n)
+    return rs.Collector(
+        shard_key,
+        context=header.hash,
+        k=header.shard_k,
+        n=header.shard_n,
+        shard_bytes=size,
+        # Everybody at once, each over other relays, with none complete yet; and as many strangers.
+        max_groups=2 * header.max_contributors,
+        max_bytes=max(SHARD_MEMORY_BYTES, 8 * header.shard_n * (size + 1024)),
+        # One relay for all shards of everybody, and everything sent twice.
+        max_openings_per_source=2 * header.shard_n * header.max_contributors,
+    )

@@ -308,3 +308,20 @@ class TestErase:
                 aggregator.open,
             ):
                 assert reason(call) is Reason.STATE
+
+
+class TestRelays:
+    def test_a_relay_cannot_make_the_aggregator_open_without_end(self, fed, sealed):
+        aggregator = sealed.aggregator([])
+        header = aggregator.header
+        limit = 2 * header.shard_n * header.max_contributors
+        noise = bytes(rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n))
+        aggregator._collector._max_openings = 10  # the real limit takes too long to reach
+        for _ in range(12):
+            aggregator.receive_shard(noise, "greedy")
+        assert aggregator.shard_stats["unopenable"] == 10
+        assert aggregator.shard_stats["over_limit"] == 2
+        for relay, shard in enumerate(sealed.clients[0].seal(sealed.signed, [], []).shards()):
+            aggregator.receive_shard(shard, relay)
+        assert [r.refused for r in aggregator.process()] == [None]
+        assert sealed.aggregator([])._collector._max_openings == limit
