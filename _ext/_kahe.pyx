@@ -1,7 +1,7 @@
 """Inner loops of key-additive encryption: checked buffers and calls into C without the GIL."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
 
 cdef extern from "kahe.h":
     ctypedef struct sv_kahe_scale:
@@ -22,11 +22,19 @@ cdef extern from "kahe.h":
 CBD_BYTES = SV_KAHE_CBD_BYTES
 
 
+cdef int apart(const void *a, size_t a_size, const void *b, size_t b_size) except -1:
+    """Refuse an output that shares memory with another argument; sizes in bytes."""
+    if <uintptr_t> a < <uintptr_t> b + b_size and <uintptr_t> b < <uintptr_t> a + a_size:
+        raise ValueError("output: overlaps an input or another output")
+    return 0
+
+
 def cbd(int64_t[::1] out not None, const uint8_t[::1] random not None):
     cdef size_t n = out.shape[0]
     if <size_t> random.shape[0] != n * SV_KAHE_CBD_BYTES:
         raise ValueError(f"random: {CBD_BYTES} bytes a coefficient expected")
     if n:
+        apart(&out[0], 8 * n, &random[0], n * SV_KAHE_CBD_BYTES)
         with nogil:
             sv_kahe_cbd_portable(&out[0], &random[0], n)
 
@@ -58,18 +66,23 @@ cdef class Scale:
         self._check(n, packed.shape[0])
         if <size_t> m.shape[0] != n or <size_t> random.shape[0] != n * SV_KAHE_CBD_BYTES:
             raise ValueError("ak, m and random: lengths differ")
+        apart(&packed[0], packed.shape[0], &ak[0], 8 * n)
+        apart(&packed[0], packed.shape[0], &m[0], 8 * n)
+        apart(&packed[0], packed.shape[0], &random[0], n * SV_KAHE_CBD_BYTES)
         with nogil:
             sv_kahe_encrypt_portable(&packed[0], &ak[0], &m[0], &random[0], n, &self.scale)
 
     def accumulate(self, uint64_t[::1] total not None, const uint8_t[::1] packed not None, bint negative):
         cdef size_t n = total.shape[0]
         self._check(n, packed.shape[0])
+        apart(&total[0], 8 * n, &packed[0], packed.shape[0])
         with nogil:
             sv_kahe_accumulate_portable(&total[0], &packed[0], n, self.scale.wire_bits, negative)
 
     def pack(self, uint8_t[::1] packed not None, const uint64_t[::1] total not None):
         cdef size_t n = total.shape[0]
         self._check(n, packed.shape[0])
+        apart(&packed[0], packed.shape[0], &total[0], 8 * n)
         with nogil:
             sv_kahe_pack_portable(&packed[0], &total[0], n, self.scale.wire_bits)
 
@@ -81,6 +94,17 @@ cdef class Scale:
         if not (<size_t> max_r.shape[0] == <size_t> sum_r2.shape[0] == <size_t> total.shape[0]
                 == <size_t> ak.shape[0] == rows) or <size_t> total.shape[1] != n or <size_t> ak.shape[1] != n:
             raise ValueError("m, max_r, sum_r2, total and ak: shapes differ")
+        if rows == 0:
+            return
+        apart(&max_r[0], 8 * rows, &sum_r2[0], 8 * rows)
+        apart(&m[0, 0], 8 * rows * n, &total[0, 0], 8 * rows * n)
+        apart(&m[0, 0], 8 * rows * n, &ak[0, 0], 8 * rows * n)
+        apart(&max_r[0], 8 * rows, &total[0, 0], 8 * rows * n)
+        apart(&max_r[0], 8 * rows, &ak[0, 0], 8 * rows * n)
+        apart(&sum_r2[0], 8 * rows, &total[0, 0], 8 * rows * n)
+        apart(&sum_r2[0], 8 * rows, &ak[0, 0], 8 * rows * n)
+        apart(&m[0, 0], 8 * rows * n, &max_r[0], 8 * rows)
+        apart(&m[0, 0], 8 * rows * n, &sum_r2[0], 8 * rows)
         with nogil:
             for r in range(rows):
                 sv_kahe_open_portable(&m[r, 0], &max_r[r], &sum_r2[r], &total[r, 0], &ak[r, 0], n,

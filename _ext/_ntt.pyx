@@ -1,7 +1,7 @@
 """Negacyclic NTT: tables, checked buffers, and the call into C without the GIL."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint64_t, uintptr_t
 
 import numpy as np
 
@@ -21,6 +21,10 @@ cdef extern from "ntt.h":
     void sv_ntt_inverse_portable(uint64_t *x, size_t rows, const sv_ntt_tables *t) nogil
     void sv_ntt_multiply_portable(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t rows,
                                   const sv_ntt_tables *t) nogil
+
+
+cdef inline bint overlap(const void *a, size_t a_size, const void *b, size_t b_size) noexcept:
+    return <uintptr_t> a < <uintptr_t> b + b_size and <uintptr_t> b < <uintptr_t> a + a_size
 
 
 cdef class Transform:
@@ -75,10 +79,15 @@ cdef class Transform:
         self._check(out.shape[1])
         self._check(a.shape[1])
         self._check(b.shape[0])
-        cdef size_t rows = out.shape[0]
+        cdef size_t rows = out.shape[0], size
         if a.shape[0] != out.shape[0]:
             raise ValueError("out and a: as many rows expected")
         if rows:
+            size = rows * self.tables.n * sizeof(uint64_t)
+            if overlap(&out[0, 0], size, &b[0], self.tables.n * sizeof(uint64_t)) or (
+                &out[0, 0] != &a[0, 0] and overlap(&out[0, 0], size, &a[0, 0], size)
+            ):
+                raise ValueError("out: overlaps b, or a without being it")
             with nogil:
                 sv_ntt_multiply_portable(&out[0, 0], &a[0, 0], &b[0], rows, &self.tables)
 

@@ -4,6 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The inner loops of key-additive encryption.  Secret may be: random, ak and m of encrypt, out of cbd, and
+   everything of open but its sizes.  No address and no branch depends on those.  Sizes, q, W and k' are
+   public.  No output overlaps an input or another output. */
+
 /* Scaling between Z_q and Z_(2^W).
 
    q           odd, 2^(L-1) < q < 2^L, 17 <= L <= 56, q - 2^(L-1) > 42

@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Negacyclic transforms and products.  The vectors x, a, b and out may be secret: no address and no
+   branch depends on them.  Tables, sizes and q are public. */
+
 /* Everything a transform needs; the tables belong to the caller.
 
    q        odd prime, 2^4 < q < 2^60, q = 1 mod 2n
@@ -28,7 +31,8 @@ typedef struct {
 void sv_ntt_forward_portable(uint64_t *x, size_t rows, const sv_ntt_tables *t);
 void sv_ntt_inverse_portable(uint64_t *x, size_t rows, const sv_ntt_tables *t);
 
-/* out[r][i] = a[r][i] b[i] mod q; out may be a. */
+/* out[r][i] = a[r][i] b[i] mod q, all below q; b is one vector of n.  out may be a itself, and overlaps
+   neither b nor another part of a. */
 void sv_ntt_multiply_portable(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t rows,
                               const sv_ntt_tables *t);
 
