@@ -13,7 +13,7 @@ half a step, and an honest residual is at most ``T + 1``.
 
 That the rounding errors of different clients are independent and uniform is the usual heuristic: they
 are what is cut off values that ring-LWE makes look so.  All clients share the public elements, so it is
-no theorem, least of all with more clients than N; a test measures 4096 of them.
+no theorem, least of all with more clients than N; a test measures such a sum.
 """
 
 from __future__ import annotations
