@@ -273,14 +273,30 @@ def test_a_group_forgotten_while_it_is_decoded_still_gives_its_packet(monkeypatc
     assert len(c._finished) == 1
 
 
+def test_a_decoding_that_fails_after_its_group_was_forgotten_spares_the_one_sent_again(monkeypatch):
+    c, shards, others = Collector(KEY, max_groups=1), sent(b"first", 2, 5), sent(b"", 1, 1)
+    c.add(shards[0])
+    gate = Gate(monkeypatch, MemoryError())
+    failed = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: failed.append(args.exc_type))
+    thread = gate.run(c, shards[1])
+    monkeypatch.setattr(collector, "decode_group", gate.inner)
+    assert c.add(others[0]) == b""
+    assert [c.add(s) for s in shards[2:4]] == [None, b"first"]
+    assert gate.finish(thread) == []
+    assert failed == [MemoryError]
+    assert c.add(shards[0]) is None
+    assert (c.stats["late"], c.stats["pending_groups"]) == (1, 0)
+
+
 # -- floods ------------------------------------------------------------------------------------------
 
 
 def test_a_flood_of_tiny_shards_pays_by_groups_not_by_bytes():
     # Honest relays hold more bytes, the flooding one more groups: the bound on groups is its own affair.
     c = Collector(KEY, max_groups=32)
-    packets = [bytes([i]) * 20_000 for i in range(3)]
-    honest = [sent(p, 3, 5, 20_000) for p in packets]
+    packets = [bytes([i]) * 200_000 for i in range(3)]
+    honest = [sent(p, 3, 5, 200_000) for p in packets]
     for shards in honest:
         c.add(shards[0], "B")
         c.add(shards[1], "C")
