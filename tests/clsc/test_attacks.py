@@ -195,6 +195,18 @@ def test_two_slots_for_one_receiver_are_refused(world, cast):
     first_error(data, bob, world.trust)
 
 
+def test_only_a_whole_commitment_is_the_own_slot(world, cast):
+    """Else a slot that shares the first bytes would count as a second one and stop the receiver."""
+    bob = cast["bob"]
+    data = signcrypt(b"x", sender=cast["alice"], receivers=[bob.public_key], dummy_slots=1)
+    insider = CoReceiver(data, bob)
+    com, _ = insider.own_slot_keys(bob)
+    (own,) = [slot for slot in insider.parsed.slots if slot[:32] == com]
+    near = com[:31] + bytes([com[31] ^ 1]) + bytes(48)
+    changed = insider.rewrite(slots=(near, own), sign_as=cast["alice"])
+    assert unsigncrypt(changed, receiver=bob, trust=world.trust).plaintext == b"x"
+
+
 def test_attack_surreptitious_forwarding(world, cast):
     """bob sends alice's signed content on to dave as if she had addressed him."""
     bob, dave = cast["bob"], cast["dave"]

@@ -232,6 +232,21 @@ def test_unknown_backend_is_refused():
         group._load("blst")
 
 
+def test_arkworks_border_compares_the_encoding(monkeypatch):
+    """Whatever the package may accept one day besides the canonical bytes."""
+
+    class Lenient:
+        from_compressed_bytes = staticmethod(lambda data: ark.P1 if len(data) == 48 else ark.P2)
+
+    monkeypatch.setattr(ark, "G1Point", Lenient)
+    monkeypatch.setattr(ark, "G2Point", Lenient)
+    for decode, point in ((ark.g1_decode, ark.P1), (ark.g2_decode, ark.P2)):
+        data = point.to_compressed_bytes()
+        assert decode(data) == point
+        with pytest.raises(ValueError, match="canonical"):
+            decode(data[:-1] + bytes([data[-1] ^ 1]))
+
+
 # -- secrets ------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import hmac
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from sottovoce._ext import limits
 from sottovoce._ext.enc import enc
 from sottovoce.clsc import (
+    Account,
     BlindRequest,
     DecodeError,
     IdentityRequest,
@@ -167,3 +169,33 @@ def test_threads_cannot_spend_a_unit_twice(both):
     for t in threads:
         t.join()
     assert (len(answers), len(refused)) == (3, 9)
+
+
+def test_registry_decides_atomically():
+    """Reading what was spent and writing it is one step: with a slow read every thread would pass."""
+
+    class Slow(dict):
+        def get(self, *args):
+            value = super().get(*args)
+            time.sleep(0.01)
+            return value
+
+    registry = MemoryRegistry()
+    registry.enrol(Account("a", b"a", 1, bytes(32)))
+    registry._spent = Slow()
+    start, outcomes = threading.Barrier(4), []
+
+    def record(i):
+        entry = Issuance("a", bytes(32), Mode.BLIND, "", b"", bytes([i]) * 48, b"", b"")
+        start.wait()
+        try:
+            outcomes.append(registry.record(entry) is entry)
+        except IssueError:
+            outcomes.append(False)
+
+    threads = [threading.Thread(target=record, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sorted(outcomes) == [False, False, False, True]

@@ -259,3 +259,22 @@ def test_batch_pairs_twice_for_one_epoch(signed, monkeypatch):
     calls.clear()
     batch_verify(signed)
     assert calls == [4]  # three sets of parameters
+
+
+def test_batch_weights_have_128_bits(signed, monkeypatch):
+    bounds, real = [], signature.secrets.randbelow
+    monkeypatch.setattr(signature.secrets, "randbelow", lambda n: bounds.append(n) or real(n))
+    batch_verify(signed)
+    assert bounds == [2**128 - 1] * len(signed)  # 1 is added: never zero
+
+
+@pytest.mark.parametrize("bad", [(0,), (255,), (100, 101), (3, 200)])
+def test_bisection_alone_names_exactly_the_bad_ones(world, bad):
+    """So many that single checks never begin: each half must be judged rightly."""
+    key = world.signer()
+    items = [(key.public_key, b"m", sign(key, b"m"))] * 256
+    for i in bad:
+        items[i] = (key.public_key, b"other", items[i][2])
+    with pytest.raises(SignatureError) as caught:
+        batch_verify(items)
+    assert caught.value.bad_indices == bad

@@ -22,6 +22,13 @@ class CoReceiver:
         self.head = packet.parse_head(self.head_bytes)
         self.plain = bytes(packet.open_body(self.k_body, self.parsed))
 
+    def own_slot_keys(self, receiver):
+        """``com, k`` of the receiver's own slot."""
+        U1, U2 = group.g1_from_bytes(self.parsed.U1, "U1"), group.g2_from_bytes(self.parsed.U2, "U2")
+        S = group.g1_mul_vartime(U1, receiver._x).to_compressed_bytes()
+        T = group.multi_pairing([receiver._D.point], [U2])
+        return kem.slot_keys(T, S, self.parsed.U1, self.parsed.U2, receiver.public_key)
+
     def rewrite(self, *, body=None, slots=None, ad=b"", sign_as=None, **head_changes):
         """The packet with another body, slots or head, resealed under the known keys."""
         body = self.plain if body is None else body

@@ -1,0 +1,208 @@
+"""Side channels: what reaches the back end, whose time follows the scalar, is public or freshly blinded."""
+
+import pytest
+
+from sottovoce.clsc import (
+    BlindRequest,
+    IdentityRequest,
+    Issuer,
+    MasterKey,
+    Mode,
+    RootKey,
+    Usage,
+    comb,
+    group,
+    hashes,
+    packet,
+    sign,
+    signature,
+    signcrypt,
+    unsigncrypt,
+    verify,
+)
+from support.clsc_world import NOT_AFTER, issue_identity, issuers
+
+R = group.ORDER
+
+
+class Record:
+    """Every scalar that the back end multiplies by, and every secret that was drawn or derived."""
+
+    def __init__(self, monkeypatch):
+        self.seen = []
+        self.secrets = set()
+        self.challenges = set()
+        backend = group._backend
+        for name in ("g1_mul_vartime", "g2_mul_vartime"):
+            monkeypatch.setattr(backend, name, self._mul(getattr(backend, name)))
+        for name in ("g1_msm_vartime", "g2_msm_vartime"):
+            monkeypatch.setattr(backend, name, self._msm(getattr(backend, name)))
+        monkeypatch.setattr(hashes, "hkdf", self._hkdf(hashes.hkdf))
+        monkeypatch.setattr(group, "random_scalar", self._draw(group.random_scalar))
+        monkeypatch.setattr(signature, "_challenge", self._challenge(signature._challenge))
+
+    def _mul(self, real):
+        return lambda point, k: self.seen.append(k) or real(point, k)
+
+    def _msm(self, real):
+        return lambda points, scalars: self.seen.extend(scalars) or real(points, scalars)
+
+    def _hkdf(self, real):
+        def spy(*args):
+            out = real(*args)
+            for i in range(0, len(out) - 47, 48):  # 48 bytes a scalar: k, rho, u1, u2
+                self.secrets.add(int.from_bytes(out[i : i + 48], "big") % R)
+            return out
+
+        return spy
+
+    def _draw(self, real):
+        def spy(*source):
+            k = real(*source)
+            if source:  # x, b, e, s; without a source it is a blinding value, which the back end may see
+                self.secrets.add(k)
+            return k
+
+        return spy
+
+    def _challenge(self, real):
+        def spy(*args):
+            c = real(*args)
+            self.challenges.add(c)
+            return c
+
+        return spy
+
+    def knows(self, base, multiple):
+        """Whether a recorded secret is the logarithm of these 48 or 96 bytes: the spies really see it."""
+        return any(base.mul(k).to_compressed_bytes() == multiple for k in self.secrets)
+
+    def check(self):
+        assert self.seen
+        assert self.secrets
+        values = {pow(k, -1, R) for k in self.secrets} | self.secrets
+        for k in self.secrets:
+            values |= {(k + c) % R for c in self.challenges}
+        both_signs = {v for k in values for v in (k, -k % R)}
+        assert not both_signs & set(self.seen)
+
+
+@pytest.fixture
+def record(monkeypatch):
+    return Record(monkeypatch)
+
+
+class Generator:
+    """``P1`` or ``P2`` behind the method of a table."""
+
+    def __init__(self, mul):
+        self.mul = mul
+
+
+G1, G2 = Generator(comb.p1_mul), Generator(comb.p2_mul)
+
+
+def test_master_secret_is_not_given_to_the_backend(record):
+    root = RootKey.generate()
+    master = MasterKey.generate(root, Mode.BLIND, b"e", not_before=0, not_after=NOT_AFTER)
+    assert master._s in record.secrets
+    assert record.knows(G2, master.params.Y.to_compressed_bytes())
+    issuer = Issuer(master)
+    asked = BlindRequest(master.params, Usage.SIGN, issuer.enrol("a"))
+    assert {asked._x, asked._b} <= record.secrets
+    key = asked.finish(issuer.issue("a", asked.to_bytes()))
+    record.check()
+    verify(key.public_key, b"m", sign(key, b"m"))
+
+
+def test_proof_of_possession_and_envelope(world, record):
+    issuer, _ = issuers(world)
+    record.secrets.add(world.master[Mode.IDENTITY]._s)
+    asked = IdentityRequest(issuer.params, Usage.SIGN, b"a", issuer.enrol("a"))
+    data = asked.to_bytes(issuer.challenge())
+    answer = issuer.issue("a", data)
+    asked.finish(answer)
+    assert asked._x in record.secrets
+    assert record.knows(G1, data[-144:-96])  # R = rho*P1
+    assert record.knows(G1, answer[2:50])  # E = e*P1
+    record.check()
+
+
+@pytest.mark.parametrize("uses", [1, 5], ids=["blinded", "with tables"])
+def test_nonces(world, record, uses):
+    key = world.make_key("fresh nonces", Usage.SIGN)
+    for _ in range(uses):
+        data = sign(key, b"m")
+    assert record.knows(key.public_key._Q_base, data[:48])  # A = k*Q
+    assert record.knows(G1, data[96:144])  # R = rho*P1
+    assert record.challenges
+    record.secrets.add(key._x)
+    record.check()
+
+
+@pytest.mark.parametrize("uses", [1, 5], ids=["blinded", "with tables"])
+def test_ephemerals(world, record, uses):
+    key, receiver = world.make_key("fresh sender", Usage.SIGN), world.make_key("fresh", Usage.DECRYPT)
+    for _ in range(uses):
+        data = signcrypt(b"m", sender=key, receivers=[receiver.public_key])
+        unsigncrypt(data, receiver=receiver, trust=world.trust)
+    parsed = packet.parse(data)
+    assert record.knows(G1, parsed.U1)
+    assert record.knows(G2, parsed.U2)
+    record.secrets |= {key._x, receiver._x}
+    record.check()
+
+
+def test_inverse_sees_only_blinded_values(monkeypatch):
+    """Extended Euclid in Python takes a time that follows its input."""
+    seen = []
+    monkeypatch.setattr(group, "pow", lambda *args: seen.append(args[0]) or pow(*args), raising=False)
+    k = 0x1234567 << 99
+    assert {group.inverse_secret(k) for _ in range(3)} == {pow(k, -1, R)}
+    assert len(set(seen)) == 3
+    assert not {k, R - k} & set(seen)
+
+
+def test_blinding_is_fresh_every_time(world, monkeypatch):
+    """No scalar meets a ``*`` of the back end twice, so no blinding value is used twice."""
+    seen = []
+    for name in ("g1_mul_vartime", "g2_mul_vartime"):
+        original = getattr(group._backend, name)
+        monkeypatch.setattr(
+            group._backend, name, lambda p, k, original=original: seen.append(k) or original(p, k)
+        )
+    identity, blind = issuers(world)
+    asked = BlindRequest(blind.params, Usage.SIGN, blind.enrol("side"))
+    sender = asked.finish(blind.issue("side", asked.to_bytes()))
+    receiver = issue_identity(identity, "side", Usage.DECRYPT)
+    for _ in range(5):  # with and without tables
+        data = signcrypt(b"m", sender=sender, receivers=[receiver.public_key])
+        unsigncrypt(data, receiver=receiver, trust=world.trust)
+        sign(sender, b"m")
+    secrets_ = {
+        asked._b,
+        pow(asked._b, -1, group.ORDER),
+        sender._x,
+        receiver._x,
+        *(m._s for m in world.master.values()),
+    }
+    both_signs = {k % group.ORDER for s in secrets_ for k in (s, -s)}
+    assert seen
+    # Public scalars (the challenge c in verify) are short-circuited by blinding too: each value is new.
+    assert not both_signs & set(seen)
+    assert len(seen) == len(set(seen))
+
+
+def test_partial_key_never_meets_a_foreign_point_alone(world, monkeypatch):
+    sender, receiver = world.signer(), world.receiver()
+    data = signcrypt(b"m", sender=sender, receivers=[receiver.public_key])
+    left = []
+    original = group._backend.multi_pairing
+    monkeypatch.setattr(group._backend, "multi_pairing", lambda a, b: left.append(list(a)) or original(a, b))
+    for _ in range(2):
+        unsigncrypt(data, receiver=receiver, trust=world.trust)
+    (first, second) = left
+    D = receiver._D.point
+    assert first[0] + first[1] == D
+    assert D not in first + second
+    assert first[1] != second[1]
