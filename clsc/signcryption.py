@@ -200,7 +200,9 @@ def unsigncrypt(packet: bytes, *, receiver: SecretKey, trust: TrustStore, ad: by
         SenderError: Opened, but name, parameters, validity, padding or signature fail; always
             equal.  An outsider cannot provoke it: only who knows the content key can.
 
-    Timing: secrets are blinded or meet a fixed number of additions; all slots are compared.
+    Timing: secrets are blinded or meet a fixed number of additions; all slots are compared, and the
+        whole ciphertext is hashed before; a receiver that goes on to open takes longer than a
+        stranger (docs/clsc.md, "local timing").
     """
     _check_unsigncrypt([packet], receiver, trust, ad)
     result = _open_and_verify(packet, receiver, trust, ad)
@@ -296,13 +298,15 @@ def _open(data: bytes, receiver: SecretKey, trust: TrustStore, ad: bytes) -> _Un
 def _open_ciphertext(data: bytes, receiver: SecretKey, ad: bytes) -> tuple[bytes, bytearray, bytes]:
     """First half: whatever fails here is the one UnsigncryptError."""
     parsed = packet.parse(data)
+    # First, for everybody: hashing takes as long as the body is, and who does it only after a slot
+    # was found tells by its time that it is a receiver.
+    wire = parsed.wire(ad)
     cek = kem.find_cek(parsed, receiver)
     if cek is None:
         raise _NotForMe
     k_body, k_head, kc = kem.content_keys(cek)
     if not hmac.compare_digest(kc, parsed.kc):
         raise _NotForMe
-    wire = parsed.wire(ad)
     head = AESGCM(k_head).decrypt(packet.ZERO_NONCE, parsed.head, wire)
     plain = packet.open_body(k_body, parsed)
     if plain is None:

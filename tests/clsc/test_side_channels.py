@@ -9,10 +9,12 @@ from sottovoce.clsc import (
     MasterKey,
     Mode,
     RootKey,
+    UnsigncryptError,
     Usage,
     comb,
     group,
     hashes,
+    kem,
     packet,
     sign,
     signature,
@@ -206,3 +208,20 @@ def test_partial_key_never_meets_a_foreign_point_alone(world, monkeypatch):
     assert first[0] + first[1] == D
     assert D not in first + second
     assert first[1] != second[1]
+
+
+def test_a_stranger_hashes_as_much_as_a_receiver(world, monkeypatch):
+    """Else the length of a body would amplify the difference between the two to something measurable."""
+    sender, receiver, stranger = world.signer(), world.receiver(), world.receiver("stranger")
+    data = signcrypt(bytes(3 * 2**20), sender=sender, receivers=[receiver.public_key])
+    altered = data[:-1] + bytes([data[-1] ^ 1])
+    steps = []
+    wire, find = packet.Packet.wire, kem.find_cek
+    monkeypatch.setattr(packet.Packet, "wire", lambda self, ad: steps.append("hash") or wire(self, ad))
+    monkeypatch.setattr(kem, "find_cek", lambda *args: steps.append("find") or find(*args))
+    monkeypatch.setattr(packet, "open_body", lambda *args: steps.append("decrypt"))
+    for key in (receiver, stranger):
+        steps.clear()
+        with pytest.raises(UnsigncryptError):
+            unsigncrypt(altered, receiver=key, trust=world.trust)
+        assert steps == ["hash", "find"]
