@@ -12,7 +12,8 @@ CBOR_MAX_DEPTH: Final = 8
 """Nesting: our deepest message has 4 levels; the bound keeps the decoder's recursion trivial."""
 
 CBOR_MAX_BYTES: Final = 1 << 24
-"""Any structured message: a close request for 2**14 clients is about 10 MiB.  Vectors are never in CBOR."""
+"""Any structured message; the longest is a member's complaint about every client.  Vectors and packets are
+never in CBOR."""
 
 # -- people and rounds --------------------------------------------------------------------------
 MAX_CLIENTS: Final = 1 << 20

@@ -13,6 +13,14 @@ What is refused raises :class:`ProtocolError` (with a :class:`Reason` to count b
 of the package underneath, and changes nothing.  docs/fl.md has the messages and the honest limits.
 """
 
+from .._ext.errors import (
+    DecodeError,
+    ParameterError,
+    SenderError,
+    SignatureError,
+    SottovoceError,
+    UnsigncryptError,
+)
 from .aggregator import Aggregator, State
 from .client import Client, Sealed
 from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
@@ -50,6 +58,7 @@ __all__ = [
     "Client",
     "CloseRequest",
     "ContributorSet",
+    "DecodeError",
     "Manifest",
     "Member",
     "MemberShare",
@@ -59,6 +68,7 @@ __all__ = [
     "MemoryOutbox",
     "Meter",
     "Outbox",
+    "ParameterError",
     "Policy",
     "ProtocolError",
     "Reason",
@@ -66,12 +76,16 @@ __all__ = [
     "RoundHeader",
     "RoundResult",
     "Sealed",
+    "SenderError",
     "Sent",
     "ServerIdentity",
     "ServerKeys",
+    "SignatureError",
     "SignedHeader",
+    "SottovoceError",
     "Stage",
     "State",
+    "UnsigncryptError",
     "Update",
     "model_digest",
     "plan_round",

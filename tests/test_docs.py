@@ -27,11 +27,12 @@ def test_python_blocks_are_examples_that_run():
             assert block.startswith(">>>"), f"{page.name}: a python block that is not run"
 
 
-def test_the_example_of_the_readme_is_short_and_ends_in_a_refusal():
-    block = BLOCK.findall((ROOT / "README.md").read_text())[0]
-    lines = [line for line in block.splitlines() if line.startswith((">>>", "..."))]
+def test_the_example_of_the_readme_is_short_and_ends_in_refusals():
+    blocks = BLOCK.findall((ROOT / "README.md").read_text())
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith((">>>", "..."))]
     assert len(lines) <= 25
-    assert "UnsigncryptError" in block.strip().splitlines()[-1]
+    refusals = [block.strip().splitlines()[-1].split(":")[0].rpartition(".")[2] for block in blocks]
+    assert refusals == ["ProtocolError", "UnsigncryptError"]
 
 
 def test_links_between_pages_lead_somewhere():
