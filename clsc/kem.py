@@ -55,6 +55,11 @@ def seal_slot(
     return com + AESGCM(k).encrypt(packet.ZERO_NONCE, cek, header + com)
 
 
+def dummy_slot(seed: bytes, index: int) -> bytes:
+    """80 bytes that nobody without the secret ``seed`` can tell from a slot."""
+    return hashes.hkdf(seed, b"", enc("SOTTOVOCE-V1-DUMMY-SLOT", index), packet.SLOT_BYTES)
+
+
 def find_cek(parsed: packet.Packet, receiver: SecretKey) -> bytes | None:
     """CEK from the one slot that is the receiver's; None if there is none, or two.
 

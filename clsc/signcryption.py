@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -128,25 +129,26 @@ def _signcrypt_derand(
     receivers = list(receivers)
     _check_receivers(receivers, dummy_slots)
 
-    # Hedged ephemeral secrets: a broken random source alone repeats nothing for another content.
+    # Everything random comes from ONE draw, hedged: a broken random source repeats nothing for another
+    # content, and one that repeats only its first bytes cannot give two packets one key.
     names = sha256_enc("SOTTOVOCE-V1-RECEIVERS", *(key.to_bytes() for key in receivers))
     padded = padme(len(plaintext)) if pad else len(plaintext)
     count = len(receivers) + dummy_slots
     digest = hashlib.sha256(plaintext).digest()
     info = enc("SOTTOVOCE-V1-EPHEMERAL", names, ad, digest, padded, count)
-    material = hashes.hkdf(sender._ikm(), random_bytes(32), info, 128)
+    material = hashes.hkdf(sender._ikm(), random_bytes(32), info, 160)
     # Zero has probability 2^-255 here; no branch is worth writing for it.
     u1 = int.from_bytes(material[:48], "big") % ORDER
     u2 = int.from_bytes(material[48:96], "big") % ORDER
-    cek = material[96:]
+    cek, seed = material[96:128], material[128:]
     k_body, k_head, kc = kem.content_keys(cek)
 
     U1 = comb.p1_mul(u1).to_compressed_bytes()
     U2 = comb.p2_mul(u2).to_compressed_bytes()
     header = bytes([hashes.SUITE, count]) + U1 + U2 + kc
     slots = [kem.seal_slot(key, u1, u2, U1, U2, header, cek) for key in receivers]
-    slots += [random_bytes(packet.SLOT_BYTES) for _ in range(dummy_slots)]
-    _shuffle(slots, random_bytes)
+    slots += [kem.dummy_slot(seed, i) for i in range(dummy_slots)]
+    _shuffle(slots, hashes.hkdf(seed, b"", b"SOTTOVOCE-V1-SLOT-ORDER", 16 * len(slots)))
 
     body, chunk_hashes = packet.seal_body(k_body, plaintext, padded)
     wire = packet.wire_hash(header, tuple(slots), ad, len(body), chunk_hashes)
@@ -155,7 +157,7 @@ def _signcrypt_derand(
         sender.params.params_id,
         packet.pad_name(sender.identity),
         sender.public_key.X,
-        signature._sign_derand(sender, signature.CONTEXT_PACKET, transcript, random_bytes),
+        signature._sign_derand(sender, signature.CONTEXT_PACKET, transcript, _salts(seed)),
         len(plaintext),
     )
     sealed_head = AESGCM(k_head).encrypt(packet.ZERO_NONCE, head.to_bytes(), wire)
@@ -163,11 +165,17 @@ def _signcrypt_derand(
     return b"".join([packet.MAGIC, header, *slots, length, body, sealed_head])
 
 
-def _shuffle(slots: list[bytes], random_bytes: RandomBytes) -> None:
+def _shuffle(slots: list[bytes], randomness: bytes) -> None:
     """Fisher-Yates; 128 bits for each index leave a bias below 2^-120."""
     for i in range(len(slots) - 1, 0, -1):
-        j = int.from_bytes(random_bytes(16), "big") % (i + 1)
+        j = int.from_bytes(randomness[16 * i : 16 * i + 16], "big") % (i + 1)
         slots[i], slots[j] = slots[j], slots[i]
+
+
+def _salts(seed: bytes) -> RandomBytes:
+    """Salts of the signature's nonces: another one for each draw."""
+    draws = itertools.count()
+    return lambda n: hashes.hkdf(seed, b"", enc("SOTTOVOCE-V1-SIGNATURE-SALT", next(draws)), n)
 
 
 # -- unsigncrypt --------------------------------------------------------------------------------

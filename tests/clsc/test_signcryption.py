@@ -1,5 +1,7 @@
 """Signcrypt and unsigncrypt: behaviour, one error before the head, one after, side channels."""
 
+import itertools
+import os
 import pickle
 
 import pytest
@@ -89,6 +91,28 @@ def test_dead_random_source_repeats_no_content_key(world, people):
     headers = {packet.parse(sc._signcrypt_derand(*v, bytes)).header[2:] for v in variants}
     assert len(headers) == len(variants)
     assert packet.parse(sc._signcrypt_derand(*base, bytes)).header[2:] in headers
+
+
+def test_random_source_that_repeats_its_first_draw_repeats_no_head_key(world, people):
+    """Two machines resumed from one snapshot, reseeded a moment later: the same packet twice, or
+    unrelated ones, but never one ``k_head`` for two heads, which nonce 0 would not survive."""
+    sender, (r0, r1, *_) = people
+
+    def resumed():
+        draws = itertools.count()
+        return lambda n: os.urandom(n) if next(draws) else bytes(n)
+
+    for receivers, dummies in (([r0], 0), ([r0, r1], 3)):
+        args = (b"x" * 9, sender, [r.public_key for r in receivers], b"", False, dummies)
+        first, second = (sc._signcrypt_derand(*args, resumed()) for _ in range(2))
+        assert first == second
+        assert sc._signcrypt_derand(*args, os.urandom)[:182] != first[:182]
+
+
+def test_dummy_slots_differ_from_each_other_and_between_packets(world, people):
+    sender, receivers = people
+    slots = [s for _ in range(2) for s in packet.parse(send(sender, receivers[:1], dummy_slots=9)).slots]
+    assert len({half for s in slots for half in (s[:40], s[40:])}) == 40
 
 
 def test_padme_lengths():

@@ -7,7 +7,7 @@ from sottovoce.clsc import BlindRequest, IdentityRequest, Mode, Usage, hashes, r
 from sottovoce.clsc import signcryption as sc
 from support.clsc_world import Drbg, World
 
-FROZEN = "64a15319b4667cbbd0e34f63ca09092e92640f5761d81a2a9c2e7dc6998c4b54"
+FROZEN = "bd15bdd6d4707f66a4b89b0cd972746fc640655207f409304dceec1d63764bdb"
 
 
 def test_wire_frozen():
