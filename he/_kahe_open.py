@@ -37,8 +37,8 @@ class OpenedSum:
             contributors, or on no polynomial that explains the opened key.  Without the proofs a client
             that gave one member a bad share makes that member look the liar.
         suspect_members: Members that disagree with the t that opened the sum, where the sums cannot
-            tell who lied: these, or some of the t.  With f > 1, and fewer than t + f answers of this
-            set or more than ``2**15`` choices of t among them, nobody is called wrong, only suspect.
+            tell who lied: these, or some of the t.  With fewer than t + f answers of this set, or more
+            than ``2**15`` choices of t among them, nobody is called wrong, only suspect.
     """
 
     values: NDArray[np.int64]

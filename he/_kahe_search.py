@@ -74,14 +74,14 @@ class Search:
         Liars can choose errors that cancel at 0 for one choice of t members and so make honest members
         disagree with an opened, right key.  If t honest members answered, their own polynomial gives
         the key too, so nobody on some such polynomial is blamed; t + f answers are sure to hold t
-        honest ones.  A single liar cannot cancel anything: what opened is then the honest polynomial.
+        honest ones.  With f = 1 that is any answer beyond t.
         """
         t, f = self._params.threshold, self._params.n_corrupted
         off = self._off(subset)
         if not off:
             return (), ()
         m = len(self._members)
-        if comb(m, t) > MAX_SUBSETS or (f > 1 and m < t + f):
+        if comb(m, t) > MAX_SUBSETS or m < t + f:
             return (), tuple(off)
         key = self._at_zero(np.array([[self._members.index(j) for j in subset]]), self._folds)
         explained: set[int] = set()
