@@ -31,7 +31,9 @@ from .server import ServerKeys
 from .signed import SignedHeader
 
 Progress = Callable[[str, int, int], None]
-_SHARD_FAULTS = frozenset({"wrong_size", "unopenable", "malformed", "wrong_shape", "contradicting"})
+_SHARD_FAULTS = frozenset(
+    {"wrong_size", "unopenable", "malformed", "wrong_shape", "contradicting", "over_limit"}
+)
 
 
 @dataclass(frozen=True)
