@@ -177,6 +177,10 @@ def g1_is_identity(point: G1) -> bool:
     return point == _ZERO1
 
 
+def g2_is_identity(point: G2) -> bool:
+    return point == _ZERO2
+
+
 def multi_pairing(g1s: Sequence[G1], g2s: Sequence[G2]) -> bytes:
     """``prod e(P_i, Q_i)`` as the 576 bytes that enter a KDF."""
     data: bytes = _backend.multi_pairing(g1s, g2s)

@@ -6,19 +6,20 @@ import hmac
 import os
 import secrets
 import threading
+from dataclasses import replace
 from typing import Any
 
 from .._ext import limits
 from .._ext.errors import IssueError, ParameterError
-from . import group, hashes
+from . import group
 from .keys import PublicKey
-from .params import EpochParams, MasterKey, Mode, Usage
+from .params import EpochParams, MasterKey, Mode
 from .registry import Account, Issuance, MemoryRegistry, Registry
 from .request import (
     CHALLENGE_BYTES,
-    MODE_BYTE,
     TOKEN_BYTES,
     IssueRequest,
+    blind_answer,
     check_possession,
     parse_request,
     seal_partial_key,
@@ -54,6 +55,7 @@ class Issuer:
         self._registry: Registry = MemoryRegistry() if registry is None else registry
         self._lock = threading.Lock()
         self._challenges: dict[bytes, None] = {}
+        self._identity_lock = threading.Lock()
 
     @property
     def params(self) -> EpochParams:
@@ -90,6 +92,16 @@ class Issuer:
         self._registry.enrol(Account(party, name, quota, token))
         return token
 
+    def disable(self, party: str) -> None:
+        """Give the party nothing from now on, in any epoch: not even an earlier answer again.
+
+        Keys that it has stay valid; :meth:`TrustStore.revoke` is what verifiers do about those.
+
+        Raises:
+            IssueError: The party is not enrolled.
+        """
+        self._registry.disable(party)
+
     def challenge(self) -> bytes:
         """32 random bytes for one proof of possession; each is accepted once."""
         value = secrets.token_bytes(CHALLENGE_BYTES)
@@ -114,7 +126,8 @@ class Issuer:
 
         Raises:
             DecodeError: The bytes are not a request, or hold an invalid point or scalar.
-            IssueError: Not enrolled, wrong parameters, token, proof or challenge, or quota spent.
+            IssueError: Not enrolled or disabled, wrong parameters, token, proof or challenge, or quota
+                spent.
 
         Timing: multiplications by the master secret are blinded.
         """
@@ -137,11 +150,6 @@ class Issuer:
         known = self._registry.find(party, parsed.params_id, usage, parsed.issued)
         if known is not None:
             return known.answer
-        answer = (
-            self._answer_identity(parsed, parsed.usage, random_bytes)
-            if parsed.usage is not None
-            else self._answer_blind(parsed)
-        )
         entry = Issuance(
             party,
             parsed.params_id,
@@ -150,27 +158,42 @@ class Issuer:
             parsed.identity,
             parsed.issued,
             request,
-            answer,
+            b"",
         )
-        # If two threads race with one request, both give out the record that won.
-        return self._registry.record(entry).answer
+        if parsed.usage is None:
+            return self._issue_blind(entry)
+        key = PublicKey(params, parsed.usage, parsed.identity, parsed.issued)
+        return self._issue_identity(entry, key, parsed, random_bytes)
 
-    def _answer_identity(self, parsed: IssueRequest, usage: Usage, random_bytes: group.RandomBytes) -> bytes:
-        key = PublicKey(self._master.params, usage, parsed.identity, parsed.issued)
-        with self._lock:
-            fresh = parsed.challenge in self._challenges
-            self._challenges.pop(parsed.challenge, None)
-        if not fresh:
-            raise IssueError("issue: the challenge is unknown or was used")
-        check_possession(parsed, key)
-        # Q is computed here from (id, X): never multiplied is a point that the client chose.
-        D = group.g1_mul_secret(key._Q_base.point, self._master._s)
-        return seal_partial_key(key, D, random_bytes)
-
-    def _answer_blind(self, parsed: IssueRequest) -> bytes:
-        B = group.g1_from_bytes(parsed.issued, "request: B")
+    def _issue_blind(self, entry: Issuance) -> bytes:
+        B = group.g1_from_bytes(entry.issued, "request: B")
+        self._registry.check(entry)
         C = group.g1_mul_secret(B, self._master._s)
-        return bytes([hashes.SUITE, MODE_BYTE[Mode.BLIND]]) + C.to_compressed_bytes()
+        return self._record(entry, blind_answer(C))
+
+    def _issue_identity(
+        self, entry: Issuance, key: PublicKey, parsed: IssueRequest, random_bytes: group.RandomBytes
+    ) -> bytes:
+        # One at a time: else the second of two equal requests finds its challenge used and the
+        # answer to the first not recorded yet.
+        with self._identity_lock:
+            known = self._registry.find(entry.party, entry.params_id, entry.usage, entry.issued)
+            if known is not None:
+                return known.answer
+            with self._lock:
+                fresh = parsed.challenge in self._challenges
+                self._challenges.pop(parsed.challenge, None)
+            if not fresh:
+                raise IssueError("issue: the challenge is unknown or was used")
+            check_possession(parsed, key)
+            self._registry.check(entry)
+            # Q is computed here from (id, X): never multiplied is a point that the client chose.
+            D = group.g1_mul_secret(key._Q_base.point, self._master._s)
+            return self._record(entry, seal_partial_key(key, D, random_bytes))
+
+    def _record(self, entry: Issuance, answer: bytes) -> bytes:
+        # If two threads race with one request, both give out the record that won.
+        return self._registry.record(replace(entry, answer=answer)).answer
 
     def __repr__(self) -> str:
         return f"Issuer({self._master.params!r})"

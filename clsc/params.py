@@ -16,7 +16,9 @@ Wire format of :class:`EpochParams`::
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+import threading
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -78,9 +80,11 @@ class RootKey:
 
     Parties pin its public key and nothing else.  One object signs at most one ``EpochParams`` for
     each (mode, epoch): an issuer that shows different ones to different people marks them.
+
+    Threads: safe.
     """
 
-    __slots__ = ("_key", "_signed", "public_key")
+    __slots__ = ("_key", "_lock", "_signed", "public_key")
 
     public_key: bytes
     """32 bytes."""
@@ -89,6 +93,7 @@ class RootKey:
         self._key = key
         self.public_key = key.public_key().public_bytes_raw()
         self._signed: set[tuple[Mode, bytes]] = set()
+        self._lock = threading.Lock()
 
     @classmethod
     def generate(cls) -> Self:
@@ -100,9 +105,10 @@ class RootKey:
         return cls(Ed25519PrivateKey.from_private_bytes(seed))
 
     def _sign(self, mode: Mode, epoch: bytes, body: bytes) -> bytes:
-        if (mode, epoch) in self._signed:
-            raise ParameterError(f"epoch: parameters of mode {mode} were signed for this epoch already")
-        self._signed.add((mode, epoch))
+        with self._lock:
+            if (mode, epoch) in self._signed:
+                raise ParameterError(f"epoch: parameters of mode {mode} were signed for this epoch already")
+            self._signed.add((mode, epoch))
         return self._key.sign(body)
 
     def __repr__(self) -> str:
@@ -185,6 +191,8 @@ class EpochParams:
         )
         if not _interpolates(Y, Y_servers, t):
             raise DecodeError("params: the keys of the servers do not interpolate to Y")
+        if t > 1 and not _needs(t, Y_servers):
+            raise DecodeError(f"params: fewer than t = {t} servers could issue together")
         set_(self, "_bytes", signed)
         set_(self, "params_id", hashlib.sha256(body).digest())
         set_(self, "root_public_key", root_public_key)
@@ -267,8 +275,17 @@ class MasterKey:
     params: EpochParams
 
     def __init__(self, s: int, params: EpochParams) -> None:
-        self._s = s
-        self.params = params
+        """Use :meth:`generate`; raises ParameterError unless ``s`` is the secret of ``params``.
+
+        With another one every answer would be wrong, and spend a unit of quota all the same.
+        """
+        fits = type(s) is int and 0 < s < ORDER and comb.p2_mul(s) == params.Y
+        if fits:
+            self._s = s
+            self.params = params
+        del s  # a traceback keeps the variables of the frame that raises
+        if not fits:
+            raise ParameterError("s: not the secret of these parameters")
 
     @classmethod
     def generate(cls, root: RootKey, mode: Mode, epoch: bytes, *, not_before: int, not_after: int) -> Self:
@@ -319,7 +336,7 @@ class MasterKey:
         return cls(s, EpochParams.from_bytes(signed, root.public_key))
 
     def __repr__(self) -> str:
-        return f"MasterKey({self.params!r})"
+        return f"MasterKey({getattr(self, 'params', None)!r})"
 
     def __reduce__(self) -> Any:
         raise TypeError("a MasterKey is secret and cannot be pickled")
@@ -353,6 +370,17 @@ def _interpolates(Y: G2, servers: tuple[G2, ...], t: int) -> bool:
         if group.g2_msm_vartime(servers[:t], weights) != point:
             return False
     return True
+
+
+def _needs(t: int, servers: tuple[G2, ...]) -> bool:
+    """Whether the polynomial through servers 1..t has degree t-1, and not less.
+
+    With a lower one fewer than ``t`` servers know ``s``, and the bound on quota does not hold.
+    """
+    nodes = range(1, t + 1)
+    # The leading coefficient of the interpolation: sum of Y_j / prod(j - m).
+    weights = [pow(math.prod(j - m for m in nodes if m != j), -1, ORDER) for j in nodes]
+    return not group.g2_is_identity(group.g2_msm_vartime(servers[:t], weights))
 
 
 def _lagrange(j: int, x: int, nodes: range) -> int:

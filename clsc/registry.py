@@ -70,11 +70,27 @@ class Registry(Protocol):
     def enrol(self, account: Account) -> None:
         """Add a party.  IssueError if the party, or its identity, is enrolled already."""
 
+    def disable(self, party: str) -> None:
+        """Give the party nothing from now on; its name and identity stay taken.
+
+        The same again changes nothing.  IssueError if the party is not enrolled.
+        """
+
     def account(self, party: str) -> Account | None:
-        """The party's account, if it is enrolled."""
+        """The party's account, if it is enrolled and not disabled."""
 
     def find(self, party: str, params_id: bytes, usage: str, issued: bytes) -> Issuance | None:
         """The record of exactly this request, if it was answered; ``usage`` as in :class:`Issuance`."""
+
+    def check(self, issuance: Issuance) -> None:
+        """Refuse now what :meth:`record` would refuse; ``answer`` is still empty.  Changes nothing.
+
+        So that nobody without quota has the issuer multiply by its secret.  Only ``record`` decides:
+        another thread may spend the unit in between.
+
+        Raises:
+            IssueError: As :meth:`record`.
+        """
 
     def record(self, issuance: Issuance) -> Issuance:
         """Write durably, or refuse; one transaction.
@@ -84,10 +100,10 @@ class Registry(Protocol):
             ``(party, params_id, usage, issued)``.
 
         Raises:
-            IssueError: Quota of the party for (params_id, usage) spent, where ``usage`` is empty in
-                mode blind; the name has a key for (params_id, usage) already; ``issued`` was issued
-                under another usage or to another party (modes other than blind); or
-                ``MAX_BLIND_ISSUANCES`` reached.
+            IssueError: The party is disabled; its quota for (params_id, usage) is spent, where
+                ``usage`` is empty in mode blind; the name has a key for (params_id, usage) already;
+                ``issued`` was issued under another usage or to another party (modes other than
+                blind); or ``MAX_BLIND_ISSUANCES`` is reached.
         """
 
 
@@ -97,6 +113,7 @@ class MemoryRegistry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._accounts: dict[str, Account] = {}
+        self._disabled: set[str] = set()
         self._identities: set[bytes] = set()
         self._records: dict[tuple[str, bytes, str, bytes], Issuance] = {}
         self._spent: dict[tuple[str, bytes, str], int] = {}
@@ -114,39 +131,59 @@ class MemoryRegistry:
             self._accounts[account.party] = account
             self._identities.add(account.identity)
 
+    def disable(self, party: str) -> None:
+        """See :meth:`Registry.disable`."""
+        with self._lock:
+            if party not in self._accounts:
+                raise IssueError("disable: the party is not enrolled")
+            self._disabled.add(party)
+
     def account(self, party: str) -> Account | None:
         """See :meth:`Registry.account`."""
-        return self._accounts.get(party)
+        with self._lock:
+            return None if party in self._disabled else self._accounts.get(party)
 
     def find(self, party: str, params_id: bytes, usage: str, issued: bytes) -> Issuance | None:
         """See :meth:`Registry.find`."""
         return self._records.get((party, params_id, usage, issued))
 
+    def check(self, issuance: Issuance) -> None:
+        """See :meth:`Registry.check`."""
+        with self._lock:
+            self._admit(issuance)
+
     def record(self, issuance: Issuance) -> Issuance:
         """See :meth:`Registry.record`."""
         entry = issuance
-        key = (entry.party, entry.params_id, entry.usage, entry.issued)
-        purse = (entry.party, entry.params_id, entry.usage)
-        name = (entry.params_id, entry.usage, entry.identity)
         with self._lock:
-            known = self._records.get(key)
+            known = self._admit(entry)
             if known is not None:
                 return known
-            account = self._accounts.get(entry.party)
-            if account is None or self._spent.get(purse, 0) >= account.quota:
-                raise IssueError("issue: quota is spent")
-            if entry.mode is Mode.BLIND:
-                if self._blind.get(entry.params_id, 0) >= limits.MAX_BLIND_ISSUANCES:
-                    raise IssueError("issue: the epoch has issued all its blind keys")
-            elif name in self._named:
-                raise IssueError("issue: the name has a key already")
-            elif entry.issued in self._points:
-                raise IssueError("issue: X was issued before")
-            self._records[key] = entry
+            self._records[entry.party, entry.params_id, entry.usage, entry.issued] = entry
+            purse = (entry.party, entry.params_id, entry.usage)
             self._spent[purse] = self._spent.get(purse, 0) + 1
             if entry.mode is Mode.BLIND:
                 self._blind[entry.params_id] = self._blind.get(entry.params_id, 0) + 1
             else:
-                self._named.add(name)
+                self._named.add((entry.params_id, entry.usage, entry.identity))
                 self._points.add(entry.issued)
             return entry
+
+    def _admit(self, entry: Issuance) -> Issuance | None:
+        """The record that is there already, or None if there may be a new one; under the lock."""
+        account = self._accounts.get(entry.party)
+        if account is None or entry.party in self._disabled:
+            raise IssueError("issue: the party is not enrolled")
+        known = self._records.get((entry.party, entry.params_id, entry.usage, entry.issued))
+        if known is not None:
+            return known
+        if self._spent.get((entry.party, entry.params_id, entry.usage), 0) >= account.quota:
+            raise IssueError("issue: quota is spent")
+        if entry.mode is Mode.BLIND:
+            if self._blind.get(entry.params_id, 0) >= limits.MAX_BLIND_ISSUANCES:
+                raise IssueError("issue: the epoch has issued all its blind keys")
+        elif (entry.params_id, entry.usage, entry.identity) in self._named:
+            raise IssueError("issue: the name has a key already")
+        elif entry.issued in self._points:
+            raise IssueError("issue: X was issued before")
+        return None

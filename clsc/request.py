@@ -172,6 +172,11 @@ def seal_partial_key(key: PublicKey, D: G1, random_bytes: RandomBytes = os.urand
     return bytes([hashes.SUITE, MODE_BYTE[Mode.IDENTITY]]) + E + sealed
 
 
+def blind_answer(C: G1) -> bytes:
+    """The answer in mode ``blind``."""
+    return bytes([hashes.SUITE, MODE_BYTE[Mode.BLIND]]) + C.to_compressed_bytes()
+
+
 def _answer_body(answer: bytes, mode: Mode, n_bytes: int) -> bytes:
     if not isinstance(answer, bytes):
         raise TypeError(f"answer: bytes expected, got {type(answer).__name__}")

@@ -21,6 +21,7 @@ from sottovoce.clsc import (
     Mode,
     ParameterError,
     Usage,
+    group,
     sign,
     verify,
 )
@@ -199,3 +200,85 @@ def test_registry_decides_atomically():
     for t in threads:
         t.join()
     assert sorted(outcomes) == [False, False, False, True]
+
+
+def test_no_quota_no_multiplication_by_the_master_secret(both, monkeypatch):
+    identity, blind = both
+    used = []
+    real = group.g1_mul_secret
+    for issuer in both:
+        token = issuer.enrol("alice")
+        ask = issue_blind if issuer is blind else issue_identity
+        ask(issuer, "alice", token=token)
+        with monkeypatch.context() as patched:
+            patched.setattr(group, "g1_mul_secret", lambda p, k: used.append(k) or real(p, k))
+            with pytest.raises(IssueError, match=r"quota|name has a key"):
+                ask(issuer, "alice", token=token)
+    assert not {identity._master._s, blind._master._s} & set(used)
+
+
+def test_equal_identity_requests_that_race_get_the_equal_answer(world):
+    """The first has used the challenge and not yet recorded its answer when the second comes."""
+    inside, second_came = threading.Event(), threading.Event()
+
+    class Slow(MemoryRegistry):
+        def find(self, *args):
+            if inside.is_set():
+                second_came.set()
+            return super().find(*args)
+
+        def record(self, issuance):
+            inside.set()
+            assert second_came.wait(5)
+            time.sleep(0.05)
+            return super().record(issuance)
+
+    issuer = Issuer(world.master[Mode.IDENTITY], Slow())
+    request = IdentityRequest(issuer.params, Usage.SIGN, b"a", issuer.enrol("a"))
+    data = request.to_bytes(issuer.challenge())
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(issuer.issue("a", data)))
+    first.start()
+    assert inside.wait(5)
+    answers.append(issuer.issue("a", data))
+    first.join()
+    assert answers[0] == answers[1]
+
+
+def test_disabled_party_gets_nothing(both):
+    _, blind = both
+    for issuer in both:
+        token = issuer.enrol("alice", quota=9)
+        if issuer is blind:
+            answered = BlindRequest(issuer.params, Usage.SIGN, token).to_bytes()
+            fresh = BlindRequest(issuer.params, Usage.SIGN, token).to_bytes()
+        else:
+            answered, fresh = (
+                IdentityRequest(issuer.params, usage, b"alice", token).to_bytes(issuer.challenge())
+                for usage in Usage
+            )
+        issuer.issue("alice", answered)
+        issuer.disable("alice")
+        issuer.disable("alice")
+        for data in (answered, fresh):
+            with pytest.raises(IssueError, match="not authenticated"):
+                issuer.issue("alice", data)
+        with pytest.raises(IssueError, match="enrolled already"):
+            issuer.enrol("alice")
+        with pytest.raises(IssueError, match="belongs to another"):
+            issuer.enrol("alice again", identity=b"alice")
+        with pytest.raises(IssueError, match="not enrolled"):
+            issuer.disable("nobody")
+
+
+def test_registry_refuses_a_party_disabled_in_the_middle_of_a_request():
+    registry = MemoryRegistry()
+    registry.enrol(Account("a", b"a", 2, bytes(32)))
+    entry = Issuance("a", bytes(32), Mode.BLIND, "", b"", bytes(48), b"", b"")
+    registry.check(entry)
+    registry.record(entry)
+    registry.disable("a")
+    for other in (entry, replace(entry, issued=bytes([1]) * 48)):
+        for step in (registry.check, registry.record):
+            with pytest.raises(IssueError, match="not enrolled"):
+                step(other)
