@@ -367,12 +367,18 @@ class Aggregator:
 
     @property
     def wrong_members(self) -> tuple[int, ...]:
-        """Members whose answer was wrong beyond doubt; empty before :meth:`open`."""
+        """Members whose answer was wrong, for certain while at most ``f`` are corrupted.
+
+        Empty before :meth:`open`.
+        """
         return self._opened.wrong_members if self._opened is not None else ()
 
     @property
     def suspect_members(self) -> tuple[int, ...]:
-        """Members of which some answered wrongly, and nobody can tell who; empty before :meth:`open`."""
+        """Members that disagree with those that opened the sum, where either may have lied.
+
+        Empty before :meth:`open`.
+        """
         return self._opened.suspect_members if self._opened is not None else ()
 
     def publish(self, result: RoundResult) -> bytes:

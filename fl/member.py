@@ -126,8 +126,8 @@ class Member:
             if kept is not None:
                 return kept
             total = kahe.ShareSum(header.kahe_params, index)
-            for share in shares:
-                total.add(share)
+            for manifest, share in zip(parsed.manifests, shares, strict=True):
+                total.add(share, manifest.pid)
             signature = clsc.sign(self._keys.sign, parsed.agreed.signed_text(header.hash))
             answer = self._to_aggregator(
                 header, "answer", index, Answer(parsed.agreed, signature, total).to_bytes()

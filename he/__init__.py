@@ -10,9 +10,32 @@ is IND-CPA only: what is encrypted here is sent inside a signcryption.  docs/he.
 wire formats and honest limits.
 """
 
+from .._ext.errors import (
+    DecodeError,
+    OverflowDetected,
+    ParameterError,
+    ProofError,
+    RangeError,
+    SottovoceError,
+    TooManyErasures,
+)
 from . import kahe
 from .codec import Codec
 from .layout import ModelLayout
 from .params import DEFAULT_SET, SETS, RlweSet
 
-__all__ = ["DEFAULT_SET", "SETS", "Codec", "ModelLayout", "RlweSet", "kahe"]
+__all__ = [
+    "DEFAULT_SET",
+    "SETS",
+    "Codec",
+    "DecodeError",
+    "ModelLayout",
+    "OverflowDetected",
+    "ParameterError",
+    "ProofError",
+    "RangeError",
+    "RlweSet",
+    "SottovoceError",
+    "TooManyErasures",
+    "kahe",
+]

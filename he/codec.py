@@ -43,8 +43,8 @@ class Codec:
     rounding: str = "stochastic"
 
     def __post_init__(self) -> None:
-        if type(self.clip) not in (float, int):
-            raise ParameterError("clip: a finite positive number expected")
+        if isinstance(self.clip, bool) or not isinstance(self.clip, (float, int, np.floating, np.integer)):
+            raise TypeError(f"clip: a number expected, got {type(self.clip).__name__}")
         try:
             clip = float(self.clip)
         except OverflowError:  # an int above every float
@@ -81,10 +81,15 @@ class Codec:
             max_examples: The round's cap, the same for all.
 
         Raises:
+            TypeError: Not integers.
             ParameterError: Out of range.
         """
-        if type(examples) is not int or type(max_examples) is not int or not 1 <= examples <= max_examples:
-            raise ParameterError("examples: 1 to max_examples expected")
+        for name, number in (("examples", examples), ("max_examples", max_examples)):
+            if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
+                raise TypeError(f"{name}: int expected, got {type(number).__name__}")
+        examples, max_examples = int(examples), int(max_examples)  # numpy's would overflow below
+        if not 1 <= examples <= max_examples:
+            raise ParameterError(f"examples: 1 to {max_examples} expected, got {examples}")
         # round half up, in integers
         return max(1, (2 * self.max_weight * examples + max_examples) // (2 * max_examples))
 

@@ -58,6 +58,7 @@ class ModelLayout:
             TypeError: An element is not a numpy array.
             ParameterError: A dtype other than native float16, float32, float64; or nothing in it.
         """
+        _refuse_one_array(arrays)
         arrays = list(arrays)
         for i, a in enumerate(arrays):
             if not isinstance(a, np.ndarray):
@@ -83,6 +84,7 @@ class ModelLayout:
             ParameterError: Another number of arrays, shape or dtype.
             RangeError: NaN or infinity; names the array and the index in it.
         """
+        _refuse_one_array(arrays)
         if len(arrays) != len(self.shapes):
             raise ParameterError(f"arrays: {len(self.shapes)} expected, got {len(arrays)}")
         out = np.empty(self.size, np.float64)
@@ -166,3 +168,9 @@ def _refuse_infinite(i: int, array: NDArray[Any]) -> None:
     if not finite.all():
         where = tuple(int(n) for n in np.unravel_index(int(np.argmin(finite)), array.shape))
         raise RangeError(f"array {i}, index {where}: not a finite {array.dtype.name} number")
+
+
+def _refuse_one_array(arrays: object) -> None:
+    # It would be taken for a list of its rows.
+    if isinstance(arrays, np.ndarray):
+        raise TypeError("arrays: a list of arrays expected, got one array")

@@ -120,8 +120,12 @@ def test_weight_by_examples():
     assert codec.weight(50, 100) == 16384  # 16383.5 rounds up
     assert codec.weight(1, 10**9) == 1
     assert codec.weight(1, 1) == G
-    for bad in ((0, 5), (6, 5), (-1, 5), (1.0, 5), (True, 5)):
-        with pytest.raises(ParameterError):
+    assert codec.weight(np.int64(50), np.int32(100)) == 16384
+    for bad in ((0, 5), (6, 5), (-1, 5)):
+        with pytest.raises(ParameterError, match=f"got {bad[0]}"):
+            codec.weight(*bad)
+    for bad in ((1.0, 5), (True, 5), (1, "5")):
+        with pytest.raises(TypeError, match="examples: int expected"):
             codec.weight(*bad)
 
 
@@ -153,7 +157,6 @@ def test_rejects_other_vectors():
         {"clip": -1.0},
         {"clip": np.inf},
         {"clip": np.nan},
-        {"clip": "1"},
         {"value_bits": 3},
         {"value_bits": 25},
         {"value_bits": 16.0},
@@ -165,6 +168,14 @@ def test_rejects_other_vectors():
 def test_rejects_impossible_codecs(fields):
     with pytest.raises(ParameterError):
         Codec(**{"clip": 1.0, **fields})
+
+
+def test_the_clip_is_any_real_number():
+    assert Codec(np.float32(0.5)) == Codec(0.5)
+    assert type(Codec(np.float32(0.5)).clip) is float
+    for bad in ("1", True, None, 1j):
+        with pytest.raises(TypeError, match="clip: a number expected"):
+            Codec(bad)
 
 
 def test_is_immutable_and_hashable():

@@ -25,6 +25,16 @@ def model():
     ]
 
 
+def test_one_array_is_no_list_of_arrays():
+    # It would be taken for the list of its rows.
+    for wrong in (
+        lambda: ModelLayout.of(np.zeros((4, 3))),
+        lambda: ModelLayout.of([np.zeros(3)] * 4).flatten(np.zeros((4, 3))),
+    ):
+        with pytest.raises(TypeError, match="a list of arrays expected, got one array"):
+            wrong()
+
+
 def test_vector_and_back():
     layout = ModelLayout.of(model())
     assert layout.size == 12 + 6 + 1

@@ -5,7 +5,6 @@ from sottovoce.he import kahe
 
 
 def test_names_of_the_package():
-    assert sorted(sottovoce.he.__all__) == ["Codec", "DEFAULT_SET", "ModelLayout", "RlweSet", "SETS", "kahe"]
     assert all(hasattr(sottovoce.he, name) for name in sottovoce.he.__all__)
 
 
