@@ -14,6 +14,7 @@ $(BIN)/python:
 
 # build/ first: a file deleted from the checkout would come back from it.
 $(VENV)/.installed-%: $(SOURCES) | $(BIN)/python
+	@echo "installing into $(VENV), a minute or more ..."
 	rm -rf build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check ".[$*]"
 	@touch $@
