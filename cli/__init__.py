@@ -7,9 +7,9 @@
 * ``sottovoce --version`` -- versions, and the back end of every compiled kernel.
 
 :mod:`~sottovoce.cli.app` declares the commands, :mod:`~sottovoce.cli.console` holds the manners
-(streams, colours, exit codes, hints), :mod:`~sottovoce.cli.machine` describes the machine.  Only
-this package knows terminals, hints and hexadecimal; it imports everything below it and nothing
-imports it.
+(streams, colours, exit codes, hints), :mod:`~sottovoce.cli.tables` the tables,
+:mod:`~sottovoce.cli.machine` describes the machine.  Only this package knows terminals, hints and
+hexadecimal; it imports everything below it and nothing imports it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ def main() -> None:
     """
     try:
         # Imported here, so that Ctrl-C during the imports is answered like any other.
+        from . import console
         from .app import app
 
+        console.prepare_streams()
         app(prog_name="sottovoce")
     except KeyboardInterrupt:
         sys.exit(130)

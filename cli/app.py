@@ -8,13 +8,23 @@ import typer
 
 from . import console
 from .bench.areas import Area
-from .demo.options import Options
+from .demo.options import MAX_CLIENTS, MAX_ROUNDS, MIN_CLIENTS, MIN_ROUNDS, Options
 
 _EPILOG = (
     "Exit codes: [bold]0[/] done, [bold]1[/] a check or an operation failed, [bold]2[/] usage, or an extra "
     "that is not installed, [bold]130[/] interrupted (no partial file is left). "
     "Environment: SOTTOVOCE_KERNEL (portable, avx2, avx512, neon) is the ceiling of the compiled back ends, "
     "SOTTOVOCE_BACKEND (arkworks, py_ecc) the pairing group, NO_COLOR turns colours off."
+)
+
+# Not a docstring: typer keeps its line breaks, and they suit one width of terminal only.
+_DEMO_HELP = (
+    "Train a model of handwritten digits privately, beside plain averaging, with faults in every round.\n\n"
+    "Every update goes through the whole stack: blind pseudonym keys, encryption under one-time keys, "
+    "key shares to a committee of 5, signcryption, shards. In every round a fifth of the shards is lost, "
+    "some are corrupted, an old packet is replayed, an un-enrolled client sends, and a member is absent. "
+    "Fails unless each opened sum is exact and the accuracy is within 1 point of plain FedAvg of the same "
+    "clients."
 )
 
 app = typer.Typer(
@@ -58,10 +68,12 @@ def _main(
     pass
 
 
-@app.command(epilog=_EPILOG)
+@app.command(help=_DEMO_HELP, epilog=_EPILOG)
 def demo(
-    clients: Annotated[int, typer.Option(help="Clients, 16 to 143.")] = Options().clients,
-    rounds: Annotated[int, typer.Option(help="Rounds, 8 or more.")] = Options().rounds,
+    clients: Annotated[
+        int, typer.Option(help=f"Clients, {MIN_CLIENTS} to {MAX_CLIENTS}.")
+    ] = Options().clients,
+    rounds: Annotated[int, typer.Option(help=f"Rounds, {MIN_ROUNDS} to {MAX_ROUNDS}.")] = Options().rounds,
     seed: Annotated[
         int, typer.Option(help="Seed of data, training and faults. Cryptographic randomness has none.")
     ] = Options().seed,
@@ -70,13 +82,6 @@ def demo(
     ] = "demo.png",
     json_target: JsonTarget = None,
 ) -> None:
-    """Train a model of handwritten digits privately, beside plain averaging, with faults in every round.
-
-    Every update goes through the whole stack: blind pseudonym keys, encryption under one-time keys,
-    key shares to a committee of 5, signcryption, shards.  In every round a fifth of the shards is
-    lost, some are corrupted, an old packet is replayed, an un-enrolled client sends, and a member is
-    absent.  Fails unless each opened sum is exact and the accuracy is that of plain FedAvg.
-    """
     options = Options(clients=clients, rounds=rounds, seed=seed)
     options.check()
     with console.command():

@@ -1,14 +1,17 @@
 """Manners of the command line: streams, colours, progress, errors with hints, exit codes, files.
 
 Results go to stdout, everything else to stderr.  Colour follows ``NO_COLOR`` and the terminal (rich
-does both); a progress bar is drawn only where stderr is a terminal.  A file is either complete or
-not there: it is written beside its place and moved.
+does both); a progress bar is drawn only where stderr is a terminal.  A character that a stream's
+encoding lacks is replaced by a plain one.  A file is either complete or not there: it is written
+beside its place and moved.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
+import io
 import json
 import os
 import sys
@@ -43,6 +46,14 @@ _HINTS: Final[dict[str, str]] = {
 }
 
 
+# Optional modules that the library itself asks for, when a variable tells it to.
+_EXTRAS: Final[dict[str, str]] = {"py_ecc": "reference"}
+
+# Plain signs of the same width, so that tables stay straight.  Rich draws plain frames by itself.
+_PLAIN: Final[dict[str, str]] = {"µ": "u", "…": "~"}
+_PLAINLY: Final = "sottovoce.plainly"
+
+
 class CheckFailed(Exception):  # noqa: N818  # says what happened
     """A check that the command makes of its own result does not hold (exit code 1)."""
 
@@ -59,6 +70,25 @@ class MissingExtra(Exception):  # noqa: N818  # says what happened
         self.extra = extra
 
 
+def prepare_streams() -> None:
+    """Let stdout and stderr take any text: what their encoding lacks becomes a plain sign, or ``?``.
+
+    A result must not be lost over a sign: not in the C locale, not in a pipe with another encoding,
+    and not for a file name that is no text.
+    """
+    codecs.register_error(_PLAINLY, _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where the descriptor is closed
+            stream.reconfigure(errors=_PLAINLY)
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(sign, "?") for sign in lacking), error.end
+
+
 def stdout() -> Console:
     """A console on standard output, for results."""
     return _console(stderr=False)
@@ -71,7 +101,8 @@ def stderr() -> Console:
 
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    free = stream.isatty() or "COLUMNS" in os.environ
+    # A closed descriptor leaves None; rich then prints to nobody.
+    free = "COLUMNS" in os.environ or (stream is not None and stream.isatty())
     return Console(stderr=stderr, highlight=False, width=None if free else _WIDTH_WITHOUT_TERMINAL)
 
 
@@ -85,7 +116,7 @@ def progress() -> Progress:
 
     Each task has a free text field ``stage``, shown behind the bar.
     """
-    drawn = sys.stderr.isatty()
+    drawn = sys.stderr is not None and sys.stderr.isatty()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
@@ -102,6 +133,11 @@ def progress() -> Progress:
 def pip_line(extra: str) -> str:
     """The line that installs an extra of this package."""
     return f'pip install "sottovoce[{extra}]"'
+
+
+def install_hint(extra: str) -> str:
+    """The line that installs an extra, from an index and from a checkout."""
+    return f'{pip_line(extra)} (from a checkout: pip install ".[{extra}]")'
 
 
 def require(extra: str, *modules: str) -> None:
@@ -132,7 +168,7 @@ def command() -> Iterator[None]:
 
     Raises:
         typer.Exit: 1 for :class:`CheckFailed`, the library's errors and a failing file system; 2 for
-            :class:`MissingExtra`; 130 for Ctrl-C.
+            an extra that is not installed; 130 for Ctrl-C.
     """
     try:
         yield
@@ -143,7 +179,7 @@ def command() -> Iterator[None]:
         _complain(f"check failed: {error}", None)
         raise typer.Exit(EXIT_FAILED) from None
     except MissingExtra as error:
-        _complain(str(error), pip_line(error.extra))
+        _complain(str(error), install_hint(error.extra))
         raise typer.Exit(EXIT_USAGE) from None
     except OSError as error:
         if error.errno == errno.EPIPE:  # the reader of our pipe has left; typer ends quietly
@@ -154,8 +190,17 @@ def command() -> Iterator[None]:
         hint = _hint(error)
         if hint is None:
             raise
-        _complain(f"{type(error).__name__}: {error}", hint)
-        raise typer.Exit(EXIT_FAILED) from None
+        extra = _lacking_extra(error)
+        _complain(f"{type(error).__name__}: {error}", hint if extra is None else install_hint(extra))
+        raise typer.Exit(EXIT_FAILED if extra is None else EXIT_USAGE) from None
+
+
+def _lacking_extra(error: Exception) -> str | None:
+    """The extra for want of which the library failed, if that was the cause."""
+    cause = error.__cause__
+    if not isinstance(cause, ModuleNotFoundError) or cause.name is None:
+        return None
+    return _EXTRAS.get(cause.name.partition(".")[0])
 
 
 def _hint(error: Exception) -> str | None:

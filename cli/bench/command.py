@@ -34,8 +34,9 @@ def main(area: Area, json_target: str | None, *, peers: bool, quick: bool) -> No
             bar.update(task, stage=m.id)
             results.append(run(m, effort, peers=peers))
             bar.advance(task)
-    report.print_results(results_console, results)
+    # The file first: the reader of the table may leave early, as `head` does.
     console.write_json(report.document(results, card, quick=quick), json_target)
+    report.print_results(results_console, results)
 
 
 def run(m: Measurement, effort: Effort, *, peers: bool) -> report.Result:

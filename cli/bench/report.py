@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from .. import machine
-from ..console import pip_line
+from ..console import install_hint, pip_line
+from ..tables import Column, print_table
 from .harness import Timing
 from .measurement import Measurement, Peer, Work
 
@@ -52,34 +51,46 @@ def print_card(console: Console, card: machine.Card) -> None:
 
 def print_results(console: Console, results: list[Result]) -> None:
     """One row a measurement; its peers below it, with how many times longer they take."""
-    with_peers = any(result.peers for result in results)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("measurement", overflow="fold")
-    for heading in ("median", "spread", "n", "rate", *(["times\nours"] if with_peers else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
+    columns = [
+        Column("measurement", least=20),
+        Column("median"),
+        Column("spread", spare=1),
+        Column("n", spare=2),
+        Column("rate"),
+    ]
+    if any(result.peers for result in results):
+        columns.append(Column("times\nours"))
+    rows: list[tuple[str, ...] | None] = []
     area = None
     for result in results:
         m = result.measurement
         if m.area is not area:
             if area is not None:
-                table.add_section()
-            table.add_row(f"[bold]{m.area}[/]")
+                rows.append(None)
+            rows.append((f"[bold]{m.area}[/]",))
             area = m.area
-        table.add_row(f"{m.name}\n[dim]{describe(m.size)}[/]", *_cells(result.timing, m.work))
-        for other in result.peers:
-            note = f" ({other.peer.note})" if other.peer.note else ""
-            if other.timing is None:
-                table.add_row(f"  {other.peer.distribution}: not installed", style="dim")
-            else:
-                ratio = other.timing.median / result.timing.median
-                cells = _cells(other.timing, m.work)
-                table.add_row(f"  {other.peer.distribution}{note}", *cells, f"{ratio:.1f}", style="dim")
-    console.print(table)
-    console.print("[dim]median of n samples; spread: distance of the quartiles, relative to the median[/]")
+        rows.append((f"{m.name}\n[dim]{describe(m.size)}[/]", *_cells(result.timing, m.work)))
+        rows += [tuple(f"[dim]{cell}[/]" for cell in _peer_cells(other, result)) for other in result.peers]
+    headings = print_table(console, columns, rows)
+    if "spread" in headings:
+        legend = "median of n samples; spread: distance of the quartiles, relative to the median"
+        console.print(f"[dim]{legend}[/]")
     for extra in sorted({o.peer.extra for r in results for o in r.peers if o.timing is None}):
         console.print(
-            f"peers that are not installed come with: {pip_line(extra)}", markup=False, soft_wrap=True
+            f"peers that are not installed come with: {install_hint(extra)}", markup=False, soft_wrap=True
         )
+
+
+def _peer_cells(other: PeerResult, result: Result) -> tuple[str, ...]:
+    if other.timing is None:
+        return (f"  {other.peer.distribution}: not installed",)
+    note = f" ({other.peer.note})" if other.peer.note else ""
+    ratio = other.timing.median / result.timing.median
+    return (
+        f"  {other.peer.distribution}{note}",
+        *_cells(other.timing, result.measurement.work),
+        f"{ratio:.1f}",
+    )
 
 
 def describe(size: Mapping[str, int | str]) -> str:

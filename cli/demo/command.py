@@ -40,12 +40,16 @@ def main(options: Options, out: str, json_target: str | None) -> None:
     with _one_blas_thread(), console.progress() as bar:
         task = bar.add_task("training", total=options.rounds, stage="")
         outcome = run.run(options, lambda done, doing: bar.update(task, completed=done, stage=doing))
-    report.print_all(results, outcome)
-    plot.write(outcome, out)
-    results.print(f"[dim]picture: {out}[/]", soft_wrap=True)
-    console.write_json(report.document(outcome), json_target)
-    if outcome.failed:
-        raise console.CheckFailed("; ".join(f"{c.promise} ({c.detail})" for c in outcome.failed))
+    try:
+        # Files first: the reader of the tables may leave early, as `head` does.
+        plot.write(outcome, out)
+        console.write_json(report.document(outcome), json_target)
+        report.print_all(results, outcome)
+        results.print(f"picture: {out}", style="dim", markup=False, soft_wrap=True)
+    finally:
+        # Told whatever became of the tables.
+        if outcome.failed:
+            raise console.CheckFailed("; ".join(f"{c.promise} ({c.detail})" for c in outcome.failed))
 
 
 @contextlib.contextmanager

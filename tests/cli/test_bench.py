@@ -181,8 +181,41 @@ def test_a_missing_peer_is_named_with_its_line(capsys):
     report.print_results(console.stdout(), [result])
     out = capsys.readouterr().out
     assert re.search(r"nothing: not installed", out)
-    assert 'come with: pip install "sottovoce[bench]"' in out
+    assert 'come with: pip install "sottovoce[bench]" (from a checkout: pip install ".[bench]")' in out
     assert command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=False).peers == ()
+
+
+def one_result(name):
+    timing = harness.Timing(4.56e-5, 4e-5, 5e-5, 4e-5, 50, 44)
+    peer = report.PeerResult(Peer("zfec", lambda: None, note="Vandermonde"), timing)
+    size = {"k": 10, "n": 14, "large_bytes": 1 << 20}
+    m = Measurement(Area.RS, name, lambda: None, Work(10 << 20, "byte of data"), size, (peer.peer,))
+    return report.Result(m, timing, (peer,))
+
+
+@pytest.mark.parametrize("width", [60, 70, 80, 100])
+def test_the_table_is_whole_at_every_width(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    from sottovoce.cli import console
+
+    report.print_results(console.stdout(), [one_result("reconstruct 10+4")])
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= width
+    for word in ("reconstruct", "10+4", "(Vandermonde)", "45.6 µs", "229,951 MB/s of data", "1.0"):
+        assert word in out
+    assert ("spread" in out) is (width > 60), "the legend is there with its column"
+
+
+def test_the_file_is_written_before_the_table(monkeypatch, tmp_path):
+    def broken(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(report, "print_results", broken)
+    monkeypatch.setattr(command, "run", lambda m, effort, peers: one_result(m.name))
+    with pytest.raises(BrokenPipeError):
+        command.main(Area.RS, str(tmp_path / "a.json"), peers=False, quick=True)
+    assert len(json.loads((tmp_path / "a.json").read_text())["results"]) == len(load(Area.RS))
 
 
 def check_seconds(seconds):

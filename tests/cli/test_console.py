@@ -1,9 +1,11 @@
 """Files, optional modules and the way from an exception to an exit code."""
 
 import errno
+import io
 import json
 import os
 import stat
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -43,7 +45,9 @@ def test_every_library_error_is_one_line_a_hint_and_exit_1(cls, capsys):
         (
             console.MissingExtra("sklearn", "demo"),
             2,
-            "error: the module 'sklearn' is not installed\nhint: pip install \"sottovoce[demo]\"\n",
+            """error: the module 'sklearn' is not installed
+hint: pip install "sottovoce[demo]" (from a checkout: pip install ".[demo]")
+""",
         ),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (
@@ -65,6 +69,65 @@ def test_unforeseen_errors_keep_their_traceback(error):
     with pytest.raises(type(error)) as caught, console.command():
         raise error
     assert caught.value is error
+
+
+def test_the_library_wants_an_extra(capsys):
+    def fail(module):
+        try:
+            raise ModuleNotFoundError("missing", name=module)
+        except ModuleNotFoundError as error:
+            raise errors.KernelUnavailable("cannot be imported") from error
+
+    for module, code, hint in (("py_ecc.bls", 2, "[reference]"), ("nothing", 1, "unset the variable")):
+        with pytest.raises(typer.Exit) as caught, console.command():
+            fail(module)
+        assert caught.value.exit_code == code
+        assert hint in capsys.readouterr().err
+
+
+@pytest.fixture
+def streams(monkeypatch):
+    """Puts streams of an encoding in the place of stdout and stderr; returns what they got."""
+
+    def put(encoding):
+        raw = [io.BytesIO(), io.BytesIO()]
+        for name, buffer in zip(("stdout", "stderr"), raw, strict=True):
+            monkeypatch.setattr(sys, name, io.TextIOWrapper(buffer, encoding=encoding, write_through=True))
+        console.prepare_streams()
+        return raw
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("ascii", b"12 us a~ ? -\n"),
+        ("latin-1", b"12 \xb5s a~ ? -\n"),
+        ("utf-8", "12 µs a… ? -\n".encode()),
+    ],
+)
+def test_a_sign_that_a_stream_lacks_becomes_a_plain_one(encoding, expected, streams):
+    out, err = streams(encoding)
+    text = "12 µs a… \udcff -"  # a byte of a file name that is no text
+    print(text)
+    console.stderr().print(text)
+    assert (out.getvalue(), err.getvalue()) == (expected, expected)
+
+
+def test_closed_descriptors_are_no_reason_to_fail(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    console.prepare_streams()
+    console.stdout().print("nobody hears")
+    with console.progress() as bar:
+        bar.advance(bar.add_task("x", total=1, stage=""))
+
+
+def test_only_encoding_is_forgiven():
+    error = UnicodeDecodeError("ascii", b"\xff", 0, 1, "bad")
+    with pytest.raises(UnicodeDecodeError):
+        console._plainly(error)
 
 
 def test_require_names_the_extra_and_the_missing_module():

@@ -64,6 +64,29 @@ def test_no_color_turns_colours_off(tmp_path):
     assert not COLOUR.search(done.stderr)
 
 
+def test_a_stream_of_plain_signs_takes_everything(tmp_path):
+    done = sottovoce("bench", "rs", "--quick", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.isascii()
+    assert re.search(r"[0-9] us ", done.stdout)
+    done = sottovoce("demo", "--help", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert "?" not in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("bench", "rs", "--quick")])
+def test_a_closed_pipe_ends_quietly(arguments, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = start(*arguments, cwd=tmp_path, stdout=writing)
+    os.close(writing)
+    _, stderr = process.communicate(timeout=60)
+    assert stderr == b""
+    assert process.returncode == 1
+
+
 def read_until(descriptor, wanted, timeout_s=60):
     """What a terminal shows until ``wanted`` (or the end)."""
     seen = b""
