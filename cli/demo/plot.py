@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..console import atomic_file
-from .report import ROLES, per_client, who
+from .report import ROLES, per_client, roles, who
 from .run import Outcome
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PRIVATE: Final = "#0072B2"
 _PLAIN: Final = "#E69F00"
 _EVERYONE: Final = "#777777"
-_COLOURS: Final = dict(zip(ROLES, ("#0072B2", "#D55E00", "#009E73"), strict=True))
+_COLOURS: Final = dict(zip(ROLES, ("#0072B2", "#D55E00", "#009E73", "#999999"), strict=True))
 
 
 def write(outcome: Outcome, path: str | Path) -> None:
@@ -36,15 +36,16 @@ def write(outcome: Outcome, path: str | Path) -> None:
     grid = figure.add_gridspec(2, 2, height_ratios=(1.0, 1.15))
     _accuracy(figure.add_subplot(grid[0, :]), outcome)
     stages = per_client(outcome)
-    sized = [(name, n_bytes / 1024) for name, _, n_bytes in stages if n_bytes]
+    # A stage without bytes keeps its row, so that the rows of both panels are level.
+    sized = [(name, n_bytes / 1024) for name, _, n_bytes in stages]
     _bars(figure.add_subplot(grid[1, 0]), sized, "KiB", "Bytes by stage")
     timed = [(name, 1e3 * seconds) for name, seconds, _ in stages]
     _bars(figure.add_subplot(grid[1, 1]), timed, "ms", "Time by stage")
     # One legend for both, below them: bars may reach into any corner of the axes.
     figure.legend(
-        handles=[Patch(color=colour, label=role) for role, colour in _COLOURS.items()],
+        handles=[Patch(color=_COLOURS[role], label=role) for role in roles(outcome)],
         loc="outside lower center",
-        ncols=len(_COLOURS),
+        ncols=len(ROLES),
         frameon=False,
     )
     options = outcome.options
@@ -111,5 +112,7 @@ def _bars(axes: Axes, values: list[tuple[str, float]], unit: str, title: str) ->
 
 
 def _short(value: float) -> str:
-    """Three figures at most."""
+    """Three figures at most; nothing for nothing."""
+    if value == 0:
+        return ""
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"

@@ -5,50 +5,52 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from ...fl import Stage
 from .. import machine
-from .run import CLIP, COMMITTEE, FAULTS, SHARDS, Outcome
+from ..tables import Column, print_table
+from .run import CLIP, COMMITTEE, FAULTS, SHARDS, Outcome, faults_by_name
 
 SCHEMA: Final = "sottovoce-demo/1"
 
-ROLES: Final = ("client", "aggregator", "committee")
+OTHER: Final = "other"
+ROLES: Final = ("client", "aggregator", "committee", OTHER)
 
-_WHO: Final = {
-    "co-sign header": "committee",
-    "members check": "committee",
-    "members answer": "committee",
-    "gather": "aggregator",
-    "open packets": "aggregator",
-    "add": "aggregator",
-    "open sum": "aggregator",
+_STAGES: Final = {
+    "client": (
+        "check header",
+        "quantize",
+        "encrypt",
+        "share",
+        "signcrypt to committee",
+        "signcrypt to aggregator",
+        "disperse",
+        "read result",
+    ),
+    "aggregator": ("gather", "open packets", "add", "open sum"),
+    "committee": ("co-sign header", "members check", "members answer"),
 }
+_WHO: Final = {stage: role for role, stages in _STAGES.items() for stage in stages}
 
 # What stands behind a refusal in this demo, where the faults are known.
 _MEANINGS: Final = {
-    "shard: unopenable": "corrupted on the way, or an old shard of another round",
+    "shard: unopenable": f"corrupted on the way, or recorded in another round ({SHARDS[1]} to a packet)",
     "packet: not for this key and round": "an old packet in fresh shards: its round is bound into it",
     "sender: unknown, revoked or not signed": "a client with a key of some other issuer",
 }
 
 
 def who(stage: str) -> str:
-    """The role that does the work of a stage."""
-    return _WHO.get(stage, "client")
+    """The role that does the work of a stage; :data:`OTHER` for a stage that is not known here."""
+    return _WHO.get(stage, OTHER)
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold not italic",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),  # narrow enough for 80 columns
-        pad_edge=False,
-    )
+def roles(outcome: Outcome) -> list[str]:
+    """The roles that have a stage in this run."""
+    present = {who(stage) for stage in outcome.stages}
+    return [role for role in ROLES if role in present]
 
 
 def print_opening(console: Console, outcome: Outcome) -> None:
@@ -74,30 +76,35 @@ def print_opening(console: Console, outcome: Outcome) -> None:
 
 def print_rounds(console: Console, outcome: Outcome) -> None:
     """Accuracy per round, beside plain averaging."""
-    table = _table("Accuracy on the test images, %")
-    headings = ("round", "clients\nin the sum", "private", "plain FedAvg\nsame clients")
-    for heading in (*headings, "plain FedAvg\nall clients", "mean off the\nfloat mean", "round\ntook"):
-        table.add_column(heading, justify="right", style="bold" if heading == "private" else None)
-    for r in outcome.rounds:
-        table.add_row(
-            str(r.number),
-            f"{r.accepted} of {r.accepted + r.dropped}",
-            f"{100 * r.private:.1f}",
-            f"{100 * r.plain:.1f}",
-            f"{100 * r.everyone:.1f}",
-            f"{r.deviation:.0e}",
-            f"{r.seconds:.2f} s",
-        )
-    console.print(table)
+    print_table(
+        console,
+        [
+            Column("round"),
+            Column("clients\nin the sum"),
+            Column("private", style="bold"),
+            Column("plain FedAvg\nsame clients"),
+            Column("plain FedAvg\nall clients", spare=1),
+            Column("mean off the\nfloat mean", spare=3),
+            Column("round\ntook", spare=2),
+        ],
+        [
+            (
+                str(r.number),
+                f"{r.accepted} of {r.accepted + r.dropped}",
+                f"{100 * r.private:.1f}",
+                f"{100 * r.plain:.1f}",
+                f"{100 * r.everyone:.1f}",
+                f"{r.deviation:.0e}",
+                f"{r.seconds:.2f} s",
+            )
+            for r in outcome.rounds
+        ],
+        title="Accuracy on the test images, %",
+    )
 
 
 def print_stages(console: Console, outcome: Outcome) -> None:
     """Time and bytes of every stage: for one client in one round, and that per parameter."""
-    table = _table("Stages, for one client in one round")
-    table.add_column("stage")
-    table.add_column("who", style="dim")
-    for heading in ("ms", "µs/\nparam.", "of the\ntime", "bytes", "bytes/\nparam."):
-        table.add_column(heading, justify="right")
     d = outcome.n_parameters
     stages = per_client(outcome)
     whole = sum(seconds for _, seconds, _ in stages) or 1.0
@@ -105,17 +112,37 @@ def print_stages(console: Console, outcome: Outcome) -> None:
     def times(seconds: float) -> tuple[str, str, str]:
         return f"{1e3 * seconds:.2f}", f"{1e6 * seconds / d:.2f}", f"{seconds / whole:.0%}"
 
+    rows: list[tuple[str, ...] | None] = []
     for name, seconds, n_bytes in stages:
-        sized = (f"{n_bytes:,.0f}", f"{n_bytes / d:.2f}") if n_bytes else ("", "")
-        table.add_row(name, who(name), *times(seconds), *sized)
-    table.add_section()
-    for role in ROLES:
-        seconds = sum(seconds for name, seconds, _ in stages if who(name) == role)
-        table.add_row("[bold]together[/]", role, *times(seconds))
-    console.print(table)
+        sized = (f"{n_bytes:,.0f}", f"{n_bytes / d:.2f}") if n_bytes else ()
+        rows.append((name, who(name), *times(seconds), *sized))
+    rows.append(None)
+    for role in roles(outcome):
+        rows.append(
+            (
+                "[bold]together[/]",
+                role,
+                *times(sum(seconds for name, seconds, _ in stages if who(name) == role)),
+            )
+        )
+    print_table(
+        console,
+        [
+            Column("stage", least=14),
+            Column("who", least=10, style="dim"),
+            Column("ms"),
+            Column("µs/\nparam.", spare=1),
+            Column("of the\ntime", spare=3),
+            Column("bytes"),
+            Column("bytes/\nparam.", spare=2),
+        ],
+        rows,
+        title="Stages, for one client in one round",
+    )
     console.print(
         "[dim]Bytes are what a stage makes or takes in, so a packet counts in each that handles it; what "
-        "leaves a client is that of 'disperse'. Work of the servers is divided by the clients. "
+        "leaves a client is that of 'disperse'. 'share' counts the proof of the key shares; the shares "
+        "themselves travel in 'signcrypt to committee'. Work of the servers is divided by the clients. "
         "Before the first round: "
         + ", ".join(f"{name} {1e3 * stage.seconds:.0f} ms" for name, stage in outcome.setup.items())
         + ".[/]\n"
@@ -124,30 +151,33 @@ def print_stages(console: Console, outcome: Outcome) -> None:
 
 def print_refused(console: Console, outcome: Outcome) -> None:
     """What was done to the rounds, what was refused and why; summed over the rounds."""
-    table = _table("Faults, in all rounds")
-    table.add_column("what was done")
-    table.add_column("times", justify="right")
-    for kind, count in outcome.injected.items():
-        table.add_row(kind, str(count))
-    console.print(table)
-
-    table = _table("What was refused, and why")
-    table.add_column("what")
-    table.add_column("why")
-    table.add_column("times", justify="right")
+    print_table(
+        console,
+        [Column("what was done", least=20), Column("times")],
+        [(kind, str(count)) for kind, count in faults_by_name(outcome).items()],
+        title="Faults, in all rounds",
+    )
+    rows = []
     for kind, count in sorted(outcome.refused.items()):
         what, _, why = kind.partition(": ")
         meaning = _MEANINGS.get(kind)
-        table.add_row(what, why + (f"\n[dim]{meaning}[/]" if meaning else ""), str(count))
+        rows.append((what, why + (f"\n[dim]{meaning}[/]" if meaning else ""), str(count)))
     dropped = sum(r.dropped for r in outcome.rounds)
     k, n = SHARDS
-    table.add_row("client", f"left out: fewer than {k} of its {n} shards came through", str(dropped))
-    console.print(table)
+    rows.append(("client", f"left out: fewer than {k} of its {n} shards came through", str(dropped)))
+    print_table(
+        console,
+        [Column("what", least=6), Column("why", least=20), Column("times")],
+        rows,
+        title="What was refused, and why",
+    )
 
 
 def print_checks(console: Console, outcome: Outcome) -> None:
     """The promises, each with whether it held."""
     grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
     for check in outcome.checks:
         mark = "[bold green]holds[/]" if check.holds else "[bold red]FAILS[/]"
         grid.add_row(mark, f"{check.promise} ({check.detail})")

@@ -1,10 +1,15 @@
 """The private run beside the plain ones: with a double that can lie, and with the whole stack."""
 
+import contextlib
+import io
 import json
+import os
 import re
+import sys
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 pytest.importorskip("sklearn")
@@ -12,9 +17,9 @@ pytest.importorskip("matplotlib")
 
 from sottovoce.cli import console
 from sottovoce.cli.app import app
-from sottovoce.cli.demo import plot, report, run, train
+from sottovoce.cli.demo import command, plot, report, run, train
 from sottovoce.cli.demo.options import Options
-from sottovoce.fl import ProtocolError, Reason
+from sottovoce.fl import ProtocolError, Reason, Stage
 from support.cli_command import sottovoce
 from support.cli_simulation import Double
 
@@ -93,13 +98,18 @@ def stranger_accepted(self, report):
     del report.refused["sender: unknown"]
 
 
+def old_shard_accepted(self, report):
+    report.refused["shard: unopenable"] -= 1
+
+
 @pytest.mark.parametrize(
     ("alter", "promise"),
     [
         (wrong_mean, "rounding bound"),
-        (not_learning, "within 1 point"),
+        (not_learning, "within 1 point of plain FedAvg of the same clients"),
         (nothing_refused, "was refused"),
         (stranger_accepted, "was refused"),
+        (old_shard_accepted, "was refused"),
     ],
 )
 def test_broken_promises_are_named(double, alter, promise):
@@ -119,6 +129,115 @@ def test_a_failed_check_is_exit_1_with_a_message(double, tmp_path):
     assert "FAILS" in done.output
     assert [c["holds"] for c in json.loads(document.read_text())["checks"]].count(False) >= 1
     assert picture.stat().st_size > 10_000
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Lets the command train for a moment only."""
+    monkeypatch.setattr(run.train, "Schedule", lambda: SHORT)
+
+
+@contextlib.contextmanager
+def reader_left():
+    """A stdout whose reader has left."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = os.fdopen(writing, "w")
+    with contextlib.redirect_stdout(stream):
+        yield
+    stream.close()  # rich has turned it to /dev/null
+
+
+def test_a_reader_who_leaves_costs_neither_picture_nor_json(double, short, tmp_path):
+    picture, document = tmp_path / "a.png", tmp_path / "a.json"
+    with reader_left(), pytest.raises(SystemExit) as caught, console.command():
+        command.main(Options(16, 8, 1), str(picture), str(document))
+    assert caught.value.code == 1
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert len(json.loads(document.read_text())["rounds"]) == 8
+
+
+def test_a_failed_check_is_told_even_if_the_reader_of_the_tables_left(double, short, capsys, tmp_path):
+    double(wrong_mean)
+    with reader_left(), pytest.raises(typer.Exit) as caught, console.command():
+        command.main(Options(16, 8, 1), str(tmp_path / "a.png"), None)
+    assert caught.value.exit_code == 1
+    assert "every mean within the rounding bound" in capsys.readouterr().err
+
+
+def test_a_stream_of_plain_signs_takes_all_tables(double, monkeypatch):
+    outcome = run.run(SMALL, schedule=SHORT)
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    console.prepare_streams()
+    report.print_all(console.stdout(), outcome)
+    text = raw.getvalue().decode("ascii")
+    assert " us/ " in text
+    assert "?" not in text
+
+
+@pytest.mark.parametrize("width", [60, 70, 80, 100])
+def test_nothing_is_cut_off_at_60_columns(double, width, monkeypatch, capsys):
+    def alter(self, report_):
+        report_.stages = dict.fromkeys(report._WHO, Stage(0.5, 60_000 * 16, 16))
+
+    double(alter)
+    outcome = run.run(SMALL, schedule=SHORT)
+    monkeypatch.setenv("COLUMNS", str(width))
+    report.print_all(console.stdout(), outcome)
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= width
+    wanted = {word for stage in report._WHO for word in stage.split()} | {"60,000", "31.25", "committee"}
+    assert wanted <= {*out.split()}
+    assert "15 of 16" in out
+
+
+def test_a_stage_that_nobody_knows_is_shown_as_such(double, tmp_path, capsys):
+    def alter(self, report):
+        report.stages["settle complaints"] = Stage(0.25, 100, 1)
+
+    double(alter)
+    outcome = run.run(SMALL, schedule=SHORT)
+    assert report.roles(outcome) == ["client", "aggregator", "committee", "other"]
+    report.print_stages(console.stdout(), outcome)
+    out = capsys.readouterr().out
+    assert re.search(r"settle complaints +other +15\.62 ", out)
+    assert re.search(r"together +other +15\.62 ", out)
+    plot.write(outcome, tmp_path / "a.png")
+
+
+def test_the_rows_of_both_panels_are_level(double, tmp_path, monkeypatch):
+    def alter(self, report):
+        report.stages["quantize"] = Stage(0.1, 0, 16)
+
+    double(alter)
+    panels = []
+    bars = plot._bars
+
+    def record(axes, *arguments):
+        bars(axes, *arguments)
+        panels.append(axes)
+
+    monkeypatch.setattr(plot, "_bars", record)
+    outcome = run.run(SMALL, schedule=SHORT)
+    plot.write(outcome, tmp_path / "a.png")
+    for axes in panels:
+        assert [tick.get_text() for tick in axes.get_yticklabels()] == list(outcome.stages)
+    assert panels[0].get_ylim() == panels[1].get_ylim()
+    labels = [text.get_text() for text in panels[0].texts]
+    assert labels[list(outcome.stages).index("quantize")] == ""
+
+
+def test_table_and_check_count_replays_alike(double, capsys):
+    outcome = run.run(SMALL, schedule=SHORT)
+    faults = run.faults_by_name(outcome)
+    assert faults["packets replayed as recorded shards"] == faults["packets replayed in fresh shards"] == 2
+    assert "packets replayed" not in faults
+    report.print_refused(console.stdout(), outcome)
+    assert re.search(r"packets replayed in fresh shards +2 *\n", capsys.readouterr().out)
+    (check,) = (c for c in outcome.checks if "replayed" in c.promise)
+    assert check.detail == "10 shards; 2 packets as recorded shards, 2 in fresh shards; 2 strangers"
 
 
 def test_a_wrong_sum_is_exit_1_and_leaves_no_file(double, tmp_path):
@@ -176,7 +295,9 @@ def test_a_round_through_the_whole_stack():
     assert all(outcome.stages[name].seconds > 0 for name in wanted)
     assert outcome.injected["shards lost"] == 2 * 16
     assert outcome.injected["members absent"] == 2
-    # Every stage of a server is known as such; the rest is a client's.
+    # A replay goes two ways, and the demo counts on both.
+    assert outcome.injected["packets replayed"] == 2 * 2
+    # No name in the report is out of date.
     assert report._WHO.keys() <= outcome.stages.keys()
 
 
