@@ -18,12 +18,12 @@ def enc(*fields: Field) -> bytes:
     """Join fields injectively: ``sum(4 + len(field))`` bytes.
 
     Args:
-        fields: Bytes; ``str`` (ASCII only: tags and names of modes); ``int`` in ``[0, 2**64)``,
-            as 8 bytes big-endian.
+        fields: Bytes, shorter than 4 GiB; ``str`` (ASCII only: tags and names of modes); ``int`` in
+            ``[0, 2**64)``, as 8 bytes big-endian.
 
     Raises:
         TypeError: A field of another type (``bool`` included).
-        ParameterError: An integer out of range, or text that is not ASCII.
+        ParameterError: An integer out of range, text that is not ASCII, or a field of 4 GiB or more.
 
     Timing: depends on lengths only.
     """
@@ -41,6 +41,8 @@ def enc(*fields: Field) -> bytes:
             data = field
         else:
             raise TypeError(f"enc: bytes, str or int expected, got {type(field).__name__}")
+        if len(data) >= 1 << 32:
+            raise ParameterError("enc: fields of 4 GiB or more have no encoding")
         out += len(data).to_bytes(4, "big")
         out += data
     return bytes(out)

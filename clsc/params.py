@@ -243,7 +243,7 @@ class EpochParams:
         return cls(data, root_public_key)
 
     def to_bytes(self) -> bytes:
-        """``enc(...) || signature``: 411 bytes + the lengths of mode and epoch for one server."""
+        """``enc(...) || signature``: 415 bytes + the lengths of mode and epoch for one server."""
         return self._bytes
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -32,7 +32,7 @@ from .._ext.enc import enc, sha256_enc
 from .._ext.errors import DecodeError, ParameterError, SenderError, SignatureError, UnsigncryptError
 from .._ext.limits import MAX_RECEIVERS
 from .._ext.padme import padme
-from . import comb, hashes, kem, packet, signature
+from . import comb, group, hashes, kem, packet, signature
 from .group import ORDER, RandomBytes
 from .keys import PublicKey, SecretKey
 from .params import Mode, Usage
@@ -91,7 +91,8 @@ def signcrypt(
 
     Raises:
         TypeError: Wrong types.
-        ParameterError: A key of the wrong usage, a receiver twice, or too many slots.
+        ParameterError: A key of the wrong usage, a receiver twice, or too many slots; ``ad`` of 4 GiB.
+        KernelUnavailable: The back end computes something else than the wire format says.
 
     Timing: the same number of group operations for every secret; see docs/clsc.md, "local timing".
     """
@@ -125,6 +126,7 @@ def _signcrypt_derand(
     dummy_slots: int,
     random_bytes: RandomBytes,
 ) -> bytes:
+    group.self_test()
     sender._require(Usage.SIGN, "sender")
     receivers = list(receivers)
     _check_receivers(receivers, dummy_slots)
@@ -203,7 +205,8 @@ def unsigncrypt(packet: bytes, *, receiver: SecretKey, trust: TrustStore, ad: by
 
     Raises:
         TypeError: Wrong types.
-        ParameterError: ``receiver`` is not a key for decryption.
+        ParameterError: ``receiver`` is not a key for decryption, or ``ad`` is 4 GiB long.
+        KernelUnavailable: The back end computes something else than the wire format says.
         UnsigncryptError: Not for this key, altered, malformed, or another ``ad``; always equal.
         SenderError: Opened, but name, parameters, validity, padding or signature fail; always
             equal.  An outsider cannot provoke it: only who knows the content key can.
@@ -264,6 +267,7 @@ def _check_unsigncrypt(packets: Sequence[bytes], receiver: SecretKey, trust: Tru
         if not isinstance(data, bytes):
             raise TypeError(f"packet: bytes expected, got {type(data).__name__}")
     receiver._require(Usage.DECRYPT, "receiver")
+    group.self_test()
 
 
 class _Refusal(Enum):

@@ -1,13 +1,15 @@
 """The group layer: both back ends give equal bytes; secrets are blinded; borders are strict."""
 
 import secrets
+import subprocess
+import sys
 
 import pytest
 
 from sottovoce._ext.errors import DecodeError, KernelUnavailable
 from sottovoce.clsc import _arkworks as ark
 from sottovoce.clsc import _reference as ref
-from sottovoce.clsc import comb, group
+from sottovoce.clsc import comb, group, signcrypt, unsigncrypt, unsigncrypt_batch
 
 P = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
 R = group.ORDER
@@ -81,6 +83,50 @@ def test_pairing_bytes_are_the_same_and_products_multiply():
         bytes_.append(product)
     assert bytes_[0] == bytes_[1]
     assert len(bytes_[0]) == group.GT_BYTES
+
+
+def test_backend_with_other_pairing_bytes_is_refused_before_any_use(world, monkeypatch):
+    """A version of the package that writes GT in another way: no packet leaves, none is opened."""
+    sender, receiver = world.signer(), world.receiver()
+    data = signcrypt(b"m", sender=sender, receivers=[receiver.public_key])
+    for backend in (ark, ref):
+        assert backend.self_test()
+    monkeypatch.setattr(group, "_tested", set())
+    real = ark.GT.multi_pairing
+
+    class Other:
+        multi_pairing = staticmethod(lambda a, b: "00" + str(real(a, b))[2:])
+
+    monkeypatch.setattr(ark, "GT", Other)
+    used = []
+    monkeypatch.setattr(group, "g1_mul_secret", lambda *args: used.append(args))
+    for call in (
+        lambda: signcrypt(b"m", sender=sender, receivers=[receiver.public_key]),
+        lambda: unsigncrypt(data, receiver=receiver, trust=world.trust),
+        lambda: unsigncrypt_batch([data], receiver=receiver, trust=world.trust),
+        lambda: group.multi_pairing([group.P1], [group.P2]),
+    ):
+        with pytest.raises(KernelUnavailable, match="other bytes of a pairing"):
+            call()
+    assert not used
+
+
+def test_self_test_runs_once_and_not_at_import(monkeypatch):
+    runs = []
+    monkeypatch.setattr(group, "_tested", set())
+    monkeypatch.setattr(group._backend, "self_test", lambda: runs.append(1) or True)
+    for _ in range(3):
+        group.multi_pairing([group.P1], [group.P2])
+    assert runs == [1]
+    script = "from sottovoce.clsc import group; assert not group._tested"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_pairing_of_a_wrong_length_is_refused(monkeypatch):
+    group.self_test()
+    monkeypatch.setattr(group._backend, "multi_pairing", lambda a, b: bytes(575))
+    with pytest.raises(KernelUnavailable):
+        group.multi_pairing([group.P1], [group.P2])
 
 
 def test_pairing_check_agrees():

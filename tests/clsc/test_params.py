@@ -55,6 +55,7 @@ def test_round_trip(world):
         data = params.to_bytes()
         again = EpochParams.from_bytes(data, world.root.public_key)
         assert again.to_bytes() == data
+        assert len(data) == 415 + len(mode) + len(params.epoch)
         assert again == params
         assert hash(again) == hash(params)
         assert (again.mode, again.epoch) == (mode, b"2026-W47")

@@ -193,6 +193,22 @@ def test_repr_of_half_made_objects():
         assert cls.__name__ in repr(cls.__new__(cls))
 
 
+def test_too_long_ad_is_an_argument_error_without_secrets(world):
+    class Long(bytes):
+        def __len__(self):
+            return 1 << 32
+
+    alice, bob = world.signer(), world.receiver("bob")
+    data = signcrypt(TEXT, sender=alice, receivers=[bob.public_key])
+    with pytest.raises(ParameterError, match="4 GiB") as caught:
+        signcrypt(b"", sender=alice, receivers=[bob.public_key], ad=Long())
+    assert_no_secret_in(caught.value, numbers=[alice._x], points=[alice._D.point])
+    with pytest.raises(ParameterError, match="4 GiB") as caught:
+        unsigncrypt(data, receiver=bob, trust=world.trust, ad=Long())
+    cek = CoReceiver(data, bob).cek
+    assert_no_secret_in(caught.value, [TEXT, cek], [bob._x], [bob._D.point])
+
+
 def test_argument_errors_of_a_sender_carry_no_key(world):
     alice = world.signer()
     with pytest.raises(ParameterError) as caught:

@@ -59,5 +59,14 @@ def test_rejects_values_without_an_encoding(wrong):
         enc("TAG", wrong)
 
 
+def test_rejects_a_field_whose_length_has_no_encoding():
+    class Long(bytes):
+        def __len__(self):
+            return 1 << 32
+
+    with pytest.raises(ParameterError, match="4 GiB"):
+        enc("TAG", Long())
+
+
 def test_hash_is_that_of_the_encoding():
     assert sha256_enc("TAG", 1) == hashlib.sha256(enc("TAG", 1)).digest()
