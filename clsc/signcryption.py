@@ -69,6 +69,7 @@ def signcrypt(
     ad: bytes = b"",
     pad: bool = False,
     dummy_slots: int = 0,
+    trust: TrustStore | None = None,
 ) -> bytes:
     """Encrypt to the receivers and sign, so that nobody else sees who is involved.
 
@@ -84,6 +85,8 @@ def signcrypt(
         pad: Zero-pad the plaintext to its Padme length (at most 12 % more).
         dummy_slots: Random slots that hide the number of receivers; receivers and dummies
             together at most 255.
+        trust: If given, every receiver must be acceptable to it now: known parameters, in validity,
+            not revoked, not pinned to another key.  Without it none of that is asked.
 
     Returns:
         ``555 + 80*slots + n + 16*chunks`` bytes, where ``n`` is the length of the (padded) plaintext
@@ -91,7 +94,8 @@ def signcrypt(
 
     Raises:
         TypeError: Wrong types.
-        ParameterError: A key of the wrong usage, a receiver twice, or too many slots; ``ad`` of 4 GiB.
+        ParameterError: A key of the wrong usage, a receiver twice or not acceptable, or too many slots;
+            ``ad`` of 4 GiB.
         KernelUnavailable: The back end computes something else than the wire format says.
 
     Timing: the same number of group operations for every secret; see docs/clsc.md, "local timing".
@@ -102,6 +106,14 @@ def signcrypt(
         raise TypeError(f"sender: SecretKey expected, got {type(sender).__name__}")
     if type(dummy_slots) is not int:
         raise TypeError(f"dummy_slots: int expected, got {type(dummy_slots).__name__}")
+    if trust is not None and not isinstance(trust, TrustStore):
+        raise TypeError(f"trust: TrustStore expected, got {type(trust).__name__}")
+    receivers = list(receivers)
+    _check_receivers(receivers, dummy_slots)
+    if trust is not None:
+        _check_acceptable(receivers, trust)
+    sender._require(Usage.SIGN, "sender")
+    group.self_test()
     return _signcrypt_derand(plaintext, sender, receivers, ad, pad, dummy_slots, os.urandom)
 
 
@@ -117,6 +129,17 @@ def _check_receivers(receivers: Sequence[PublicKey], dummy_slots: int) -> None:
         raise ParameterError(f"receivers: 1 to {MAX_RECEIVERS} slots expected, dummies included")
 
 
+def _check_acceptable(receivers: Sequence[PublicKey], trust: TrustStore) -> None:
+    for i, key in enumerate(receivers):
+        reason = None
+        try:
+            trust.acceptable(key)
+        except SenderError as error:
+            reason = str(error)
+        if reason is not None:  # the caller's choice of receivers, and no packet's sender
+            raise ParameterError(f"receivers[{i}]: not acceptable: {reason}")
+
+
 def _signcrypt_derand(
     plaintext: bytes,
     sender: SecretKey,
@@ -126,11 +149,6 @@ def _signcrypt_derand(
     dummy_slots: int,
     random_bytes: RandomBytes,
 ) -> bytes:
-    group.self_test()
-    sender._require(Usage.SIGN, "sender")
-    receivers = list(receivers)
-    _check_receivers(receivers, dummy_slots)
-
     # Everything random comes from ONE draw, hedged: a broken random source repeats nothing for another
     # content, and one that repeats only its first bytes cannot give two packets one key.
     names = sha256_enc("SOTTOVOCE-V1-RECEIVERS", *(key.to_bytes() for key in receivers))

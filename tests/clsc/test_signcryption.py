@@ -23,7 +23,7 @@ from sottovoce.clsc import (
     unsigncrypt_batch,
 )
 from sottovoce.clsc import signcryption as sc
-from support.clsc_world import World
+from support.clsc_world import NOT_AFTER, World
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +194,28 @@ def test_wrong_types_and_usages(world, people):
         unsigncrypt(data, receiver=sender, trust=world.trust)
     with pytest.raises(ParameterError):
         unsigncrypt_batch([data], receiver=sender, trust=world.trust)
+
+
+def test_receivers_that_the_trust_store_refuses(world, people):
+    sender, (good, *_) = people
+    bob = world.receiver("bob").public_key
+    fake = world.make_key("mallory", Usage.DECRYPT, identity=b"bob").public_key
+    pinned, revoked = world.new_trust(), world.new_trust()
+    pinned.pin(bob)
+    revoked.revoke(fake.pid)
+    late, foreign = world.new_trust(NOT_AFTER + 10_000), World("foreign").new_trust()
+    for trust, reason in ((pinned, "pinned"), (revoked, "revoked"), (late, "validity"), (foreign, "unknown")):
+        where = 0 if trust in (late, foreign) else 1
+        with pytest.raises(ParameterError, match=rf"receivers\[{where}\]: .*{reason}") as caught:
+            signcrypt(b"x", sender=sender, receivers=[good.public_key, fake], trust=trust)
+        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None
+        signcrypt(b"x", sender=sender, receivers=[good.public_key, fake])  # nobody was asked
+    for trust in (pinned, revoked):
+        data = signcrypt(b"x", sender=sender, receivers=[good.public_key, bob], trust=trust)
+        assert unsigncrypt(data, receiver=good, trust=world.trust).plaintext == b"x"
+    with pytest.raises(TypeError, match="trust"):
+        signcrypt(b"x", sender=sender, receivers=[bob], trust=world.root.public_key)
 
 
 def test_opened_hides_the_plaintext_in_repr_and_can_be_pickled(world, people):
