@@ -31,7 +31,8 @@ def content_keys(cek: bytes) -> tuple[bytes, bytes, bytes]:
 def slot_keys(T: bytes, S: bytes, U1: bytes, U2: bytes, receiver: PublicKey) -> tuple[bytes, bytes]:
     """``com, k`` of a receiver's slot.
 
-    ``com`` tells its receiver where to look, and nobody else, not a co-receiver either, whose it is.
+    ``com`` tells its receiver where to look; its bytes tell nobody else, not a co-receiver either,
+    whose it is.
     """
     info = enc(
         "SOTTOVOCE-V1-KEM",

@@ -74,7 +74,8 @@ def signcrypt(
     """Encrypt to the receivers and sign, so that nobody else sees who is involved.
 
     An observer sees that it is such a packet, the number of slots and the length of the body; a
-    receiver does not see who the others are.  All receivers provably get the same content.  No
+    receiver does not see who the others are, but can find out with a packet made from this one, if it
+    sees how a suspect reacts (docs/clsc.md, "not given").  All receivers provably get the same content.  No
     forward secrecy: who later steals both secrets of a receiver reads it.
 
     Args:
@@ -227,7 +228,8 @@ def unsigncrypt(packet: bytes, *, receiver: SecretKey, trust: TrustStore, ad: by
         KernelUnavailable: The back end computes something else than the wire format says.
         UnsigncryptError: Not for this key, altered, malformed, or another ``ad``; always equal.
         SenderError: Opened, but name, parameters, validity, padding or signature fail; always
-            equal.  An outsider cannot provoke it: only who knows the content key can.
+            equal.  An outsider cannot provoke it: only who knows the content key can, a co-receiver
+            too.  To whom that may be, do not show which of the two it was, nor that it was none.
 
     Timing: secrets are blinded or meet a fixed number of additions; all slots are compared, and the
         whole ciphertext is hashed before; a receiver that goes on to open takes longer than a

@@ -302,3 +302,14 @@ def test_issuing_objects_hide_their_secrets(world, both):
     # The pseudonym is not in the blind request, nor in its repr.
     assert requests[1]._public_key.X not in requests[1].to_bytes()
     assert requests[1]._public_key.pid.hex() not in repr(requests[1])
+
+
+def test_issuer_with_a_wrong_answer_is_noticed(world):
+    """A malicious issuer that answers with another secret (to mark the client) is refused."""
+    issuer = Issuer(world.master[Mode.BLIND])
+    other = Issuer(World("marked").master[Mode.BLIND])
+    request = BlindRequest(issuer.params, Usage.SIGN, issuer.enrol("device"))
+    B = group.g1_from_bytes(request.to_bytes()[34:82], "B")
+    marked = group.g1_mul_vartime(B, other._master._s).to_compressed_bytes()
+    with pytest.raises(IssueError):
+        request.finish(bytes([1, 3]) + marked)
