@@ -79,7 +79,8 @@ def signcrypt(
     forward secrecy: who later steals both secrets of a receiver reads it.
 
     Args:
-        plaintext: Any length up to 1 TiB.
+        plaintext: What fits in memory about three times: itself, the encrypted body, the packet.  The
+            format ends at 1 TiB.
         sender: A key for usage ``sign``.
         receivers: 1 to 255 distinct keys for usage ``decrypt``.
         ad: Associated data that receivers must name too, e.g. a header; not in the packet.
@@ -218,6 +219,8 @@ def unsigncrypt(packet: bytes, *, receiver: SecretKey, trust: TrustStore, ad: by
         receiver: A key for usage ``decrypt``.
         trust: Decides whose packets are acceptable.
         ad: The associated data that the sender named.
+
+    Memory: the packet and twice its length beside it, at the peak.
 
     Returns:
         The plaintext and who sent it.  Refusing replays (``packet_id``) is the caller's part.

@@ -3,6 +3,7 @@
 import itertools
 import os
 import pickle
+import tracemalloc
 
 import pytest
 
@@ -63,6 +64,27 @@ def test_sizes_and_padding(world, people, size, pad):
     assert len(data) == 555 + 80 + n + 16 * max(1, -(-n // 2**20))
     assert len(data) == packet.packet_bytes(size, pad=pad)
     assert unsigncrypt(data, receiver=receivers[0], trust=world.trust).plaintext == plaintext
+
+
+@pytest.mark.parametrize("pad", [False, True])
+def test_memory_is_as_documented(world, people, pad):
+    """At the peak twice the plaintext beside the argument; a copy more would be a false promise."""
+    sender, receivers = people
+    plaintext = bytes(2**24 + 1)
+    send(sender, receivers[:1], b"tables and imports")
+
+    def peak(function):
+        tracemalloc.start()
+        try:
+            return function(), tracemalloc.get_traced_memory()[1] / len(plaintext)
+        finally:
+            tracemalloc.stop()
+
+    data, sealing = peak(lambda: send(sender, receivers[:1], plaintext, pad=pad))
+    opened, opening = peak(lambda: unsigncrypt(data, receiver=receivers[0], trust=world.trust))
+    assert opened.plaintext == plaintext
+    assert sealing < 2.2
+    assert opening < 2.2
 
 
 def test_body_lengths_that_no_body_has():
