@@ -105,4 +105,5 @@ class TooManyErasures(SottovoceError):
 
 
 class KernelUnavailable(SottovoceError, RuntimeError):
-    """``SOTTOVOCE_KERNEL`` names an unknown back end, or one that this processor lacks."""
+    """``SOTTOVOCE_KERNEL`` or ``SOTTOVOCE_BACKEND`` names an unknown back end, one that this machine
+    lacks, or one that gives other bytes than the wire format says."""

@@ -138,13 +138,10 @@ class Issuer:
         params = self._master.params
         if parsed.mode is not params.mode or parsed.params_id != params.params_id:
             raise IssueError("issue: the request is for other parameters")
-        account = self._registry.account(party)
-        # Same work and message whether the party is unknown or the token is wrong.
-        token = account.token if account is not None else secrets.token_bytes(TOKEN_BYTES)
-        expected = token_mac(token, parsed.params_id, parsed.usage, parsed.issued)
-        if not hmac.compare_digest(expected, parsed.mac) or account is None:
-            raise IssueError("issue: not authenticated")
-        if parsed.mode is Mode.IDENTITY and parsed.identity != account.identity:
+        name = self._authenticate(party, parsed)
+        if name is None:
+            raise IssueError("issue: not authenticated")  # here, where no frame holds the token
+        if parsed.mode is Mode.IDENTITY and parsed.identity != name:
             raise IssueError("issue: the name belongs to somebody else")
         usage = str(parsed.usage or "")
         known = self._registry.find(party, parsed.params_id, usage, parsed.issued)
@@ -165,11 +162,20 @@ class Issuer:
         key = PublicKey(params, parsed.usage, parsed.identity, parsed.issued)
         return self._issue_identity(entry, key, parsed, random_bytes)
 
+    def _authenticate(self, party: str, parsed: IssueRequest) -> bytes | None:
+        """The name that the party may ask for; None if it does not hold the token."""
+        account = self._registry.account(party)
+        # Same work whether the party is unknown or the token is wrong.
+        token = account.token if account is not None else secrets.token_bytes(TOKEN_BYTES)
+        expected = token_mac(token, parsed.params_id, parsed.usage, parsed.issued)
+        if not hmac.compare_digest(expected, parsed.mac) or account is None:
+            return None
+        return account.identity
+
     def _issue_blind(self, entry: Issuance) -> bytes:
         B = group.g1_from_bytes(entry.issued, "request: B")
         self._registry.check(entry)
-        C = group.g1_mul_secret(B, self._master._s)
-        return self._record(entry, blind_answer(C))
+        return self._record(entry, blind_answer(group.g1_mul_secret(B, self._master._s)))
 
     def _issue_identity(
         self, entry: Issuance, key: PublicKey, parsed: IssueRequest, random_bytes: group.RandomBytes
@@ -188,8 +194,11 @@ class Issuer:
             check_possession(parsed, key)
             self._registry.check(entry)
             # Q is computed here from (id, X): never multiplied is a point that the client chose.
-            D = group.g1_mul_secret(key._Q_base.point, self._master._s)
-            return self._record(entry, seal_partial_key(key, D, random_bytes))
+            return self._record(entry, self._sealed(key, random_bytes))
+
+    def _sealed(self, key: PublicKey, random_bytes: group.RandomBytes) -> bytes:
+        D = group.g1_mul_secret(key._Q_base.point, self._master._s)
+        return seal_partial_key(key, D, random_bytes)
 
     def _record(self, entry: Issuance, answer: bytes) -> bytes:
         # If two threads race with one request, both give out the record that won.

@@ -11,7 +11,9 @@ from sottovoce.clsc import (
     BlindRequest,
     IdentityRequest,
     IssueError,
+    Issuer,
     MasterKey,
+    MemoryRegistry,
     Mode,
     ParameterError,
     PublicKey,
@@ -28,10 +30,10 @@ from sottovoce.clsc import (
     unsigncrypt_batch,
 )
 from support.clsc_attacker import CoReceiver
-from support.clsc_world import NOT_AFTER
+from support.clsc_world import NOT_AFTER, issuers
 
 TEXT = b"TOPSECRET-PLAINTEXT"
-HOLDERS = (SecretKey, IdentityRequest, BlindRequest, MasterKey, TrustStore, PublicKey)
+HOLDERS = (SecretKey, IdentityRequest, BlindRequest, MasterKey, TrustStore, PublicKey, Issuer)
 """What the caller gave or holds itself: their inside is their own, repr is checked elsewhere."""
 
 
@@ -177,6 +179,40 @@ def test_wrong_answer_carries_no_x_and_no_partial_key(world):
         numbers = [asked._x] + ([asked._b] if isinstance(asked, BlindRequest) else [])
         assert_no_secret_in(caught.value, numbers=numbers, points=[D])
     assert len(messages) == 1
+
+
+def test_issuer_carries_no_token_and_no_partial_key(world):
+    identity, blind = issuers(world)
+    for issuer in (identity, blind):
+        token = issuer.enrol("alice")
+        if issuer is blind:
+            wrong = BlindRequest(issuer.params, Usage.SIGN, bytes(32)).to_bytes()
+            right = BlindRequest(issuer.params, Usage.SIGN, token)
+            data = right.to_bytes()
+        else:
+            wrong = IdentityRequest(issuer.params, Usage.SIGN, b"alice", bytes(32)).to_bytes(bytes(32))
+            right = IdentityRequest(issuer.params, Usage.SIGN, b"alice", token)
+            data = right.to_bytes(issuer.challenge())
+        with pytest.raises(IssueError, match="not authenticated") as caught:
+            issuer.issue("alice", wrong)
+        mac = request.token_mac(token, *[getattr(request.parse_request(wrong), name)
+                                         for name in ("params_id", "usage", "issued")])  # fmt: skip
+        assert_no_secret_in(caught.value, [token, mac])
+
+        class Late(MemoryRegistry):
+            """Refuses when the partial key was computed, as a lost race for the last unit does."""
+
+            def record(self, issuance):
+                raise IssueError("issue: quota is spent")
+
+        late = Late()
+        late.enrol(issuer._registry.account("alice"))
+        issuer._registry = late
+        with pytest.raises(IssueError, match="quota") as caught:
+            issuer.issue("alice", data)
+        key = right.public_key if issuer is identity else right._public_key
+        D = group.g1_mul_vartime(key._Q_base.point, world.master[key.mode]._s)
+        assert_no_secret_in(caught.value, [token], [world.master[key.mode]._s], [D])
 
 
 def test_secret_key_that_does_not_fit_carries_no_secret(world):
