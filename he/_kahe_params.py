@@ -79,7 +79,10 @@ class Params:
         elif type(given) is not int:
             raise TypeError(f"wire_bits: int expected, got {type(given).__name__}")
         elif not noise.wire_bits_suffice(chosen.q, given, *load):
-            raise ParameterError(f"wire_bits: {self.wire_bits} cannot open every honest sum")
+            least = noise.smallest_wire_bits(chosen.q, *load)
+            raise ParameterError(
+                f"wire_bits: at least {least} expected to open every sum of {self.max_summands}, got {given}"
+            )
         if self.wire_bits > kernel.MAX_WIRE_BITS:
             raise ParameterError(
                 f"wire_bits: at most {kernel.MAX_WIRE_BITS} in this release, got {self.wire_bits}"
