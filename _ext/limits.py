@@ -28,8 +28,9 @@ MIN_CONTRIBUTORS_FLOOR: Final = 3
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""
 
-HEADER_MAX_BYTES: Final = 1 << 20
-"""A header with 64 members takes 30 KiB; the layout of a model with 10,000 arrays 200 KiB."""
+HEADER_MAX_BYTES: Final = 1 << 18
+"""A header with 64 members takes 30 KiB, the layout of a model with 10,000 arrays 200 KiB; and what is not
+signed yet must not take a second to read."""
 
 # -- keys, packets of clsc ------------------------------------------------------------------------
 MAX_EPOCH_BYTES: Final = 64

@@ -10,7 +10,7 @@ import numpy as np
 
 from sottovoce import clsc, fl, rs
 
-EPOCH = b"week 1"
+EPOCH = b"2026-11-22"
 now = int(time.time())
 
 
@@ -32,7 +32,7 @@ def enrol_device(issuer: clsc.Issuer, params: clsc.EpochParams, name: str) -> cl
 
 # -- The issuer: one root key, and for this epoch one master key for names and one for pseudonyms.
 root = clsc.RootKey.generate()
-span = {"not_before": now, "not_after": now + 7 * 86_400}
+span = {"not_before": now, "not_after": now + 86_400}  # a short epoch: keys are erased with it
 names = clsc.MasterKey.generate(root, clsc.Mode.IDENTITY, EPOCH, **span)
 pseudonyms = clsc.MasterKey.generate(root, clsc.Mode.BLIND, EPOCH, **span)
 name_issuer, pseudonym_issuer = clsc.Issuer(names), clsc.Issuer(pseudonyms)

@@ -7,7 +7,7 @@ It learns the sum, the sum of the keys, pseudonyms, sizes and times; never one u
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from enum import Enum, auto
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .. import clsc, rs
 from .._ext.errors import OverflowDetected, ParameterError, TooManyErasures
+from .._ext.limits import CLOCK_SKEW_S
 from ..he import kahe
 from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
 from .complaints import settle_complaints
@@ -36,9 +37,13 @@ BATCH = 32
 """Packets opened together: at 32 the shared pairings of a batch verification are amortised."""
 
 
-SHARD_MEMORY_BYTES = 1 << 28
-"""Incomplete groups of shards that are kept, the greediest relay's going first; or eight groups of a
-large model."""
+SHARD_MEMORY_BYTES = (1 << 28, 1 << 32)
+"""Least and most that incomplete groups of shards may take, unless the caller says otherwise: between the
+two, what a whole federation takes whose shards arrive relay by relay."""
+
+OPENINGS_FACTOR = 1000
+"""A relay may make us open this many times the shards that it honestly could: minutes to hours of work.
+Less would let whoever reaches a relay use up what the honest clients behind it need."""
 
 
 class State(Enum):
@@ -66,6 +71,8 @@ class Aggregator:
             (after a crash) is read back: they count once.
         executor: Opens batches, in threads: the key does not leave the process.  None: in the calling
             thread.
+        shard_memory_bytes: Most that incomplete groups of shards may take; beyond it the greediest relay's
+            oldest go, and are counted.  None: what all contributors together need, 256 MiB to 4 GiB.
         clock: Unix seconds.
         meter: Listens to time and bytes of each stage.
 
@@ -75,8 +82,8 @@ class Aggregator:
         refused: How often something was refused, by kind.
 
     Raises:
-        DecodeError, SenderError, ProtocolError: The header is not valid, past its deadline, or another
-            one was opened for its round number.
+        DecodeError, SenderError, ProtocolError: The header is not valid, or another one was opened for its
+            round number.
         ParameterError: ``keys`` or ``shard_key`` are not those of the header.
     """
 
@@ -89,6 +96,7 @@ class Aggregator:
         *,
         store: AggregatorStore | None = None,
         executor: Executor | None = None,
+        shard_memory_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
         meter: Meter | None = None,
     ) -> None:
@@ -98,7 +106,6 @@ class Aggregator:
         header = SignedHeader.from_bytes(signed_header, trust).header
         if keys.public.to_list() != header.aggregator.to_list() or shard_key.public_key != header.shard_key:
             raise ParameterError("keys: those of the header's aggregator expected")
-        check_deadline(header, clock())
         check_revocations(header, trust)
         trust.get(header.sender_params)
         self.header = header
@@ -110,9 +117,10 @@ class Aggregator:
         self._executor = executor
         self._clock = clock
         self._meter = meter if meter is not None else Meter()
-        self._collector = _collector(header, shard_key)
+        self._collector = _collector(header, shard_key, shard_memory_bytes, clock())
         self._pending: list[bytes] = []
-        self._receipts: list[Receipt] = []
+        # Of the last ones, should nobody ask for them.
+        self._receipts: deque[Receipt] = deque(maxlen=4 * header.max_contributors)
         self._manifests: dict[bytes, bytes] = {}  # pid -> manifest digest
         self._packet_ids: dict[bytes, bytes] = {}
         self._sum = kahe.CiphertextSum(header.kahe_params, header.hash)
@@ -183,10 +191,12 @@ class Aggregator:
         What the executor or the store raises comes through, and packets not yet dealt with wait on.
 
         Returns:
-            One receipt for every packet since the last call, in the order of arrival.
+            One receipt for every packet since the last call, in the order of arrival; of the last
+            ``4 * max_contributors`` of them.
         """
         self._open_pending()
-        receipts, self._receipts = self._receipts, []
+        receipts = list(self._receipts)
+        self._receipts.clear()
         return receipts
 
     def _open_pending(self) -> None:
@@ -274,10 +284,11 @@ class Aggregator:
 
         A client of whom more than ``f`` members complain is at fault and dropped.  For the rest nobody
         can tell who lies: the round does without those members while ``t`` others have agreed; if not,
-        it gives up the fewest clients, member by member, until ``t`` agree.
+        it gives up few clients, member by member, until ``t`` agree.
 
         Returns:
-            Member index -> the request to :meth:`Member.answer`, for the members that agree.
+            Member index -> the request to :meth:`Member.answer`, for the members that agree, and for those
+            that have not been heard: they check when they answer.
 
         Raises:
             ProtocolError: Fewer than ``t`` members (:attr:`Reason.NO_QUORUM`), or too few contributors
@@ -298,7 +309,8 @@ class Aggregator:
             self._sum.subtract(update.ciphertext)
             del self._manifests[update.manifest.pid]
         try:
-            requests = self._requests(content)
+            unheard = set(range(1, len(self.header.members) + 1)) - self._complaints.keys()
+            requests = self._requests(sorted({*content, *unheard}))
         except BaseException:  # the store failed: as if nothing had been decided
             for update in dropped:
                 self._sum.add(update.ciphertext)
@@ -395,6 +407,8 @@ class Aggregator:
             raise ProtocolError(Reason.AUDIT, round_id=self.header.hash)
         self._store.erase(self.header.hash)
         self._pending = []
+        self._members.clear()  # together they are the key of the sum
+        self._sum = kahe.CiphertextSum(self.header.kahe_params, self.header.hash)
         self.state = State.ERASED
 
     def _require(self, state: State) -> None:
@@ -432,6 +446,7 @@ class Aggregator:
 
     def _from_member(self, index: int, role: str, data: bytes) -> bytes:
         header = self.header
+        expect("index", index, int)
         if not 1 <= index <= len(header.members):
             raise ProtocolError(Reason.NOT_MEMBER, round_id=header.hash)
         opened = clsc.unsigncrypt(
@@ -442,18 +457,25 @@ class Aggregator:
         return opened.plaintext
 
 
-def _collector(header: RoundHeader, shard_key: rs.ShardKey) -> rs.Collector:
-    """Bounds that no honest federation of this header meets, and that no relay can go beyond."""
+def _collector(
+    header: RoundHeader, shard_key: rs.ShardKey, memory_bytes: int | None, now: float
+) -> rs.Collector:
+    """Bounded by what an honest federation of this header can need, as far as memory goes."""
     size = rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n)
+    group = header.shard_k * (size + 2048) + 1024
+    if memory_bytes is None:
+        least, most = SHARD_MEMORY_BYTES
+        memory_bytes = max(8 * group, min(most, max(least, header.max_contributors * group)))
     return rs.Collector(
         shard_key,
         context=header.hash,
         k=header.shard_k,
         n=header.shard_n,
         shard_bytes=size,
-        # Everybody at once, each over other relays, with none complete yet; and as many strangers.
+        # Everybody at once with none complete yet, and as many strangers.
         max_groups=2 * header.max_contributors,
-        max_bytes=max(SHARD_MEMORY_BYTES, 8 * header.shard_n * (size + 1024)),
-        # One relay for all shards of everybody, and everything sent twice.
-        max_openings_per_source=2 * header.shard_n * header.max_contributors,
+        max_bytes=memory_bytes,
+        max_openings_per_source=OPENINGS_FACTOR * header.shard_n * header.max_contributors,
+        # No group is given up before the round is.
+        group_timeout_s=max(1.0, header.deadline - now + 2 * CLOCK_SKEW_S),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +132,8 @@ class Client:
 
         Raises:
             DecodeError, SenderError, ProtocolError: As :meth:`check`; or the model is not the one of the
-                header (:attr:`Reason.MODEL`), or an update for it has left (:attr:`Reason.MODEL_REUSED`).
+                header (:attr:`Reason.MODEL`), or an update for it, or this update for any model, has left
+                (:attr:`Reason.MODEL_REUSED`, :attr:`Reason.UPDATE_REUSED`).
             TypeError: Not lists of numpy arrays, or ``examples`` is no integer.
             ParameterError: ``update`` has other shapes or dtypes, NaN or infinity (array and index named);
                 ``examples`` out of range.
@@ -153,7 +154,7 @@ class Client:
             raise ProtocolError(Reason.MODEL, detail, round_id=header.hash)
         with self._meter.stage("quantize"):
             values = self._quantize(header, update, examples)
-        update_digest = self._check_model_unused(header, update)
+        digests = self._check_unused(header, update)
         sealed = self._encrypt(header, values)
         plain = sealed.to_bytes()
         with self._meter.stage("signcrypt to aggregator") as stage:
@@ -166,7 +167,7 @@ class Client:
             stage.n_bytes += len(packet)
         # The outbox holds the rule about models again: another object may have sealed meanwhile.
         self._outbox.put(
-            Sent(header.hash, self.pid, header.model, update_digest, sealed.manifest.digest, packet),
+            Sent(header.hash, self.pid, header.model, digests, sealed.manifest.digest, packet),
             allow_retrained=self._policy.allow_retrained,
         )
         return Sealed(header, packet)
@@ -181,10 +182,12 @@ class Client:
 
         Raises:
             DecodeError, SenderError, SignatureError, ProtocolError: As :meth:`SignedHeader.from_bytes` and
-                :meth:`RoundResult.from_bytes`; or the list names this client with a manifest that it
-                never made (:attr:`Reason.RESULT`).
+                :meth:`RoundResult.from_bytes`; servers that the policy does not accept; or the list names
+                this client with a manifest that it never made (:attr:`Reason.RESULT`).
         """
         header = self._reader.read(signed_header)
+        # Anybody with enough keys of the issuer could sign a round of their own.
+        self._policy.check_parties(header)
         with self._meter.stage("read result") as stage:
             checked = RoundResult.from_bytes(result, header)
             stage.n_bytes += len(result)
@@ -217,16 +220,24 @@ class Client:
             weight = header.codec.weight(examples, header.max_examples)
         return header.codec.quantize(header.layout.flatten(update), weight)
 
-    def _check_model_unused(self, header: RoundHeader, update: Arrays) -> bytes:
-        """Digest of the update, after seeing that none (or only other ones) left for this model."""
-        # Over the floats: stochastic rounding would make two digests of one update differ.
-        digest = hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE", model_digest(update))).digest()
-        earlier = self._outbox.for_model(header.model)
-        if earlier and not self._policy.allow_retrained:
-            raise ProtocolError(Reason.MODEL_REUSED, round_id=header.hash)
-        if any(sent.update_digest == digest for sent in earlier):
-            raise ProtocolError(Reason.MODEL_REUSED, "the same update", round_id=header.hash)
-        return digest
+    def _check_unused(self, header: RoundHeader, update: Arrays) -> frozenset[bytes]:
+        """Digests of the update, after seeing that the outbox would take it."""
+        # Stochastic rounding makes two encodings of one update differ, so its floats and the integers
+        # nearest to it are compared: what only the clip or the rounding would tell apart is the same.
+        vector = header.layout.flatten(update)
+        nearest = replace(header.codec, rounding="nearest").quantize(vector)
+        digests = frozenset(
+            {
+                hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE", vector.astype("<f8").tobytes())).digest(),
+                hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE-ENCODED", nearest.astype("<i8").tobytes())).digest(),
+            }
+        )
+        try:
+            self._outbox.check(header.model, digests, allow_retrained=self._policy.allow_retrained)
+        except ProtocolError as error:
+            error.round_id = header.hash  # an outbox is not told for which round it is asked
+            raise
+        return digests
 
     def _encrypt(self, header: RoundHeader, values: NDArray[np.int64]) -> Update:
         params = header.kahe_params

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     AUDIT = "round: kept until its audit deadline"
     MODEL = "model: not the one of the header"
     MODEL_REUSED = "model: an update for it has left already"
+    UPDATE_REUSED = "update: it has left already"
     SEALED = "client: sealed for this round already"
     EQUIVOCATION = "sender: second, different packet"
     FULL = "round: full"

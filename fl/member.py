@@ -23,15 +23,17 @@ from .wire import associated_data, expect
 class Member:
     """One member of a committee, over any number of rounds.
 
-    *Checking* binds nothing and may be asked again.  *Answering* binds: for one round number a member
+    *Checking* binds to no set and may be asked again.  *Answering* binds: for one round number a member
     ever answers one set, so two sets with different honest parts cannot both be opened while at most
-    ``f`` members are corrupted.
+    ``f`` members are corrupted.  A member that forgets its store counts as corrupted: with the store in
+    memory, let its keys die with the process.
 
     Safe to call from several threads.  After an error the state is as before.
 
     Args:
         keys: ``sign`` and ``decrypt`` key, mode ``identity``.
-        trust: Pins the issuer's root; its revocation list is the one this member enforces.
+        trust: Pins the issuer's root; its revocation list is the one this member enforces, and asks for
+            in a header that it signs.
         policy: The same floors as a client's.
         store: Keeps what was signed and answered; in memory if None.
         clock: Unix seconds.
@@ -83,18 +85,20 @@ class Member:
         with self._meter.stage("co-sign header") as stage:
             stage.n_bytes += len(proposal)
             header = self._check_header(SignedHeader.from_bytes(proposal, self._trust, proposal=True).header)
+            check_revocations(header, self._trust)
             self._store.sign_header(header.aggregator.name, header.epoch, header.round_number, header.hash)
             return header.sign(self._keys)
 
     def check(self, signed_header: bytes, request: bytes) -> bytes:
-        """Open this member's packets of a proposed set and say which are bad; binds nothing.
+        """Open this member's packets of a proposed set and say which are bad; binds to no set.
 
         Returns:
             A :class:`CheckReply`, signcrypted to the aggregator.
 
         Raises:
             DecodeError, SenderError, SignatureError: Header or request malformed or not signed.
-            ProtocolError: Policy, deadline, membership, or too few contributors.
+            ProtocolError: Policy, deadline, membership, too few contributors, or another header of this
+                round number was dealt with (:attr:`Reason.OTHER_HEADER`).
         """
         with self._meter.stage("members check") as stage:
             stage.n_bytes += len(request)
@@ -114,14 +118,18 @@ class Member:
         Raises:
             DecodeError, SenderError, SignatureError: Header or request malformed or not signed.
             ProtocolError: Policy, deadline, membership, too few contributors, bad shares in the set
-                (:attr:`Reason.BAD_SHARES`), or another set was answered (:attr:`Reason.BOUND`).
+                (:attr:`Reason.BAD_SHARES`), another header of this round number was dealt with
+                (:attr:`Reason.OTHER_HEADER`), or another set was answered (:attr:`Reason.BOUND`).
         """
         with self._meter.stage("members answer") as stage:
             header, index, parsed = self._parse(signed_header, request)
+            binding = Binding(header.hash, parsed.agreed.root, parsed.agreed.sum_digest)
+            kept = self._store.find_answer(header.epoch, header.round_number, binding)
+            if kept is not None:
+                return kept
             shares, bad = self._verify(header, index, parsed)
             if bad:
                 raise ProtocolError(Reason.BAD_SHARES, f"{len(bad)} of the set", round_id=header.hash)
-            binding = Binding(header.hash, parsed.agreed.root, parsed.agreed.sum_digest)
             kept = self._store.bind(header.epoch, header.round_number, binding)
             if kept is not None:
                 return kept
@@ -139,11 +147,12 @@ class Member:
     def _check_header(self, header: RoundHeader) -> RoundHeader:
         header.index_of(self._keys.public)
         self._policy.check(header, self._trust, self._clock())
-        check_revocations(header, self._trust)
         return header
 
     def _parse(self, signed_header: bytes, request: bytes) -> tuple[RoundHeader, int, CloseRequest]:
         header = self._check_header(self._reader.read(signed_header))
+        # Also for one that was away when the header was signed: it deals with no other one.
+        self._store.sign_header(header.aggregator.name, header.epoch, header.round_number, header.hash)
         index = header.index_of(self._keys.public)
         parsed = CloseRequest.from_bytes(request, header, index)
         if parsed.agreed.count < header.min_contributors:
@@ -155,7 +164,8 @@ class Member:
     ) -> tuple[list[kahe.KeyShare], tuple[bytes, ...]]:
         """Open and check every packet: the shares in the set's order, and the pids of bad ones."""
         of, known = self._checked
-        known = known if of == header.hash else {}
+        revoked = self._trust.revoked  # who was revoked meanwhile is opened again, and refused
+        known = {k: v for k, v in known.items() if k[0] not in revoked} if of == header.hash else {}
         keys = [
             (m.pid, m.digest, packet) for m, packet in zip(request.manifests, request.packets, strict=True)
         ]

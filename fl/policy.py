@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .. import clsc, he, rs
 from .._ext.errors import ParameterError, SenderError
-from .._ext.limits import CLOCK_SKEW_S, MIN_CONTRIBUTORS_FLOOR
+from .._ext.limits import CLOCK_SKEW_S, MAX_MEMBERS, MIN_CONTRIBUTORS_FLOOR
 from .errors import ProtocolError, Reason
 from .header import RoundHeader, revocation_digest
 from .server import ServerIdentity
@@ -24,31 +24,39 @@ class Policy:
 
     Attributes:
         aggregators: Names that may be aggregator.
-        members: Names that may be in a committee.  Pinned: with names of one's own choice it does not
-            matter how the aggregator chose among them.  An issuer could make new keys for a known name:
-            :meth:`sottovoce.clsc.TrustStore.pin` refuses those.
+        members: Names that may be in a committee.  An issuer could make new keys for a known name:
+            :meth:`sottovoce.clsc.TrustStore.pin` refuses those, epoch by epoch.
         min_members: Smallest committee; at least 4, the smallest that tolerates one corrupted member.
+            None: all of ``members``, or 4 if they are fewer.  A smaller committee tolerates fewer corrupted
+            members, and the aggregator picks who sits in it: safe only if at most
+            ``(min_members - 1) // 3`` of ALL of ``members`` are corrupted.
         min_contributors: Smallest number of contributors; at least 3.
         assumed_corrupted: Pseudonyms assumed to be in the aggregator's hands; ``min_contributors`` of a
             header must be at least this plus 2.
         sets: Parameter sets of :mod:`sottovoce.he.kahe` that are good enough.
         clip_range: Smallest and largest acceptable clip.
         max_ahead_s: A deadline may be at most this many seconds ahead.
+        max_committee_epoch_s: The committee's keys may be valid for at most this long.  They are erased
+            with their epoch: whoever steals ``t`` of them before opens every update recorded in it.
+        max_audit_s: Ciphertexts may be kept for at most this long after the deadline.
         max_expansion: All shards of a packet together may take at most this many times the bytes that the
             packet needs: padding and redundancy are the header's choice, the upload is the client's.
             At least 1.
         allow_retrained: After an update for one global model has left, send a *different* update for the
-            same model to another round.  Off: refuse.  The same update is never sent twice.
+            same model to another round.  Off: refuse.  An update with the same floats, or that encodes to
+            the same integers, is never sent twice, whatever the model.
     """
 
     aggregators: frozenset[bytes]
     members: frozenset[bytes]
-    min_members: int = 4
+    min_members: int | None = None
     min_contributors: int = 8
     assumed_corrupted: int = 0
     sets: frozenset[str] = frozenset({"RLWE_128_N2048_Q50"})
     clip_range: tuple[float, float] = (1e-6, 1e6)
     max_ahead_s: int = 86_400
+    max_committee_epoch_s: int = 86_400
+    max_audit_s: int = 7 * 86_400
     max_expansion: float = 8.0
     allow_retrained: bool = False
 
@@ -72,10 +80,12 @@ class Policy:
             raise ParameterError(f"sets: {known} are known, got {sorted(map(str, unknown))}")
         object.__setattr__(self, "sets", frozenset(self.sets))
         for field, least in (
-            ("min_members", 4),
+            *([] if self.min_members is None else [("min_members", 4)]),
             ("min_contributors", MIN_CONTRIBUTORS_FLOOR),
             ("assumed_corrupted", 0),
             ("max_ahead_s", 1),
+            ("max_committee_epoch_s", 1),
+            ("max_audit_s", 0),
         ):
             number = getattr(self, field)
             expect(field, number, int)
@@ -93,36 +103,51 @@ class Policy:
 
         Args:
             header: Parsed; its signatures are checked elsewhere.
-            trust: Knows the senders' parameters.
+            trust: Knows the senders' and the committee's parameters.
             now: Unix seconds.
 
         Raises:
             ProtocolError: :attr:`Reason.POLICY` with the condition that fails, or
                 :attr:`Reason.DEADLINE`.
         """
+        self.check_parties(header)
+        floor = max(self.min_contributors, self.assumed_corrupted + 2)
+        _require(header, header.min_contributors >= floor, f"min_contributors of at least {floor} expected")
+        _require(header, header.set_name in self.sets, "parameter set not acceptable")
+        low, high = self.clip_range
+        _require(header, low <= header.clip <= high, "clip out of the acceptable range")
+        sent = header.shard_n * rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n)
+        most = self.max_expansion * update_packet_bytes(header.kahe_params)
+        _require(header, sent <= most, f"at most {self.max_expansion} times the bytes expected")
+        try:
+            params, committee = trust.get(header.sender_params), trust.get(header.committee_params)
+        except SenderError:
+            raise ProtocolError(Reason.POLICY, "parameters unknown", round_id=header.hash) from None
+        _require(header, params.epoch == header.epoch, "epoch is not that of the senders' parameters")
+        lasts = committee.not_after - committee.not_before
+        _require(
+            header,
+            lasts <= self.max_committee_epoch_s,
+            f"committee keys valid for at most {self.max_committee_epoch_s} s expected, got {lasts}",
+        )
+        _require(header, header.deadline <= now + self.max_ahead_s, "deadline too far ahead")
+        kept = header.audit_deadline - header.deadline
+        _require(header, kept <= self.max_audit_s, f"an audit of at most {self.max_audit_s} s expected")
+        check_deadline(header, now)
 
-        def require(condition: bool, what: str) -> None:
-            if not condition:
-                raise ProtocolError(Reason.POLICY, what, round_id=header.hash)
+    def check_parties(self, header: RoundHeader) -> None:
+        """Hold the servers of a header against this policy: what must hold of a result, too.
 
+        Raises:
+            ProtocolError: :attr:`Reason.POLICY`.
+        """
         self._check_server(header, header.aggregator, self.aggregators, "aggregator")
         for member in header.members:
             self._check_server(header, member, self.members, "member")
-        require(len(header.members) >= self.min_members, f"at least {self.min_members} members expected")
-        floor = max(self.min_contributors, self.assumed_corrupted + 2)
-        require(header.min_contributors >= floor, f"min_contributors of at least {floor} expected")
-        require(header.set_name in self.sets, "parameter set not acceptable")
-        require(self.clip_range[0] <= header.clip <= self.clip_range[1], "clip out of the acceptable range")
-        sent = header.shard_n * rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n)
-        needed = update_packet_bytes(header.kahe_params)
-        require(sent <= self.max_expansion * needed, f"at most {self.max_expansion} times the bytes expected")
-        try:
-            params = trust.get(header.sender_params)
-        except SenderError:
-            raise ProtocolError(Reason.POLICY, "senders' parameters unknown", round_id=header.hash) from None
-        require(params.epoch == header.epoch, "epoch is not that of the senders' parameters")
-        require(header.deadline <= now + self.max_ahead_s, "deadline too far ahead")
-        check_deadline(header, now)
+        least = self.min_members
+        if least is None:  # not when made: a copy of this policy may name more members
+            least = min(MAX_MEMBERS, max(4, len(self.members)))
+        _require(header, len(header.members) >= least, f"at least {least} members expected")
 
     def _check_server(
         self, header: RoundHeader, server: ServerIdentity, allowed: frozenset[bytes], role: str
@@ -134,6 +159,11 @@ class Policy:
                 round_id=header.hash,
                 sender=server.name,
             )
+
+
+def _require(header: RoundHeader, condition: bool, what: str) -> None:
+    if not condition:
+        raise ProtocolError(Reason.POLICY, what, round_id=header.hash)
 
 
 def check_deadline(header: RoundHeader, now: float) -> None:

@@ -33,6 +33,7 @@ from .signed import SignedHeader
 Progress = Callable[[str, int, int], None]
 _SHARD_FAULTS = frozenset(
     {"wrong_size", "unopenable", "malformed", "wrong_shape", "contradicting", "over_limit"}
+    | {"inconsistent", "evicted", "expired"}
 )
 
 
@@ -118,7 +119,7 @@ class Authority:
     def __init__(self, epoch: bytes, now: int, valid_s: int) -> None:
         root = clsc.RootKey.generate()
         self.root_public_key = root.public_key
-        span = {"not_before": now - 60, "not_after": now + valid_s}
+        span = {"not_before": now, "not_after": now + valid_s}
         identity = clsc.MasterKey.generate(root, clsc.Mode.IDENTITY, epoch, **span)
         blind = clsc.MasterKey.generate(root, clsc.Mode.BLIND, epoch, **span)
         self.identity, self.blind = identity.params, blind.params
@@ -391,7 +392,7 @@ class Simulation:
             aggregator.receive_check(j, self._members[j - 1].check(signed_header, requests[j]))
             tell("members check", done + 1, steps)
         final = aggregator.settle()
-        for done, j in enumerate(sorted(final)):
+        for done, j in enumerate(sorted(final.keys() & set(present))):
             aggregator.receive_answer(j, self._members[j - 1].answer(signed_header, final[j]))
             tell("members answer", len(present) + done + 1, steps)
         return aggregator.open()

@@ -24,7 +24,8 @@ class Sent:
         header_hash: The round.
         pid: The pseudonym that it was sealed under.
         model: Digest of the global model it was trained on.
-        update_digest: Digest of the vector; on the client's own device only.
+        update_digests: Digests of the vector's floats, and of the integers nearest to it; on the client's
+            own device only.
         manifest_digest: Its own entry in the set.
         packet: The bytes for the aggregator.
     """
@@ -32,30 +33,35 @@ class Sent:
     header_hash: bytes
     pid: bytes
     model: bytes
-    update_digest: bytes = field(repr=False)
+    update_digests: frozenset[bytes] = field(repr=False)
     manifest_digest: bytes
     packet: bytes = field(repr=False)
 
 
 class Outbox(Protocol):
-    """The memory of one device: at most one packet a round, at most one update a model."""
+    """The memory of one device: at most one packet a round, one update a model, no update twice."""
 
     def find(self, header_hash: bytes) -> Sent | None:
         """The packet sealed for a round, if any."""
 
-    def for_model(self, model: bytes) -> tuple[Sent, ...]:
-        """Everything sealed for one global model."""
+    def check(self, model: bytes, update_digests: frozenset[bytes], *, allow_retrained: bool = False) -> None:
+        """Ask before the work of sealing what :meth:`put` would say about this update.
+
+        Raises:
+            ProtocolError: As :meth:`put` (:attr:`Reason.MODEL_REUSED`, :attr:`Reason.UPDATE_REUSED`).
+        """
 
     def put(self, sent: Sent, *, allow_retrained: bool = False) -> None:
         """Keep a packet, before its first byte leaves; refusing and keeping are one step.
 
         Args:
             sent: What is about to leave.
-            allow_retrained: Keep it even if an update for its model is there, unless it is the same.
+            allow_retrained: Keep it even if an update for its model is there.
 
         Raises:
             ProtocolError: There is one for this round already (:attr:`Reason.SEALED`), or for this model
-                (:attr:`Reason.MODEL_REUSED`).
+                (:attr:`Reason.MODEL_REUSED`), or this update has left for any model
+                (:attr:`Reason.UPDATE_REUSED`).
         """
 
 
@@ -70,21 +76,26 @@ class MemoryOutbox:
         """See :class:`Outbox`."""
         return self._sent.get(header_hash)
 
-    def for_model(self, model: bytes) -> tuple[Sent, ...]:
+    def check(self, model: bytes, update_digests: frozenset[bytes], *, allow_retrained: bool = False) -> None:
         """See :class:`Outbox`."""
         with self._lock:
-            return tuple(sent for sent in self._sent.values() if sent.model == model)
+            self._check(model, update_digests, allow_retrained)
+
+    def _check(
+        self, model: bytes, update_digests: frozenset[bytes], allow_retrained: bool, round_id: bytes = b""
+    ) -> None:
+        for other in self._sent.values():
+            if other.model == model and not allow_retrained:
+                raise ProtocolError(Reason.MODEL_REUSED, round_id=round_id)
+            if other.update_digests & update_digests:
+                raise ProtocolError(Reason.UPDATE_REUSED, round_id=round_id)
 
     def put(self, sent: Sent, *, allow_retrained: bool = False) -> None:
         """See :class:`Outbox`."""
         with self._lock:
             if sent.header_hash in self._sent:
                 raise ProtocolError(Reason.SEALED, round_id=sent.header_hash)
-            for other in self._sent.values():
-                if other.model == sent.model and (
-                    not allow_retrained or other.update_digest == sent.update_digest
-                ):
-                    raise ProtocolError(Reason.MODEL_REUSED, round_id=sent.header_hash)
+            self._check(sent.model, sent.update_digests, allow_retrained, sent.header_hash)
             self._sent[sent.header_hash] = sent
 
 
@@ -112,6 +123,9 @@ class MemberStore(Protocol):
         Raises:
             ProtocolError: Another one was signed (:attr:`Reason.OTHER_HEADER`).
         """
+
+    def find_answer(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
+        """The answer that left for the identical binding, if one was kept."""
 
     def bind(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
         """Note what is about to be answered.
@@ -142,6 +156,13 @@ class MemoryMemberStore:
             known = self._headers.setdefault((aggregator, epoch, round_number), header_hash)
         if known != header_hash:
             raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
+
+    def find_answer(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
+        """See :class:`MemberStore`."""
+        with self._lock:
+            if self._bindings.get((epoch, round_number)) != binding:
+                return None
+            return self._answers.get((epoch, round_number))
 
     def bind(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
         """See :class:`MemberStore`."""

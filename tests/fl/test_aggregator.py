@@ -12,6 +12,7 @@ from sottovoce.fl import (
     ProtocolError,
     Reason,
     SignedHeader,
+    State,
     revocation_digest,
 )
 from support.fl_federation import (
@@ -281,6 +282,19 @@ class TestCrash:
         assert members[1].answer(sealed.signed, requests[1]) == early
         assert len(result.member_signatures) == 5
 
+    def test_after_the_deadline_only_to_erase(self, fed, sealed):
+        store = MemoryAggregatorStore()
+        first = sealed.aggregator(store=store)
+        finish(first, sealed.members(), sealed.signed)
+        again = fed.aggregator(sealed.signed, now=sealed.header.audit_deadline + 1, store=store)
+        assert again.accepted == first.accepted
+        packet = sealed.packets[0]
+        for call in (again.close, lambda: again.receive_packet(packet), lambda: again.receive_shard(packet)):
+            assert reason(call) is Reason.DEADLINE
+        again.erase()
+        assert list(store.accepted(sealed.header.hash)) == []
+        assert again.state is State.ERASED
+
 
 class TestErase:
     def test_an_opened_round_is_kept_until_the_audit_deadline(self, fed, sealed):
@@ -291,9 +305,22 @@ class TestErase:
         assert reason(aggregator.erase) is Reason.AUDIT
         assert len(list(store.accepted(sealed.header.hash))) == 6
         now[0] += 1
+        assert len(aggregator._members) == 5
         aggregator.erase()
         assert list(store.accepted(sealed.header.hash)) == []
         assert reason(aggregator.open) is Reason.STATE
+        # The answers together are the key of the sum: neither stays.
+        assert aggregator._members == {}
+        assert aggregator._sum.count == 0
+        assert aggregator._sum.digest == fed.aggregator(sealed.signed)._sum.digest
+        assert aggregator._pending == []
+
+    def test_what_waits_is_forgotten_too(self, sealed):
+        aggregator = sealed.aggregator(sealed.packets[:3])
+        aggregator.receive_packet(sealed.packets[3])
+        aggregator.erase()
+        assert aggregator.process() == []
+        assert list(aggregator._store.accepted(sealed.header.hash)) == []
 
     def test_a_round_given_up_is_over(self, fed, sealed):
         for close in (False, True):
@@ -310,18 +337,18 @@ class TestErase:
                 assert reason(call) is Reason.STATE
 
 
-class TestRelays:
-    def test_a_relay_cannot_make_the_aggregator_open_without_end(self, fed, sealed):
-        aggregator = sealed.aggregator([])
-        header = aggregator.header
-        limit = 2 * header.shard_n * header.max_contributors
-        noise = bytes(rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n))
-        aggregator._collector._max_openings = 10  # the real limit takes too long to reach
-        for _ in range(12):
-            aggregator.receive_shard(noise, "greedy")
-        assert aggregator.shard_stats["unopenable"] == 10
-        assert aggregator.shard_stats["over_limit"] == 2
-        for relay, shard in enumerate(sealed.clients[0].seal(sealed.signed, [], []).shards()):
-            aggregator.receive_shard(shard, relay)
-        assert [r.refused for r in aggregator.process()] == [None]
-        assert sealed.aggregator([])._collector._max_openings == limit
+class TestReceipts:
+    def test_are_bounded_if_nobody_asks(self, fed):
+        header = fed.header(max_contributors=3)
+        aggregator = fed.aggregator(fed.sign(header))
+        for i in range(3):
+            aggregator.receive_packet(craft(fed, header, fed.client_keys[i])[0])
+        for _ in range(3 * 32):
+            aggregator.receive_packet(b"noise")
+        assert len(aggregator._receipts) == 4 * header.max_contributors
+        receipts = aggregator.process()
+        assert [r.refused for r in receipts] == [Reason.NOT_FOR_US] * 4 * header.max_contributors
+        assert aggregator.process() == []
+        # What is forgotten is only the receipt.
+        assert aggregator.refused == {Reason.NOT_FOR_US: 96}
+        assert aggregator.accepted == tuple(sorted(fed.pids[:3]))

@@ -49,9 +49,11 @@ def closing(fed, sealed, extra=(), liars=(), absent=()):
     return aggregator, members, requests
 
 
-def answer_all(aggregator, members, sealed, final):
+def answer_all(aggregator, members, sealed, final, absent=()):
+    """Every member that was asked and is not absent answers."""
     for j, request in final.items():
-        aggregator.receive_answer(j, members[j].answer(sealed.signed, request))
+        if j not in absent:
+            aggregator.receive_answer(j, members[j].answer(sealed.signed, request))
     return aggregator.open()
 
 
@@ -74,10 +76,10 @@ class TestSettle:
         packet, _ = craft(fed, sealed.header, fed.client_keys[7], bad_for=[2])
         aggregator, members, _ = closing(fed, sealed, [packet], absent=[5])
         final = aggregator.settle()
-        assert sorted(final) == [1, 2, 3, 4]
+        assert sorted(final) == [1, 2, 3, 4, 5]  # the absent one may still come
         assert aggregator.accepted == tuple(sorted(sealed.pids))
         assert aggregator.refused == {Reason.BAD_SHARES: 1}
-        answer_all(aggregator, members, sealed, final)
+        answer_all(aggregator, members, sealed, final, absent=[5])
         assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids))
 
     @pytest.mark.parametrize("bad_for", [[1, 2], [2, 3, 4], [1, 2, 3, 4, 5]])
@@ -121,9 +123,9 @@ class TestSettle:
         aggregator, members, _ = closing(fed, sealed, liars=[3], absent=[4])
         complain(fed, sealed, aggregator, 3, sealed.pids[:2])
         final = aggregator.settle()
-        assert sorted(final) == [1, 2, 3, 5]
+        assert sorted(final) == [1, 2, 3, 4, 5]
         assert aggregator.accepted == tuple(sorted(sealed.pids[2:]))
-        answer_all(aggregator, members, sealed, final)
+        answer_all(aggregator, members, sealed, final, absent=[4])
         assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids[2:]))
 
     def test_naming_everybody_then_ends_the_round_and_more_checks_may_come(self, fed, sealed):
@@ -142,7 +144,48 @@ class TestSettle:
         assert reason(aggregator.settle) is Reason.NO_QUORUM
         assert snapshot(aggregator) == before
         aggregator.receive_check(5, members[5].check(sealed.signed, requests[5]))
-        assert sorted(aggregator.settle()) == [1, 2, 3, 5]
+        final = aggregator.settle()
+        assert sorted(final) == [1, 2, 3, 4, 5]
+        answer_all(aggregator, members, sealed, final, absent=[4])
+        assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids))
+
+    def test_who_was_not_heard_before_may_answer_instead_of_another(self, fed, sealed):
+        """Four of five have checked, one of them falls silent: the fifth makes up for it."""
+        packet, _ = craft(fed, sealed.header, fed.client_keys[7], bad_for=[1, 2])
+        aggregator, members, _ = closing(fed, sealed, [packet], absent=[5])
+        final = aggregator.settle()
+        assert sorted(final) == [1, 2, 3, 4, 5]
+        for j in (1, 2, 3):
+            aggregator.receive_answer(j, members[j].answer(sealed.signed, final[j]))
+        assert reason(aggregator.open) is Reason.NO_QUORUM
+        result = answer_all(aggregator, members, sealed, {5: final[5]})
+        assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids))
+        assert sorted(result.member_signatures) == [1, 2, 3, 5]
+        assert aggregator.wrong_members == ()
+
+    def test_who_was_not_heard_before_checks_when_it_answers(self, fed, sealed):
+        packet, _ = craft(fed, sealed.header, fed.client_keys[7], bad_for=[5])
+        aggregator, members, _ = closing(fed, sealed, [packet], absent=[5])
+        final = aggregator.settle()
+        assert fed.pids[7] in aggregator.accepted
+        assert reason(lambda: members[5].answer(sealed.signed, final[5])) is Reason.BAD_SHARES
+        answer_all(aggregator, members, sealed, final, absent=[5])
+        assert fed.pids[7] in aggregator.accepted
+        assert aggregator.wrong_members == ()
+
+    def test_who_complained_and_was_not_followed_is_not_asked(self, fed, sealed):
+        """One unheard, one discontent, and t others: only the unheard one gets a request beside them."""
+        header = fed.header(6)  # t = 4, f = 1
+        signed = fed.sign(header)
+        aggregator = fed.aggregator(signed)
+        for i in range(3):
+            aggregator.receive_packet(craft(fed, header, fed.client_keys[i])[0])
+        requests = aggregator.close()
+        for j in (1, 2, 3, 5):
+            aggregator.receive_check(j, fed.member(j).check(signed, requests[j]))
+        complain(fed, None, aggregator, 4, fed.pids[:1])
+        assert sorted(aggregator.settle()) == [1, 2, 3, 5, 6]
+        assert aggregator.accepted == tuple(sorted(fed.pids[:3]))
 
     def test_complaints_about_strangers_to_the_set_are_nothing(self, fed, sealed):
         aggregator, _, _ = closing(fed, sealed, liars=[3])
@@ -165,9 +208,9 @@ class TestSettle:
             aggregator.receive_check(j, members[j].check(signed, requests[j]))
         complain(fed, None, aggregator, 7, fed.pids[:5])
         final = aggregator.settle()
-        assert sorted(final) == [1, 2, 3, 4, 5]
+        assert sorted(final) == [1, 2, 3, 4, 5, 6]
         assert aggregator.accepted == tuple(sorted(fed.pids[:4]))
-        for j in final:
+        for j in range(1, 6):  # the sixth is absent
             aggregator.receive_answer(j, members[j].answer(signed, final[j]))
         aggregator.open()
 
@@ -192,7 +235,10 @@ class TestSettle:
         aggregator, members, requests = closing(fed, sealed, [packet], absent=[5])
         hasty = members[1].answer(sealed.signed, requests[1])
         assert reason(lambda: aggregator.receive_answer(1, hasty)) is Reason.STATE
-        assert sorted(aggregator.settle()) == [1, 2, 3, 4]
+        assert sorted(aggregator.settle()) == [1, 2, 3, 4, 5]
+        assert aggregator.accepted == tuple(sorted(sealed.pids))
+        # It has bound itself to the set with the cheat, and stays out of the one without.
+        assert reason(lambda: aggregator.receive_answer(1, hasty)) is Reason.SET
 
     def test_only_once(self, fed, sealed):
         aggregator, members, requests = closing(fed, sealed)
@@ -282,6 +328,9 @@ class TestChecksAndAnswers:
             ad=associated_data(header.hash, "check", 1),
         )
         assert reason(lambda: aggregator.receive_check(1, client)) is Reason.NOT_MEMBER
+        for index in ("1", 1.0, None, True, b"\x01", [1]):
+            with pytest.raises(TypeError, match="index"):
+                aggregator.receive_check(index, good)
         assert snapshot(aggregator) == before
         aggregator.receive_check(1, good)
 
@@ -330,6 +379,9 @@ class TestChecksAndAnswers:
                 aggregator.receive_answer(1, data)
         for index in (2, 3):
             with pytest.raises(clsc.UnsigncryptError):
+                aggregator.receive_answer(index, good)
+        for index in ("1", 1.0, None, True, b"\x01", [1]):
+            with pytest.raises(TypeError, match="index"):
                 aggregator.receive_answer(index, good)
         assert snapshot(aggregator) == before
         answer_all(aggregator, members, sealed, final)

@@ -8,12 +8,32 @@ import pytest
 
 from sottovoce import clsc
 from sottovoce._ext.errors import OverflowDetected, TooManyErasures
-from sottovoce.fl import Answer, CheckReply, MemberShare, ProtocolError, Reason, SignedHeader
+from sottovoce.fl import (
+    Answer,
+    CheckReply,
+    MemberShare,
+    Policy,
+    ProtocolError,
+    Reason,
+    SignedHeader,
+    Update,
+)
 from sottovoce.fl import Sealed as OneSealed
 from sottovoce.fl.wire import associated_data
 from sottovoce.he import kahe
 from sottovoce.he._kahe_public import public_elements
-from support.fl_federation import MODEL, Sealed, craft, finish, make_request, update_of
+from support.fl_federation import (
+    AGGREGATOR_NAME,
+    MODEL,
+    NOW,
+    Sealed,
+    _Recorded,
+    craft,
+    finish,
+    make_request,
+    member_name,
+    update_of,
+)
 
 
 def corrupted_answer(fed, header, j, updates):
@@ -123,6 +143,68 @@ class TestTwoSets:
             assert caught.value.reason is Reason.TOO_FEW
 
 
+class TestChosenCommittee:
+    """Two of seven named members are corrupted, as f(7) = 2 allows; of four that is too many."""
+
+    def policy(self, **fields):
+        names = frozenset(member_name(j) for j in range(1, 8))
+        return Policy(frozenset({AGGREGATOR_NAME}), names, **fields)
+
+    @pytest.mark.parametrize("n", [4, 5, 6])
+    def test_a_part_of_the_named_members_gets_no_signature_and_no_update(self, fed, n):
+        header = fed.header(n, min_contributors=8, round_number=300 + n)
+        proposal = SignedHeader.propose(header, fed.aggregator_keys)
+        corrupted = {j: header.sign(fed.member_keys[j - 1]) for j in (1, 2)}
+        for j in range(3, n + 1):
+            with pytest.raises(ProtocolError, match="at least 7 members") as caught:
+                fed.member(j, self.policy()).cosign(proposal.to_bytes())
+            assert caught.value.reason is Reason.POLICY
+        assert len(corrupted) < header.threshold
+        # Nor would clients take what careless members had signed.
+        signed = fed.sign(header)
+        client = fed.client(0, self.policy())
+        with pytest.raises(ProtocolError, match="at least 7 members") as caught:
+            client.seal(signed, MODEL, update_of(0))
+        assert caught.value.reason is Reason.POLICY
+        assert client._outbox.find(header.hash) is None
+
+    def test_all_of_them_get_both(self, fed):
+        header = fed.header(7, min_contributors=8, round_number=307)
+        proposal = SignedHeader.propose(header, fed.aggregator_keys)
+        signatures = {j: fed.member(j, self.policy()).cosign(proposal.to_bytes()) for j in range(1, 8)}
+        signed = proposal.with_members(signatures).to_bytes()
+        assert fed.client(0, self.policy()).seal(signed, MODEL, update_of(0)).header == header
+
+    def test_who_asks_for_fewer_is_on_their_own(self, fed):
+        """The documented limit: ``min_members`` of 4 among seven names is safe with one corrupted of ALL."""
+        policy = self.policy(min_members=4)
+        header = fed.header(4, min_contributors=8, round_number=310)
+        proposal = SignedHeader.propose(header, fed.aggregator_keys)
+        honest = {j: fed.member(j, policy) for j in (3, 4)}
+        signatures = {j: member.cosign(proposal.to_bytes()) for j, member in honest.items()}
+        signatures[1] = header.sign(fed.member_keys[0])
+        signed = proposal.with_members(signatures).to_bytes()
+        updates, victim = [], None
+        for i in range(9):
+            client = _Recorded(fed.client_keys[i], fed.trust(), policy, clock=lambda: NOW)
+            packet = client.seal(signed, MODEL, update_of(i)).packet
+            victim = client.encoded if i == 0 else victim
+            opened = clsc.unsigncrypt(
+                packet,
+                receiver=fed.aggregator_keys.decrypt,
+                trust=fed.trust(),
+                ad=associated_data(header.hash, "packet"),
+            )
+            updates.append(Update.from_bytes(opened.plaintext, header))
+        sums = []
+        for chosen, j in ((updates, 3), (updates[1:], 4)):
+            share_sums = [corrupted_answer(fed, header, k, chosen) for k in (1, 2)]
+            request = make_request(header, j, chosen, fed.aggregator_keys)
+            share_sums.append(honest_answer(fed, header, honest[j], j, signed, request))
+            sums.append(open_set(header, chosen, share_sums))
+        assert np.array_equal(sums[0] - sums[1], victim)
+
+
 class TestChosenHeader:
     def test_the_seed_is_derived_so_two_rounds_have_other_elements(self, fed):
         """Attack: a seed of the aggregator's choice, such as that of an earlier round."""
@@ -150,7 +232,8 @@ class TestChosenHeader:
             client.seal(first, MODEL, update_of(0))
             with pytest.raises(ProtocolError) as caught:
                 client.seal(second, MODEL, update_of(0))
-            assert caught.value.reason is Reason.MODEL_REUSED
+            expected = Reason.UPDATE_REUSED if policy.allow_retrained else Reason.MODEL_REUSED
+            assert caught.value.reason is expected
 
 
 class TestWhoIsBlamed:

@@ -1,8 +1,7 @@
-"""The client: one packet a round, one update a model, and results it can check."""
+"""The client: one packet a round, one update a model, no update twice."""
 
 import hashlib
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,24 +10,26 @@ from sottovoce import clsc
 from sottovoce._ext.enc import enc
 from sottovoce.fl import (
     Client,
-    ContributorSet,
     MemoryOutbox,
     Meter,
     ProtocolError,
     Reason,
-    RoundResult,
-    ServerKeys,
     Update,
     model_digest,
 )
-from sottovoce.fl.wire import associated_data, set_root, split_exactly
-from support.fl_federation import CLIP, MODEL, NOW, finish, update_of
+from sottovoce.fl.wire import associated_data
+from support.fl_federation import CLIP, MODEL, NOW, update_of
 
 
 def reason(call):
     with pytest.raises(ProtocolError) as caught:
         call()
     return caught.value.reason
+
+
+def kept(outbox):
+    """How many packets an outbox holds, of any round."""
+    return len(outbox._sent)
 
 
 class TestSealsOnce:
@@ -87,8 +88,11 @@ class TestOneUpdateAModel:
         client = fed.client(0)
         client.seal(first, MODEL, update_of(0))
         for update in (update_of(0), update_of(1)):
-            assert reason(lambda u=update: client.seal(second, MODEL, u)) is Reason.MODEL_REUSED
-        assert len(client._outbox.for_model(model_digest(MODEL))) == 1
+            with pytest.raises(ProtocolError) as caught:
+                client.seal(second, MODEL, update)
+            assert caught.value.reason is Reason.MODEL_REUSED
+            assert caught.value.round_id == client.check(second).hash
+        assert kept(client._outbox) == 1
 
     def test_retrained_may_go_but_the_same_vector_never(self, fed):
         """Attack: one vector in two sets; the difference of the sums is that of the sets."""
@@ -96,25 +100,106 @@ class TestOneUpdateAModel:
         client = fed.client(0, fed.policy(allow_retrained=True))
         client.seal(first, MODEL, update_of(0))
         again = [a.copy(order="F") for a in update_of(0)]
-        assert reason(lambda: client.seal(second, MODEL, again)) is Reason.MODEL_REUSED
+        with pytest.raises(ProtocolError) as caught:
+            client.seal(second, MODEL, again)
+        assert caught.value.reason is Reason.UPDATE_REUSED
+        assert caught.value.round_id == client.check(second).hash
+        assert kept(client._outbox) == 1
         client.seal(second, MODEL, update_of(1))
+        assert kept(client._outbox) == 2
 
     def test_another_number_of_examples_does_not_make_it_another_vector(self, fed):
         first, second = self.rounds(fed, max_examples=10)
         client = fed.client(0, fed.policy(allow_retrained=True))
         client.seal(first, MODEL, update_of(0), examples=3)
         refused = lambda: client.seal(second, MODEL, update_of(0), examples=4)  # noqa: E731
-        assert reason(refused) is Reason.MODEL_REUSED
+        assert reason(refused) is Reason.UPDATE_REUSED
+
+    def other_model(self):
+        """The model with the last bit of one value flipped, as an aggregator would do it."""
+        other = [a.copy() for a in MODEL]
+        other[0].flat[0] = np.nextafter(other[0].flat[0], np.float32(9))
+        return other
 
     def test_another_model_is_another_matter(self, fed):
         client = fed.client(0)
         client.seal(self.rounds(fed)[0], MODEL, update_of(0))
         other = [a + 1 for a in MODEL]
-        client.seal(fed.sign(fed.header(round_number=2, model=model_digest(other))), other, update_of(0))
+        client.seal(fed.sign(fed.header(round_number=2, model=model_digest(other))), other, update_of(1))
+        assert kept(client._outbox) == 2
+
+    @pytest.mark.parametrize("allow", [False, True])
+    def test_the_same_update_never_leaves_again_whatever_the_model(self, fed, allow):
+        """Attack: flip a bit of the model, and a client that trained to the same update sends it again."""
+        other = self.other_model()
+        first = fed.sign(fed.header(round_number=1))
+        second = fed.sign(fed.header(round_number=2, model=model_digest(other)))
+        client = fed.client(0, fed.policy(allow_retrained=allow))
+        client.seal(first, MODEL, update_of(0))
+        assert reason(lambda: client.seal(second, other, update_of(0))) is Reason.UPDATE_REUSED
+        assert kept(client._outbox) == 1
+        client.seal(second, other, update_of(1))
+
+    @pytest.mark.parametrize("fields", [{"clip": 0.25}, {"value_bits": 12}, {"clip": 2.0, "value_bits": 20}])
+    def test_another_encoding_of_the_same_floats_is_the_same_update(self, fed, fields):
+        other = self.other_model()
+        second = fed.sign(fed.header(round_number=2, model=model_digest(other), **fields))
+        client = fed.client(0)
+        client.seal(fed.sign(fed.header(round_number=1)), MODEL, update_of(0))
+        assert reason(lambda: client.seal(second, other, update_of(0))) is Reason.UPDATE_REUSED
+        client.seal(second, other, update_of(1))
+
+    @pytest.mark.parametrize("case", ["beyond the clip", "last bit", "sign of zero"])
+    def test_what_encodes_to_the_same_integers_is_the_same_update(self, fed, case):
+        """Floats that differ, and that nobody could tell apart in a sum: 0.9 and 0.8 are both the clip."""
+        update = update_of(0)
+        again = [a.copy() for a in update]
+        if case == "beyond the clip":
+            update = [np.full_like(a, 0.9) for a in MODEL]
+            again = [np.full_like(a, 0.8) for a in MODEL]
+        elif case == "last bit":
+            update[0].flat[0] = again[0].flat[0] = 0.125 * CLIP
+            again[0].flat[0] = np.nextafter(update[0].flat[0], np.float32(9))
+        else:
+            update[0].flat[0], again[0].flat[0] = 0.0, -0.0
+        other = self.other_model()
+        rounds = [
+            (fed.sign(fed.header(round_number=2)), MODEL),
+            (fed.sign(fed.header(round_number=3, model=model_digest(other))), other),
+        ]
+        assert model_digest(update) != model_digest(again)
+        client = fed.client(0, fed.policy(allow_retrained=True))
+        client.seal(fed.sign(fed.header(round_number=1)), MODEL, update)
+        for signed, model in rounds:
+            assert reason(lambda s=signed, m=model: client.seal(s, m, again)) is Reason.UPDATE_REUSED
+        assert kept(client._outbox) == 1
+        # One step of the encoding is another update.
+        again[0].flat[0] = np.float32(0.5 * CLIP)
+        client.seal(*rounds[0], again)
+
+    def test_what_will_be_refused_is_not_encrypted_first(self, fed):
+        first, second = self.rounds(fed)
+        client = fed.client(0)
+        client.seal(first, MODEL, update_of(0))
+        meter = Meter()
+        again = fed.client(0, outbox=client._outbox, meter=meter)
+        assert reason(lambda: again.seal(second, MODEL, update_of(1))) is Reason.MODEL_REUSED
+        retrained = fed.client(0, fed.policy(allow_retrained=True), outbox=client._outbox, meter=meter)
+        assert reason(lambda: retrained.seal(second, MODEL, update_of(0))) is Reason.UPDATE_REUSED
+        assert set(meter.stages) == {"check header", "quantize"}
 
     @pytest.mark.parametrize("allow", [False, True])
     def test_two_objects_that_race_send_it_once(self, fed, allow):
-        first, second = self.rounds(fed)
+        expected = Reason.UPDATE_REUSED if allow else Reason.MODEL_REUSED
+        self.race(fed, allow, MODEL, expected)
+
+    @pytest.mark.parametrize("allow", [False, True])
+    def test_two_objects_that_race_for_two_models_send_it_once(self, fed, allow):
+        self.race(fed, allow, self.other_model(), Reason.UPDATE_REUSED)
+
+    def race(self, fed, allow, model, expected):
+        first = fed.sign(fed.header(round_number=1))
+        second = fed.sign(fed.header(round_number=2, model=model_digest(model)))
         outbox = MemoryOutbox()
         policy = fed.policy(allow_retrained=allow)
 
@@ -122,26 +207,30 @@ class TestOneUpdateAModel:
             """While this one encrypts, another object of the same device seals for the other round."""
 
             def _encrypt(self, header, values):
-                fed.client(0, policy, outbox=outbox).seal(second, MODEL, update_of(0))
+                fed.client(0, policy, outbox=outbox).seal(second, model, update_of(0))
                 return super()._encrypt(header, values)
 
         client = Interrupted(fed.client_keys[0], fed.trust(), policy, outbox=outbox, clock=lambda: NOW)
-        assert reason(lambda: client.seal(first, MODEL, update_of(0))) is Reason.MODEL_REUSED
-        assert len(outbox.for_model(model_digest(MODEL))) == 1
+        with pytest.raises(ProtocolError) as caught:
+            client.seal(first, MODEL, update_of(0))
+        assert caught.value.reason is expected
+        assert caught.value.round_id == client.check(first).hash
+        assert kept(outbox) == 1
+        assert outbox.find(client.check(second).hash) is not None
 
 
 class TestArguments:
     def refused(self, fed, client, call, error, match=None):
         with pytest.raises(error, match=match):
             call()
-        assert client._outbox.for_model(model_digest(MODEL)) == ()
+        assert kept(client._outbox) == 0
 
     def test_trained_on_another_model(self, fed, sealed):
         client = fed.client(0)
         other = [a.copy() for a in MODEL]
         other[0][0, 0] = np.nextafter(other[0][0, 0], np.float32(9))
         assert reason(lambda: client.seal(sealed.signed, other, update_of(0))) is Reason.MODEL
-        assert client._outbox.for_model(model_digest(MODEL)) == ()
+        assert kept(client._outbox) == 0
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
     def test_not_finite_is_named(self, fed, sealed, bad):
@@ -216,7 +305,8 @@ class TestNothingSecretShows:
         key = fed.client_keys[0]
         for thing in (client, sent, update.manifest, sealed_one, client._outbox):
             shown = repr(thing)
-            for secret in (key._d_bytes, sent.update_digest):
+            assert len(sent.update_digests) == 2
+            for secret in (key._d_bytes, *sent.update_digests):
                 assert repr(secret)[2:-1] not in shown
                 assert secret.hex() not in shown
             assert str(key._x) not in shown
@@ -271,139 +361,6 @@ class TestContent:
         assert meter.stages["encrypt"].n_bytes == params.ciphertext_bytes
         assert meter.stages["signcrypt to aggregator"].n_bytes == sealed.header.packet_bytes
         assert all(stage.calls == 1 for stage in meter.stages.values())
-
-
-@pytest.fixture(scope="module")
-def opened(sealed):
-    """(aggregator, result) of clients 0 to 4."""
-    aggregator = sealed.aggregator(sealed.packets[:5])
-    return aggregator, finish(aggregator, sealed.members(), sealed.signed)
-
-
-class TestResult:
-    def read(self, sealed, data, i=0):
-        return sealed.clients[i].read_result(sealed.signed, data)
-
-    def test_reading_needs_no_outbox_entry_for_one_who_is_not_in_it(self, fed, sealed, opened):
-        data = opened[0].publish(opened[1])
-        newcomer = fed.client(9)
-        assert not newcomer.included(newcomer.read_result(sealed.signed, data))
-
-    def test_listed_without_having_sealed(self, fed, sealed, opened):
-        data = opened[0].publish(opened[1])
-        assert reason(lambda: fed.client(0).read_result(sealed.signed, data)) is Reason.RESULT
-
-    def test_own_manifest_replaced(self, fed, sealed, opened):
-        """Another packet under our key: the committee signed it, we did not make it."""
-        data = opened[0].publish(opened[1])
-        client = fed.client(0)
-        client.seal(sealed.signed, MODEL, update_of(0))  # a second object that lost its memory
-        assert reason(lambda: client.read_result(sealed.signed, data)) is Reason.RESULT
-
-    def test_forged_by_another_aggregator(self, fed, sealed, opened):
-        data = opened[1].to_bytes(sealed.header, fed.other_aggregator_keys)
-        with pytest.raises(clsc.SignatureError):
-            self.read(sealed, data)
-
-    def test_of_another_round(self, fed, sealed, opened):
-        other = fed.header(round_number=77)
-        data = opened[1].to_bytes(other, fed.aggregator_keys)
-        assert reason(lambda: self.read(sealed, data)) is Reason.RESULT
-
-    def forge(self, fed, sealed, result):
-        return result.to_bytes(sealed.header, fed.aggregator_keys)
-
-    def changed(self, result, **fields):
-        return RoundResult(
-            **{name: fields.get(name, getattr(result, name)) for name in RoundResult.__dataclass_fields__}
-        )
-
-    def test_fewer_than_t_signatures(self, fed, sealed, opened):
-        result = opened[1]
-        for keep in ([], [1], [1, 2, 3], [3, 4, 5]):
-            signatures = {j: result.member_signatures[j] for j in keep}
-            data = self.forge(fed, sealed, self.changed(result, member_signatures=signatures))
-            assert reason(lambda d=data: self.read(sealed, d)) is Reason.RESULT
-        four = {j: result.member_signatures[j] for j in (1, 2, 4, 5)}
-        self.read(sealed, self.forge(fed, sealed, self.changed(result, member_signatures=four)))
-
-    def test_wrong_member_signatures(self, fed, sealed, opened):
-        result = opened[1]
-        good = result.member_signatures
-        text = result.agreed.signed_text(sealed.header.hash)
-        cases = [
-            ({**good, 2: good[3]}, clsc.SignatureError),
-            ({**good, 2: bytes(176)}, clsc.SignatureError),
-            ({**good, 5: clsc.sign(fed.member_keys[5].sign, text)}, clsc.SignatureError),
-            ({**good, 2: good[2][:-1]}, clsc.DecodeError),
-            ({**good, 0: good[1]}, clsc.DecodeError),
-            ({**good, 6: good[1]}, clsc.DecodeError),
-        ]
-        for signatures, error in cases:
-            data = self.forge(fed, sealed, self.changed(result, member_signatures=signatures))
-            with pytest.raises(error):
-                self.read(sealed, data)
-
-    def test_a_set_that_no_member_answered_for(self, fed, sealed, opened):
-        result = opened[1]
-        fewer = result.entries[1:]
-        agreed = ContributorSet(set_root(sealed.header.hash, fewer), result.agreed.sum_digest, 4)
-        changed = self.changed(result, agreed=agreed, entries=fewer, total_weight=4)
-        with pytest.raises(clsc.SignatureError):
-            self.read(sealed, self.forge(fed, sealed, changed))
-
-    def test_another_sum_than_the_members_signed(self, fed, sealed, opened):
-        result = opened[1]
-        agreed = replace(result.agreed, sum_digest=bytes(32))
-        with pytest.raises(clsc.SignatureError):
-            self.read(sealed, self.forge(fed, sealed, self.changed(result, agreed=agreed)))
-
-    def test_lists_that_do_not_fit(self, fed, sealed, opened):
-        result = opened[1]
-        e = result.entries
-        for entries in (e[1:], e[::-1], (e[0], *e), (*e[:-1], e[-2]), (*e, (b"\xff" * 16, bytes(32)))):
-            with pytest.raises(clsc.DecodeError):
-                self.read(sealed, self.forge(fed, sealed, self.changed(result, entries=entries)))
-
-    @pytest.mark.parametrize("bad", [np.nan, np.inf, CLIP * 1.01, -CLIP * 1.01])
-    def test_means_that_no_clients_could_give(self, fed, sealed, opened, bad):
-        mean = opened[1].mean.copy()
-        mean[7] = bad
-        with pytest.raises(clsc.DecodeError, match="means"):
-            self.read(sealed, self.forge(fed, sealed, self.changed(opened[1], mean=mean)))
-
-    @pytest.mark.parametrize("weight", [-1, 0, 4, 5 * (2**15 - 1) + 1, 1 << 63])
-    def test_weights_that_no_clients_could_give(self, fed, sealed, opened, weight):
-        with pytest.raises(clsc.DecodeError, match="weights"):
-            self.read(sealed, self.forge(fed, sealed, self.changed(opened[1], total_weight=weight)))
-
-    def test_too_few_and_too_many_contributors(self, fed, sealed, opened):
-        result = opened[1]
-        for n, error in ((2, ProtocolError), (65, clsc.DecodeError)):
-            entries = tuple((i.to_bytes(16, "big"), bytes(32)) for i in range(n))
-            agreed = ContributorSet(set_root(sealed.header.hash, entries), bytes(32), n)
-            text = agreed.signed_text(sealed.header.hash)
-            signatures = {j: clsc.sign(fed.member_keys[j - 1].sign, text) for j in range(1, 6)}
-            changed = self.changed(
-                result, agreed=agreed, entries=entries, member_signatures=signatures, total_weight=n
-            )
-            with pytest.raises(error):
-                self.read(sealed, self.forge(fed, sealed, changed))
-
-    def test_another_mean_than_was_signed(self, sealed, opened):
-        data = opened[0].publish(opened[1])
-        envelope, listed, mean = split_exactly(data, 3)
-        other = mean[:8][::-1] + mean[8:]
-        with pytest.raises(clsc.DecodeError):
-            self.read(sealed, enc(envelope, listed, other))
-        with pytest.raises(clsc.DecodeError):
-            self.read(sealed, enc(envelope, listed, mean[:-8]))
-
-    def test_a_member_does_not_pass_for_the_aggregator(self, fed, sealed, opened):
-        member = fed.member_keys[0]
-        assert isinstance(member, ServerKeys)
-        with pytest.raises(clsc.SignatureError):
-            self.read(sealed, opened[1].to_bytes(sealed.header, member))
 
 
 def test_update_refuses_a_manifest_of_another_ciphertext(sealed):

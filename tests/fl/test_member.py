@@ -73,12 +73,17 @@ class TestBinding:
 
     def test_another_round_of_the_same_number_is_refused(self, fed, sealed):
         """Another view, or another aggregator: a round number is answered once an epoch."""
-        member = fed.member(J)
+        names = frozenset({fed.aggregator_keys.public.name, fed.other_aggregator_keys.public.name})
+        member = fed.member(J, fed.policy(aggregators=names))
         member.answer(sealed.signed, sealed.request(J))
-        header = fed.header(min_contributors=4)
-        updates = [craft(fed, header, fed.client_keys[i])[1] for i in range(4)]
-        request = make_request(header, J, updates, fed.aggregator_keys)
-        assert reason(lambda: member.answer(fed.sign(header), request)) is Reason.BOUND
+        for keys, why in (
+            (fed.aggregator_keys, Reason.OTHER_HEADER),
+            (fed.other_aggregator_keys, Reason.BOUND),
+        ):
+            header = fed.header(min_contributors=4, aggregator=keys.public)
+            updates = [craft(fed, header, fed.client_keys[i])[1] for i in range(4)]
+            request = make_request(header, J, updates, keys)
+            assert reason(lambda h=header, r=request: member.answer(fed.sign(h), r)) is why
         other = fed.header(round_number=2)
         updates = [craft(fed, other, fed.client_keys[i])[1] for i in range(3)]
         member.answer(fed.sign(other), make_request(other, J, updates, fed.aggregator_keys))
@@ -113,12 +118,105 @@ class TestBinding:
         assert member._store._bindings == {}
         member.answer(sealed.signed, sealed.request(J, (0, 1, 2)))
 
-    def test_identical_set_with_bad_packets_is_refused_even_after_the_answer(self, fed, sealed):
+    def test_identical_set_with_bad_packets_gets_no_other_answer(self, fed, sealed):
+        """Before the answer it is refused; afterwards nothing leaves that has not left already."""
         member = fed.member(J)
-        member.answer(sealed.signed, sealed.request(J))
-        packets = [b"x"] * 6
-        request = sealed.request(J, packets=packets)
+        request = sealed.request(J, packets=[b"x"] * 6)
         assert reason(lambda: member.answer(sealed.signed, request)) is Reason.BAD_SHARES
+        answer = member.answer(sealed.signed, sealed.request(J))
+        assert member.answer(sealed.signed, request) == answer
+        assert verdict(fed, sealed, member.check(sealed.signed, request)).bad == tuple(sorted(sealed.pids))
+
+    def test_one_that_forgets_its_store_answers_a_second_set(self, fed, sealed):
+        """Documented: such a member counts as corrupted.  What it remembers is in the store alone."""
+        store = MemoryMemberStore()
+        fed.member(J, store=store).answer(sealed.signed, sealed.request(J))
+        second = sealed.request(J, (0, 1, 2, 3))
+        assert reason(lambda: fed.member(J, store=store).answer(sealed.signed, second)) is Reason.BOUND
+        assert fed.member(J).answer(sealed.signed, second)
+
+
+@pytest.fixture(scope="module")
+def other(fed):
+    """Another header of the same number, signed by everybody all the same, and a request under it."""
+    header = fed.header(audit_deadline=NOW + 9000)
+    updates = [craft(fed, header, fed.client_keys[i])[1] for i in range(3)]
+    return header, fed.sign(header), make_request(header, J, updates, fed.aggregator_keys)
+
+
+class TestOtherHeader:
+    """One header for an aggregator, epoch and number, whatever a member does with it first."""
+
+    def doings(self, fed, header, signed, request):
+        proposal = SignedHeader.propose(header, fed.aggregator_keys).to_bytes()
+        return {
+            "cosign": lambda member: member.cosign(proposal),
+            "check": lambda member: member.check(signed, request),
+            "answer": lambda member: member.answer(signed, request),
+        }
+
+    @pytest.mark.parametrize("first", ["cosign", "check", "answer"])
+    @pytest.mark.parametrize("then", ["cosign", "check", "answer"])
+    def test_is_refused(self, fed, sealed, other, first, then):
+        ours = self.doings(fed, sealed.header, sealed.signed, sealed.request(J))
+        theirs = self.doings(fed, *other)
+        store = MemoryMemberStore()
+        member = fed.member(J, store=store)
+        ours[first](member)
+        bindings = dict(store._bindings)
+        for asked in (member, fed.member(J, store=store)):
+            assert reason(lambda m=asked: theirs[then](m)) is Reason.OTHER_HEADER
+        assert store._bindings == bindings
+        for call in ours.values():
+            call(member)
+
+    @pytest.mark.parametrize("doing", ["check", "answer"])
+    def test_what_is_not_signed_by_a_quorum_is_not_remembered(self, fed, sealed, other, doing):
+        header, _, request = other
+        member = fed.member(J)
+        proposal = SignedHeader.propose(header, fed.aggregator_keys).to_bytes()
+        unsigned = self.doings(fed, header, proposal, request)
+        assert reason(lambda: unsigned[doing](member)) is Reason.HEADER_SIGNATURE
+        member.answer(sealed.signed, sealed.request(J))
+
+
+class TestRevokedLater:
+    """Whom a member revokes after the header is bad to it, and nothing else changes."""
+
+    def test_somebody_else(self, fed, sealed):
+        trust = fed.trust()
+        member, request = fed.member(J, trust=trust), sealed.request(J)
+        answer = member.answer(sealed.signed, request)
+        trust.revoke(fed.pids[11])
+        assert member.answer(sealed.signed, request) == answer
+        assert verdict(fed, sealed, member.check(sealed.signed, request)).bad == ()
+        other = fed.member(3, trust=trust)
+        assert verdict(fed, sealed, other.check(sealed.signed, sealed.request(3)), 3).bad == ()
+        assert other.answer(sealed.signed, sealed.request(3))
+
+    @pytest.mark.parametrize("checked", [False, True], ids=["not opened before", "opened before"])
+    def test_a_contributor(self, fed, sealed, checked):
+        trust = fed.trust()
+        member, request = fed.member(J, trust=trust), sealed.request(J)
+        if checked:
+            assert verdict(fed, sealed, member.check(sealed.signed, request)).bad == ()
+        trust.revoke(sealed.pids[2])
+        assert reason(lambda: member.answer(sealed.signed, request)) is Reason.BAD_SHARES
+        assert verdict(fed, sealed, member.check(sealed.signed, request)).bad == (sealed.pids[2],)
+        assert reason(lambda: member.answer(sealed.signed, request)) is Reason.BAD_SHARES
+        assert member._store._bindings == {}
+        member.answer(sealed.signed, sealed.request(J, (0, 1, 3, 4, 5)))
+
+    def test_a_contributor_after_the_answer(self, fed, sealed):
+        """It has left: the identical request gets the identical bytes, any other one is refused."""
+        trust = fed.trust()
+        member, request = fed.member(J, trust=trust), sealed.request(J)
+        answer = member.answer(sealed.signed, request)
+        trust.revoke(sealed.pids[2])
+        assert member.answer(sealed.signed, request) == answer
+        assert verdict(fed, sealed, member.check(sealed.signed, request)).bad == (sealed.pids[2],)
+        without = sealed.request(J, (0, 1, 3, 4, 5))
+        assert reason(lambda: member.answer(sealed.signed, without)) is Reason.BOUND
 
 
 class TestRequest:
@@ -158,14 +256,19 @@ class TestRequest:
         assert reason(lambda: late.answer(sealed.signed, request)) is Reason.DEADLINE
         assert reason(lambda: late.check(sealed.signed, request)) is Reason.DEADLINE
 
-    def test_another_revocation_list(self, fed, sealed):
-        """A member that has revoked somebody answers only rounds whose header says so."""
-        member = fed.member(J, trust=fed.trust(revoked=[fed.pids[11]]))
-        request = sealed.request(J)
-        for call in (member.check, member.answer):
-            with pytest.raises(ProtocolError, match="revocation") as caught:
-                call(sealed.signed, request)
-            assert caught.value.reason is Reason.POLICY
+    @pytest.mark.parametrize(("listed", "revoked"), [([], [11]), ([11], []), ([10], [11]), ([10], [10, 11])])
+    def test_another_revocation_list_is_not_signed(self, fed, listed, revoked):
+        """A member signs only headers with its own list of the revoked."""
+        digest = revocation_digest(frozenset(fed.pids[i] for i in listed))
+        header = fed.header(revoked=digest)
+        proposal = SignedHeader.propose(header, fed.aggregator_keys).to_bytes()
+        member = fed.member(J, trust=fed.trust(revoked=[fed.pids[i] for i in revoked]))
+        with pytest.raises(ProtocolError, match="revocation") as caught:
+            member.cosign(proposal)
+        assert caught.value.reason is Reason.POLICY
+        assert member._store._headers == {}
+        agreeing = fed.member(J, trust=fed.trust(revoked=[fed.pids[i] for i in listed]))
+        assert agreeing.cosign(proposal)
 
     def test_a_header_without_a_quorum(self, fed, sealed):
         proposal = SignedHeader.propose(sealed.header, fed.aggregator_keys).to_bytes()

@@ -2,11 +2,12 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 
-from sottovoce.fl import ProtocolError, Reason, State
+from sottovoce.fl import Aggregator, MemoryAggregatorStore, ProtocolError, Reason, State, simulate
 from sottovoce.fl import Sealed as OneSealed
 from sottovoce.fl.simulate import Faults, ParameterError, Simulation
 from support.fl_federation import (
@@ -226,6 +227,20 @@ class TestSimulation:
             run(simulation, Faults(lose_shards=0.9))
         assert caught.value.reason is Reason.TOO_FEW
 
+    def test_groups_that_did_not_fit_into_memory_are_reported(self, monkeypatch):
+        template = [np.zeros((5, 8), np.float32), np.zeros(10)]
+        cramped = Simulation(template, 8, clip=1.0, min_contributors=3, seed=7)
+        shards = []
+        cut = cramped._cut
+        monkeypatch.setattr(cramped, "_cut", lambda *args: shards.extend(new := cut(*args)) or new)
+        first, _ = run(cramped, Faults())
+        assert "shard: evicted" not in first.refused
+        room = 9 * (len(shards[0][1]) + 2048)
+        monkeypatch.setattr(simulate, "Aggregator", partial(Aggregator, shard_memory_bytes=room))
+        report, _ = run(cramped, Faults())
+        assert report.refused["shard: evicted"] > 0
+        assert report.exact
+
     def test_reports_progress_and_stages(self, simulation):
         seen = []
         model = [np.ones((5, 8), np.float32), np.ones(10)]
@@ -256,15 +271,16 @@ class TestSimulation:
 
 def test_the_clock_ends_a_round(fed, sealed):
     now = [NOW]
-    aggregator = sealed.aggregator(clock=lambda: now[0])
+    store = MemoryAggregatorStore()
+    before = sealed.aggregator(clock=lambda: now[0], store=store)
     now[0] = sealed.header.deadline + 121
-    for call in (
-        lambda: aggregator.receive_packet(sealed.packets[0]),
-        lambda: aggregator.receive_shard(b"x"),
-        aggregator.close,
-    ):
-        with pytest.raises(ProtocolError) as caught:
-            call()
-        assert caught.value.reason is Reason.DEADLINE
-    with pytest.raises(ProtocolError):
-        fed.aggregator(sealed.signed, now=now[0])
+    after = fed.aggregator(sealed.signed, now=now[0], store=store)  # it may be made, and erased
+    for aggregator in (before, after):
+        for call in (
+            lambda a=aggregator: a.receive_packet(sealed.packets[0]),
+            lambda a=aggregator: a.receive_shard(b"x"),
+            aggregator.close,
+        ):
+            with pytest.raises(ProtocolError) as caught:
+                call()
+            assert caught.value.reason is Reason.DEADLINE

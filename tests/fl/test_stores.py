@@ -44,46 +44,81 @@ def race(n, call):
     return results
 
 
-def sent(round_id, model=H[7], digest=H[6], packet=b"packet"):
-    return Sent(round_id, b"p" * 16, model, digest, H[5], packet)
+def sent(round_id, model=H[7], digests=(H[6],), packet=b"packet"):
+    return Sent(round_id, b"p" * 16, model, frozenset(digests), H[5], packet)
 
 
 class TestOutbox:
-    def test_finds_by_round_and_by_model(self):
+    def test_finds_by_round(self):
         box = MemoryOutbox()
         assert box.find(H[0]) is None
-        assert box.for_model(H[7]) == ()
-        a, b = sent(H[0]), sent(H[1], model=H[4])
+        a, b = sent(H[0]), sent(H[1], model=H[4], digests=[H[3]])
         box.put(a)
         box.put(b)
         assert (box.find(H[0]), box.find(H[1]), box.find(H[2])) == (a, b, None)
-        assert box.for_model(H[7]) == (a,)
 
     @pytest.mark.parametrize("allow", [False, True])
     def test_the_first_of_a_round_stays(self, allow):
         box = MemoryOutbox()
         box.put(sent(H[0], packet=b"first"))
-        again = lambda: box.put(sent(H[0], H[1], H[2], b"second"), allow_retrained=allow)  # noqa: E731
+        again = lambda: box.put(sent(H[0], H[1], [H[2]], b"second"), allow_retrained=allow)  # noqa: E731
         assert reason(again) is Reason.SEALED
         assert box.find(H[0]).packet == b"first"
 
+    def refused(self, box, new, allow, expected):
+        """``check`` says it before, ``put`` says it too, and nothing is kept."""
+        check = lambda: box.check(new.model, new.update_digests, allow_retrained=allow)  # noqa: E731
+        assert reason(check) is expected
+        with pytest.raises(ProtocolError) as caught:
+            box.put(new, allow_retrained=allow)
+        assert caught.value.reason is expected
+        assert caught.value.round_id == new.header_hash
+        assert box.find(new.header_hash) is None
+
     def test_one_update_a_model(self):
         box = MemoryOutbox()
-        box.put(sent(H[0], digest=H[1]))
-        assert reason(lambda: box.put(sent(H[1], digest=H[2]))) is Reason.MODEL_REUSED
-        same = lambda: box.put(sent(H[1], digest=H[1]), allow_retrained=True)  # noqa: E731
-        assert reason(same) is Reason.MODEL_REUSED
-        assert box.find(H[1]) is None
-        box.put(sent(H[1], digest=H[2]), allow_retrained=True)
-        assert len(box.for_model(H[7])) == 2
+        box.put(sent(H[0], digests=[H[1]]))
+        other = sent(H[1], digests=[H[2]])
+        self.refused(box, other, False, Reason.MODEL_REUSED)
+        self.refused(box, sent(H[1], digests=[H[1]]), False, Reason.MODEL_REUSED)
+        self.refused(box, sent(H[1], digests=[H[1]]), True, Reason.UPDATE_REUSED)
+        box.check(other.model, other.update_digests, allow_retrained=True)
+        box.put(other, allow_retrained=True)
+        assert (box.find(H[0]).update_digests, box.find(H[1])) == ({H[1]}, other)
 
-    def test_exactly_one_of_many_threads_wins(self):
-        for same_round in (True, False):
-            box = MemoryOutbox()
-            put = lambda i: box.put(sent(H[0] if same_round else H[i], digest=H[i]))  # noqa: B023, E731
-            results = Counter(race(7, put))
-            assert results[None] == 1
-            assert results[Reason.SEALED if same_round else Reason.MODEL_REUSED] == 6
+    @pytest.mark.parametrize("allow", [False, True])
+    def test_one_digest_in_common_with_any_model_is_enough(self, allow):
+        box = MemoryOutbox()
+        box.put(sent(H[0], model=H[7], digests=[H[1], H[2]]))
+        box.put(sent(H[1], model=H[6], digests=[H[3], H[4]]))
+        for digests in ([H[1], H[2]], [H[1], H[0]], [H[0], H[2]], [H[3], H[0]], [H[0], H[4]]):
+            self.refused(box, sent(H[2], model=H[5], digests=digests), allow, Reason.UPDATE_REUSED)
+        box.put(sent(H[2], model=H[5], digests=[H[5], H[6]]), allow_retrained=allow)
+
+    def test_to_ask_keeps_nothing(self):
+        box = MemoryOutbox()
+        new = sent(H[0])
+        for _ in range(2):
+            box.check(new.model, new.update_digests)
+        assert box.find(H[0]) is None
+        box.put(new)
+
+    @pytest.mark.parametrize(
+        ("same", "expected"),
+        [
+            ("round", Reason.SEALED),
+            ("model", Reason.MODEL_REUSED),
+            ("update", Reason.UPDATE_REUSED),
+        ],
+    )
+    def test_exactly_one_of_many_threads_wins(self, same, expected):
+        box = MemoryOutbox()
+
+        def put(i):
+            round_id, model, digest = (H[7 if same == part else i] for part in ("round", "model", "update"))
+            box.put(sent(round_id, model, [digest, bytes([100 + i]) * 32]))
+
+        assert Counter(race(7, put)) == {None: 1, expected: 6}
 
 
 class TestMemberStore:
@@ -166,4 +201,4 @@ class TestAggregatorStore:
 
     def test_records_show_no_content(self):
         assert "secret" not in repr(Accepted(b"p" * 16, H[0], b"secret", b"secret"))
-        assert "secret" not in repr(sent(H[0], digest=b"secret", packet=b"secret"))
+        assert "secret" not in repr(sent(H[0], digests=[b"secret"], packet=b"secret"))

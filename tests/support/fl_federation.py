@@ -90,6 +90,8 @@ class Federation:
             "aggregators": frozenset({AGGREGATOR_NAME}),
             "members": names,
             "min_contributors": 3,
+            "min_members": 4,
+            "max_committee_epoch_s": 1 << 40,
         }
         return Policy(**{**usual, **fields})
 
@@ -251,13 +253,18 @@ def make_request(header, j, updates, keys, *, packets=None, manifests=None, agre
 
 
 def finish(aggregator, members, signed_header, *, checkers=None, answerers=None):
-    """Close, check, settle, answer, open; ``checkers`` and ``answerers`` name who takes part."""
+    """Close, check, settle, answer, open; ``checkers`` and ``answerers`` name who takes part.
+
+    All ``members`` check if None, and who checked answers if None: who is absent does neither.
+    """
+    checkers = members if checkers is None else checkers
+    answerers = checkers if answerers is None else answerers
     requests = aggregator.close()
-    for j in checkers if checkers is not None else members:
+    for j in checkers:
         aggregator.receive_check(j, members[j].check(signed_header, requests[j]))
     final = aggregator.settle()
     for j in sorted(final):
-        if answerers is None or j in answerers:
+        if j in answerers:
             aggregator.receive_answer(j, members[j].answer(signed_header, final[j]))
     return aggregator.open()
 
