@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# cython-lint starts pycodestyle by its name.
+export PATH := $(abspath $(BIN)):$(PATH)
 # What an install depends on: change one of these and the package is built again.
 SOURCES := pyproject.toml setup.py MANIFEST.in $(shell find _root _ext clsc he rs fl cli -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -name '*.c' -o -name '*.h')
 JOBS   ?= 2
