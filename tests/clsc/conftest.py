@@ -1,8 +1,14 @@
 import pytest
 
-from support.clsc_world import World
+from support.clsc_world import World, issuers
 
 
 @pytest.fixture(scope="session")
 def world():
     return World()
+
+
+@pytest.fixture
+def both(world):
+    """An issuer of names and one of pseudonyms."""
+    return issuers(world)

@@ -20,12 +20,7 @@ from sottovoce.clsc import (
     sign,
     verify,
 )
-from support.clsc_world import World, issue_blind, issue_identity, issuers
-
-
-@pytest.fixture
-def both(world):
-    return issuers(world)
+from support.clsc_world import World, issue_blind, issue_identity
 
 
 def test_identity_key_works(both):

@@ -25,12 +25,7 @@ from sottovoce.clsc import (
     sign,
     verify,
 )
-from support.clsc_world import issue_blind, issue_identity, issuers
-
-
-@pytest.fixture
-def both(world):
-    return issuers(world)
+from support.clsc_world import issue_blind, issue_identity
 
 
 def test_identity_usages_have_their_own_quota(both):
