@@ -24,8 +24,9 @@ from .._ext.errors import (
 )
 from .issuer import Issuer
 from .keys import PublicKey, SecretKey
+from .master import MasterKey, RootKey
 from .packet import packet_bytes
-from .params import EpochParams, MasterKey, Mode, RootKey, Usage
+from .params import EpochParams, Mode, Usage
 from .registry import Account, Issuance, MemoryRegistry, Registry
 from .request import BlindRequest, IdentityRequest
 from .signature import SIGNATURE_BYTES, batch_verify, sign, verify

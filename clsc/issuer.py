@@ -13,7 +13,8 @@ from .._ext import limits
 from .._ext.errors import IssueError, ParameterError
 from . import group
 from .keys import PublicKey
-from .params import EpochParams, MasterKey, Mode
+from .master import MasterKey
+from .params import EpochParams, Mode
 from .registry import Account, Issuance, MemoryRegistry, Registry
 from .request import (
     CHALLENGE_BYTES,

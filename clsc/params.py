@@ -17,29 +17,26 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import threading
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from .._ext.enc import enc
 from .._ext.errors import DecodeError, ParameterError
 from .._ext.limits import MAX_EPOCH_BYTES, MAX_KGC_SERVERS
-from . import comb, group
-from .group import ORDER, RandomBytes
+from . import group
+from .group import ORDER
 from .hashes import SUITE
 
 if TYPE_CHECKING:
     from .group import G2
 
-_TAG: Final = b"SOTTOVOCE-V1-PARAMS"
+PARAMS_TAG: Final = b"SOTTOVOCE-V1-PARAMS"
 _FIXED_FIELDS: Final = 12
 _SIGNATURE_BYTES: Final = 64
 _ROOT_BYTES: Final = 32
-_MAX_TIME: Final = 1 << 40
+MAX_TIME: Final = 1 << 40
 """Unix seconds; some 34,000 years.  Far below what a float of a clock holds exactly."""
 
 _MAX_BYTES: Final = 1024 + MAX_KGC_SERVERS * (4 + group.G2_BYTES)
@@ -73,49 +70,6 @@ def identity_fits(mode: Mode, identity: bytes) -> bool:
     if mode is Mode.TRACEABLE:
         return len(identity) == 64
     return identity == b""
-
-
-class RootKey:
-    """The long-lived Ed25519 key of an issuer; signs :class:`EpochParams`.  SECRET.
-
-    Parties pin its public key and nothing else.  One object signs at most one ``EpochParams`` for
-    each (mode, epoch): an issuer that shows different ones to different people marks them.
-
-    Threads: safe.
-    """
-
-    __slots__ = ("_key", "_lock", "_signed", "public_key")
-
-    public_key: bytes
-    """32 bytes."""
-
-    def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = key
-        self.public_key = key.public_key().public_bytes_raw()
-        self._signed: set[tuple[Mode, bytes]] = set()
-        self._lock = threading.Lock()
-
-    @classmethod
-    def generate(cls) -> Self:
-        """A fresh root key from the operating system's randomness."""
-        return cls(Ed25519PrivateKey.generate())
-
-    @classmethod
-    def _from_seed_derand(cls, seed: bytes) -> Self:
-        return cls(Ed25519PrivateKey.from_private_bytes(seed))
-
-    def _sign(self, mode: Mode, epoch: bytes, body: bytes) -> bytes:
-        with self._lock:
-            if (mode, epoch) in self._signed:
-                raise ParameterError(f"epoch: parameters of mode {mode} were signed for this epoch already")
-            self._signed.add((mode, epoch))
-        return self._key.sign(body)
-
-    def __repr__(self) -> str:
-        return f"RootKey(public_key={self.public_key.hex()})"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a RootKey is secret and cannot be pickled")
 
 
 class EpochParams:
@@ -157,7 +111,7 @@ class EpochParams:
         set_ = object.__setattr__
         body = signed[:-_SIGNATURE_BYTES]
         fields = _split(body)
-        if len(fields) < _FIXED_FIELDS or fields[0] != _TAG:
+        if len(fields) < _FIXED_FIELDS or fields[0] != PARAMS_TAG:
             raise DecodeError("params: not epoch parameters")
         if fields[1] != root_public_key:
             raise DecodeError("params: signed by another root key")
@@ -176,7 +130,7 @@ class EpochParams:
             raise DecodeError(f"params: epoch of 1 to {MAX_EPOCH_BYTES} bytes expected, got {len(epoch)}")
         Y = group.g2_from_bytes(fields[5], "params: Y")
         not_before, not_after, t, n, q, f = (_integer(field) for field in fields[6:12])
-        if not not_before < not_after < _MAX_TIME:
+        if not not_before < not_after < MAX_TIME:
             raise DecodeError("params: not_before < not_after expected")
         if not 1 <= t <= n <= MAX_KGC_SERVERS or len(fields) != _FIXED_FIELDS + n:
             raise DecodeError("params: 1 <= t <= n servers expected")
@@ -265,81 +219,6 @@ class EpochParams:
 
     def __reduce__(self) -> Any:
         return EpochParams.from_bytes, (self._bytes, self.root_public_key)
-
-
-class MasterKey:
-    """The master secret ``s`` of one (epoch, mode), and its parameters.  SECRET."""
-
-    __slots__ = ("_s", "params")
-
-    params: EpochParams
-
-    def __init__(self, s: int, params: EpochParams) -> None:
-        """Use :meth:`generate`; raises ParameterError unless ``s`` is the secret of ``params``.
-
-        With another one every answer would be wrong, and spend a unit of quota all the same.
-        """
-        fits = type(s) is int and 0 < s < ORDER and comb.p2_mul(s) == params.Y
-        if fits:
-            self._s = s
-            self.params = params
-        del s  # a traceback keeps the variables of the frame that raises
-        if not fits:
-            raise ParameterError("s: not the secret of these parameters")
-
-    @classmethod
-    def generate(cls, root: RootKey, mode: Mode, epoch: bytes, *, not_before: int, not_after: int) -> Self:
-        """Draw ``s`` and have ``root`` sign the parameters.
-
-        Args:
-            root: Signs at most once for each (mode, epoch).
-            mode: Kind of names.
-            epoch: 1 to 64 bytes, e.g. ``b"2026-W47"``; public.
-            not_before: Unix second; keys are accepted from here
-            not_after: to here, inclusive.
-
-        Raises:
-            TypeError: Wrong types.
-            ParameterError: A length or time out of range, or the epoch was signed already.
-
-        Timing: one comb multiplication by ``s`` in G2.
-        """
-        return cls._generate_derand(root, mode, epoch, not_before, not_after, os.urandom)
-
-    @classmethod
-    def _generate_derand(
-        cls,
-        root: RootKey,
-        mode: Mode,
-        epoch: bytes,
-        not_before: int,
-        not_after: int,
-        random_bytes: RandomBytes,
-    ) -> Self:
-        if not isinstance(mode, Mode):
-            raise TypeError(f"mode: Mode expected, got {type(mode).__name__}")
-        if not isinstance(epoch, bytes):
-            raise TypeError(f"epoch: bytes expected, got {type(epoch).__name__}")
-        if type(not_before) is not int or type(not_after) is not int:
-            raise TypeError("not_before, not_after: int expected")
-        if not 1 <= len(epoch) <= MAX_EPOCH_BYTES:
-            raise ParameterError(f"epoch: 1 to {MAX_EPOCH_BYTES} bytes expected, got {len(epoch)}")
-        if not 0 <= not_before < not_after < _MAX_TIME:
-            raise ParameterError("not_before, not_after: 0 <= not_before < not_after < 2**40 expected")
-        s = group.random_scalar(random_bytes)
-        y = comb.p2_mul(s).to_compressed_bytes()
-        # t = n = q = 1 and f = 0: one issuer, whose only share is the key itself.
-        body = enc(
-            _TAG, root.public_key, SUITE, str(mode), epoch, y, not_before, not_after, 1, 1, 1, 0, y
-        )  # fmt: skip
-        signed = body + root._sign(mode, epoch, body)
-        return cls(s, EpochParams.from_bytes(signed, root.public_key))
-
-    def __repr__(self) -> str:
-        return f"MasterKey({getattr(self, 'params', None)!r})"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a MasterKey is secret and cannot be pickled")
 
 
 def _split(data: bytes) -> list[bytes]:

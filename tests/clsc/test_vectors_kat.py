@@ -63,7 +63,7 @@ def test_generator_reproduces_every_byte(backend, tmp_path):
     env = {**os.environ, "SOTTOVOCE_BACKEND": backend}
     subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, env=env, timeout=300)
     names = [f"{name}.json" for name in FILES]
-    assert sorted(p.name for p in (ROOT / "clsc").iterdir()) == names
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
     assert filecmp.cmpfiles(tmp_path, ROOT / "clsc", names, shallow=False) == (names, [], [])
 
 
