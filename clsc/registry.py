@@ -6,13 +6,15 @@ gets the same one; an issuer restored without its records would spend a unit of 
 
 from __future__ import annotations
 
+import secrets
 import threading
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from .._ext import limits
 from .._ext.errors import IssueError, ParameterError
-from .params import Mode
+from .params import Mode, Usage, identity_fits
+from .request import CHALLENGE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,8 @@ class Account:
     Attributes:
         party: Its name at the issuer.
         identity: The one name that it may have keys for in mode ``identity``.
-        quota: Keys for each purse: (parameters, usage) in mode ``identity``; the parameters alone
-            in mode ``blind``, where one unit is one key of either usage.
+        quota: Keys for each purse: (parameters, usage) in modes ``identity`` and ``traceable``; the
+            parameters alone in mode ``blind``, where one unit is one key of either usage.
         token: 32 bytes.  SECRET.
     """
 
@@ -42,9 +44,9 @@ class Issuance:
         params_id: 32 bytes.
         mode: Of the parameters.
         usage: ``sign`` or ``decrypt``; empty in mode ``blind``, where the issuer cannot know it.
-        identity: The name; empty in mode ``blind``.
+        identity: The name; the pseudonym (64 bytes) in mode ``traceable``; empty in mode ``blind``.
         issued: What the answer is for: ``X``, or ``B`` in mode ``blind`` (48 bytes).
-        request: The request, as evidence.
+        request: The request, as evidence; in mode ``traceable`` with the signature that a trace shows.
         answer: What left, or will leave.  No secret of the issuer: ``D`` is encrypted or blinded.
     """
 
@@ -62,6 +64,10 @@ class Issuance:
         # double its quota.
         if self.mode is Mode.BLIND and (self.usage or self.identity):
             raise ParameterError("issuance: no usage and no identity expected in mode blind")
+        if self.mode is not Mode.BLIND and self.usage not in tuple(Usage):
+            raise ParameterError("issuance: usage sign or decrypt expected")
+        if not identity_fits(self.mode, self.identity):
+            raise ParameterError(f"issuance: the identity does not fit mode {self.mode}")
 
 
 class Registry(Protocol):
@@ -82,7 +88,10 @@ class Registry(Protocol):
     def find(self, party: str, params_id: bytes, usage: str, issued: bytes) -> Issuance | None:
         """The record of exactly this request, if it was answered; ``usage`` as in :class:`Issuance`."""
 
-    def check(self, issuance: Issuance) -> None:
+    def by_identity(self, params_id: bytes, usage: str, identity: bytes) -> Issuance | None:
+        """The record of the one key with this name; None in mode ``blind``, where keys have none."""
+
+    def check(self, issuance: Issuance, *, at_most: int | None = None) -> None:
         """Refuse now what :meth:`record` would refuse; ``answer`` is still empty.  Changes nothing.
 
         So that nobody without quota has the issuer multiply by its secret.  Only ``record`` decides:
@@ -92,8 +101,13 @@ class Registry(Protocol):
             IssueError: As :meth:`record`.
         """
 
-    def record(self, issuance: Issuance) -> Issuance:
+    def record(self, issuance: Issuance, *, at_most: int | None = None) -> Issuance:
         """Write durably, or refuse; one transaction.
+
+        Args:
+            issuance: What shall leave.
+            at_most: Keys for the purse, should the account's quota be larger: a server of a threshold
+                issuer answers ``q`` different requests of a party, whatever its quota.
 
         Returns:
             The record that holds: this one, or the earlier one for the same
@@ -106,9 +120,64 @@ class Registry(Protocol):
                 blind); or ``MAX_BLIND_ISSUANCES`` is reached.
         """
 
+    def new_challenge(self) -> bytes:
+        """32 random bytes that :meth:`use_challenge` will accept once.
+
+        At most ``MAX_CHALLENGES`` are outstanding; the oldest is forgotten first.
+        """
+
+    def use_challenge(self, value: bytes) -> bool:
+        """Whether ``value`` is outstanding; it is not any more."""
+
+
+def admit(
+    entry: Issuance,
+    known: Issuance | None,
+    *,
+    quota: int | None,
+    spent: int,
+    n_issued: int,
+    name_taken: bool,
+    point_taken: bool,
+) -> Issuance | None:
+    """The admission rules, in one place for every registry.
+
+    Args:
+        entry: What is asked for.
+        known: The record of the same request, if there is one.
+        quota: Of the party; None if it is not enrolled or disabled.
+        spent: Records in the purse of ``entry``.
+        n_issued: Records under its parameters.
+        name_taken: Whether (params_id, usage, identity) has a record.
+        point_taken: Whether ``X`` has one, under any parameters and usage.
+
+    Returns:
+        ``known``, or None if there may be a new record.
+
+    Raises:
+        IssueError: See :meth:`Registry.record`.
+    """
+    if quota is None:
+        raise IssueError("issue: the party is not enrolled")
+    if known is not None:
+        return known
+    if spent >= quota:
+        raise IssueError("issue: quota is spent")
+    if entry.mode is Mode.BLIND:
+        if n_issued >= limits.MAX_BLIND_ISSUANCES:
+            raise IssueError("issue: the epoch has issued all its blind keys")
+    elif name_taken:
+        raise IssueError("issue: the name has a key already")
+    elif point_taken:
+        raise IssueError("issue: X was issued before")
+    return None
+
 
 class MemoryRegistry:
-    """A registry that lives as long as the process: for tests, and simulations in one process."""
+    """A registry that lives as long as the process: for tests, and simulations in one process.
+
+    Threads: safe.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -117,19 +186,26 @@ class MemoryRegistry:
         self._identities: set[bytes] = set()
         self._records: dict[tuple[str, bytes, str, bytes], Issuance] = {}
         self._spent: dict[tuple[str, bytes, str], int] = {}
-        self._named: set[tuple[bytes, str, bytes]] = set()
+        self._named: dict[tuple[bytes, str, bytes], Issuance] = {}
         self._points: set[bytes] = set()
-        self._blind: dict[bytes, int] = {}
+        self._issued: dict[bytes, int] = {}
+        self._challenges: dict[bytes, None] = {}
 
     def enrol(self, account: Account) -> None:
         """See :meth:`Registry.enrol`."""
+        party, identity = account.party, account.identity
         with self._lock:
-            if account.party in self._accounts:
-                raise IssueError("enrol: the party is enrolled already")
-            if account.identity in self._identities:
-                raise IssueError("enrol: the identity belongs to another party")
-            self._accounts[account.party] = account
-            self._identities.add(account.identity)
+            refusal = None
+            if party in self._accounts:
+                refusal = "enrol: the party is enrolled already"
+            elif identity in self._identities:
+                refusal = "enrol: the identity belongs to another party"
+            else:
+                self._accounts[party] = account
+                self._identities.add(identity)
+        del account  # a traceback keeps the variables of the frame that raises
+        if refusal is not None:
+            raise IssueError(refusal)
 
     def disable(self, party: str) -> None:
         """See :meth:`Registry.disable`."""
@@ -147,43 +223,62 @@ class MemoryRegistry:
         """See :meth:`Registry.find`."""
         return self._records.get((party, params_id, usage, issued))
 
-    def check(self, issuance: Issuance) -> None:
+    def by_identity(self, params_id: bytes, usage: str, identity: bytes) -> Issuance | None:
+        """See :meth:`Registry.by_identity`."""
+        return self._named.get((params_id, usage, identity))
+
+    def check(self, issuance: Issuance, *, at_most: int | None = None) -> None:
         """See :meth:`Registry.check`."""
         with self._lock:
-            self._admit(issuance)
+            self._admit(issuance, at_most)
 
-    def record(self, issuance: Issuance) -> Issuance:
+    def record(self, issuance: Issuance, *, at_most: int | None = None) -> Issuance:
         """See :meth:`Registry.record`."""
         entry = issuance
         with self._lock:
-            known = self._admit(entry)
+            known = self._admit(entry, at_most)
             if known is not None:
                 return known
             self._records[entry.party, entry.params_id, entry.usage, entry.issued] = entry
             purse = (entry.party, entry.params_id, entry.usage)
             self._spent[purse] = self._spent.get(purse, 0) + 1
-            if entry.mode is Mode.BLIND:
-                self._blind[entry.params_id] = self._blind.get(entry.params_id, 0) + 1
-            else:
-                self._named.add((entry.params_id, entry.usage, entry.identity))
+            self._issued[entry.params_id] = self._issued.get(entry.params_id, 0) + 1
+            if entry.mode is not Mode.BLIND:
+                self._named[entry.params_id, entry.usage, entry.identity] = entry
                 self._points.add(entry.issued)
             return entry
 
-    def _admit(self, entry: Issuance) -> Issuance | None:
+    def new_challenge(self) -> bytes:
+        """See :meth:`Registry.new_challenge`."""
+        value = secrets.token_bytes(CHALLENGE_BYTES)
+        with self._lock:
+            self._challenges[value] = None
+            while len(self._challenges) > limits.MAX_CHALLENGES:
+                del self._challenges[next(iter(self._challenges))]  # dicts keep their order
+        return value
+
+    def use_challenge(self, value: bytes) -> bool:
+        """See :meth:`Registry.use_challenge`."""
+        with self._lock:
+            fresh = value in self._challenges
+            self._challenges.pop(value, None)
+            return fresh
+
+    def _admit(self, entry: Issuance, at_most: int | None) -> Issuance | None:
         """The record that is there already, or None if there may be a new one; under the lock."""
-        account = self._accounts.get(entry.party)
-        if account is None or entry.party in self._disabled:
-            raise IssueError("issue: the party is not enrolled")
-        known = self._records.get((entry.party, entry.params_id, entry.usage, entry.issued))
-        if known is not None:
-            return known
-        if self._spent.get((entry.party, entry.params_id, entry.usage), 0) >= account.quota:
-            raise IssueError("issue: quota is spent")
-        if entry.mode is Mode.BLIND:
-            if self._blind.get(entry.params_id, 0) >= limits.MAX_BLIND_ISSUANCES:
-                raise IssueError("issue: the epoch has issued all its blind keys")
-        elif (entry.params_id, entry.usage, entry.identity) in self._named:
-            raise IssueError("issue: the name has a key already")
-        elif entry.issued in self._points:
-            raise IssueError("issue: X was issued before")
-        return None
+        return admit(
+            entry,
+            self._records.get((entry.party, entry.params_id, entry.usage, entry.issued)),
+            quota=self._quota(entry.party, at_most),
+            spent=self._spent.get((entry.party, entry.params_id, entry.usage), 0),
+            n_issued=self._issued.get(entry.params_id, 0),
+            name_taken=(entry.params_id, entry.usage, entry.identity) in self._named,
+            point_taken=entry.issued in self._points,
+        )
+
+    def _quota(self, party: str, at_most: int | None) -> int | None:
+        """A number, not the account: that one holds the token, and the frame of the caller may raise."""
+        account = self._accounts.get(party)
+        if account is None or party in self._disabled:
+            return None
+        return account.quota if at_most is None else min(account.quota, at_most)
