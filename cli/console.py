@@ -16,14 +16,24 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -34,6 +44,8 @@ STDOUT: Final = "-"
 
 # Rich takes 80 columns where there is no terminal; our widest table needs a few more.
 _WIDTH_WITHOUT_TERMINAL: Final = 100
+
+_BAR_FROM_BYTES: Final = 8 << 20
 
 # What to try, by exception class; the class of an error decides, from the most special one up.  In
 # the library an error says what is wrong; only a person at a terminal needs to hear what to do.
@@ -56,6 +68,18 @@ _PLAINLY: Final = "sottovoce.plainly"
 
 class CheckFailed(Exception):  # noqa: N818  # says what happened
     """A check that the command makes of its own result does not hold (exit code 1)."""
+
+
+class Refused(Exception):  # noqa: N818  # says what happened
+    """The command does not do what was asked, and knows what would help (exit code 1).
+
+    Attributes:
+        hint: What to try, for a person at a terminal.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class MissingExtra(Exception):  # noqa: N818  # says what happened
@@ -130,6 +154,45 @@ def progress() -> Progress:
     )
 
 
+@contextlib.contextmanager
+def bytes_progress(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar for a large file, on stderr if that is a terminal.
+
+    Args:
+        doing: What is going on, e.g. ``"sealing"``.
+
+    Yields:
+        A function of bytes done and bytes in all.  Below 8 MiB it draws nothing: that is over before
+        anybody could read a bar.
+    """
+    drawn = sys.stderr is not None and sys.stderr.isatty()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, quiet=not drawn),
+        transient=True,
+        disable=not drawn,
+    )
+    tasks: list[TaskID] = []
+
+    def show(done: int, total: int) -> None:
+        if total < _BAR_FROM_BYTES:
+            return
+        if not tasks:
+            bar.start()
+            tasks.append(bar.add_task(doing, total=total))
+        bar.update(tasks[0], completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        if tasks:
+            bar.stop()
+
+
 def pip_line(extra: str) -> str:
     """The line that installs an extra of this package."""
     return f'pip install "sottovoce[{extra}]"'
@@ -167,8 +230,8 @@ def command() -> Iterator[None]:
     An unforeseen exception keeps its traceback: it is a bug, and is to be reported with it.
 
     Raises:
-        typer.Exit: 1 for :class:`CheckFailed`, the library's errors and a failing file system; 2 for
-            an extra that is not installed; 130 for Ctrl-C.
+        typer.Exit: 1 for :class:`CheckFailed`, :class:`Refused`, the library's errors and a failing
+            file system; 2 for an extra that is not installed; 130 for Ctrl-C.
     """
     try:
         yield
@@ -177,6 +240,9 @@ def command() -> Iterator[None]:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except CheckFailed as error:
         _complain(f"check failed: {error}", None)
+        raise typer.Exit(EXIT_FAILED) from None
+    except Refused as error:
+        _complain(str(error), error.hint)
         raise typer.Exit(EXIT_FAILED) from None
     except MissingExtra as error:
         _complain(str(error), install_hint(error.extra))
