@@ -1,20 +1,20 @@
-"""The issuer's secrets: the root key that signs epochs, and the master secret of each epoch."""
+"""The issuer's secrets: the root key that signs epochs, the master secret of an epoch, a share of one."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .._ext.enc import enc
 from .._ext.errors import ParameterError
-from .._ext.limits import MAX_EPOCH_BYTES
 from . import comb, group
 from .group import ORDER, RandomBytes
 from .hashes import SUITE
-from .params import MAX_TIME, PARAMS_TAG, EpochParams, Mode
+from .params import PARAMS_TAG, EpochParams, Mode, broken_rule, read_fields, split
 
 
 class RootKey:
@@ -52,6 +52,53 @@ class RootKey:
                 raise ParameterError(f"epoch: parameters of mode {mode} were signed for this epoch already")
             self._signed.add((mode, epoch))
         return self._key.sign(body)
+
+    def sign_params(
+        self,
+        mode: Mode,
+        epoch: bytes,
+        Y: bytes,
+        Y_servers: Sequence[bytes],
+        *,
+        not_before: int,
+        not_after: int,
+        threshold: int,
+        answers: int = 1,
+        corrupted: int = 0,
+    ) -> EpochParams:
+        """Sign parameters whose points were made elsewhere, by a dealer or by :mod:`.dkg`.
+
+        Every rule that :meth:`EpochParams.from_bytes` holds against them is checked before anything is
+        signed; what is refused here does not use the (mode, epoch) up.
+
+        Args:
+            mode: Kind of names.
+            epoch: 1 to 64 bytes, e.g. ``b"2026-W47"``; public.
+            Y: 96 bytes, the public key ``s*P2``.
+            Y_servers: ``n`` times 96 bytes, 1 to 64 of them, the ``s_j*P2`` of servers 1 to ``n``.
+            not_before: Unix second; keys are accepted from here
+            not_after: to here, inclusive.
+            threshold: ``t``, how many servers issue together.
+            answers: ``q``, different requests that each server answers per party.
+            corrupted: ``f``, servers that may be corrupted; ``q(n-f) < (q+1)(t-f)`` must hold.
+
+        Raises:
+            TypeError: Wrong types.
+            ParameterError: A length, time or number out of range, or the epoch was signed already.
+            DecodeError: A point is not valid, or the points do not lie on one polynomial of degree
+                exactly ``threshold - 1`` in the exponent, or are not pairwise distinct.
+
+        Timing: secret is the signing key only; Ed25519 of ``cryptography``.
+        """
+        check_arguments(mode, epoch, not_before, not_after, threshold, len(Y_servers), answers, corrupted)
+        if not isinstance(Y, bytes) or not all(isinstance(point, bytes) for point in Y_servers):
+            raise TypeError("Y, Y_servers: bytes expected")
+        body = enc(
+            PARAMS_TAG, self.public_key, SUITE, str(mode), epoch, Y, not_before, not_after,
+            threshold, len(Y_servers), answers, corrupted, *Y_servers,
+        )  # fmt: skip
+        read_fields(split(body))
+        return EpochParams.from_bytes(body + self._sign(mode, epoch, body), self.public_key)
 
     def __repr__(self) -> str:
         return f"RootKey(public_key={self.public_key.hex()})"
@@ -109,27 +156,117 @@ class MasterKey:
         not_after: int,
         random_bytes: RandomBytes,
     ) -> Self:
-        if not isinstance(mode, Mode):
-            raise TypeError(f"mode: Mode expected, got {type(mode).__name__}")
-        if not isinstance(epoch, bytes):
-            raise TypeError(f"epoch: bytes expected, got {type(epoch).__name__}")
-        if type(not_before) is not int or type(not_after) is not int:
-            raise TypeError("not_before, not_after: int expected")
-        if not 1 <= len(epoch) <= MAX_EPOCH_BYTES:
-            raise ParameterError(f"epoch: 1 to {MAX_EPOCH_BYTES} bytes expected, got {len(epoch)}")
-        if not 0 <= not_before < not_after < MAX_TIME:
-            raise ParameterError("not_before, not_after: 0 <= not_before < not_after < 2**40 expected")
+        check_arguments(mode, epoch, not_before, not_after, 1, 1, 1, 0)
         s = group.random_scalar(random_bytes)
         y = comb.p2_mul(s).to_compressed_bytes()
         # t = n = q = 1 and f = 0: one issuer, whose only share is the key itself.
-        body = enc(
-            PARAMS_TAG, root.public_key, SUITE, str(mode), epoch, y, not_before, not_after, 1, 1, 1, 0, y
-        )  # fmt: skip
-        signed = body + root._sign(mode, epoch, body)
-        return cls(s, EpochParams.from_bytes(signed, root.public_key))
+        try:
+            params = root.sign_params(
+                mode, epoch, y, [y], not_before=not_before, not_after=not_after, threshold=1
+            )
+        except BaseException:
+            del s  # a traceback keeps the variables of the frames that it passes
+            raise
+        return cls(s, params)
 
     def __repr__(self) -> str:
         return f"MasterKey({getattr(self, 'params', None)!r})"
 
     def __reduce__(self) -> Any:
         raise TypeError("a MasterKey is secret and cannot be pickled")
+
+
+class MasterShare:
+    """Server ``index``'s share ``s_j`` of the master secret of a threshold issuer.  SECRET.
+
+    Made by :func:`.dealer.deal` or by a key generation among the servers (:mod:`.dkg`).  With it a
+    server answers requests on its own; any ``params.threshold`` answers combine to a partial key, and
+    fewer say nothing about one.
+
+    Attributes:
+        params: Parameters of the epoch.
+        index: 1 to ``params.servers``.
+
+    Threads: safe.  Cannot be pickled.
+    """
+
+    __slots__ = ("_s", "index", "params")
+
+    params: EpochParams
+    index: int
+
+    def __init__(self, s: int, params: EpochParams, index: int) -> None:
+        """Bind a share to its parameters.
+
+        Args:
+            s: SECRET, in ``[1, r)``.
+            params: Parameters of the epoch.
+            index: 1 to ``params.servers``.
+
+        Raises:
+            TypeError: ``params`` or ``index`` is of another type.
+            ParameterError: ``index`` is out of range, or ``s*P2`` is not the key of that server: with
+                such a share every answer would be wrong, and spend quota all the same.
+
+        Timing: one comb multiplication by ``s`` in G2.
+        """
+        reason = _no_server(params, index)
+        fits = (
+            reason is None and type(s) is int and 0 < s < ORDER
+            and comb.p2_mul(s) == params.Y_servers[index - 1]
+        )  # fmt: skip
+        if fits:
+            set_ = object.__setattr__
+            set_(self, "_s", s)
+            set_(self, "params", params)
+            set_(self, "index", index)
+        del s  # a traceback keeps the variables of the frame that raises
+        if reason is not None:
+            raise reason
+        if not fits:
+            raise ParameterError(f"s: not the share of server {index} of these parameters")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("MasterShare is immutable")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("MasterShare is immutable")
+
+    def __repr__(self) -> str:
+        return f"MasterShare({getattr(self, 'index', None)} of {getattr(self, 'params', None)!r})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a MasterShare is secret and cannot be pickled")
+
+
+def _no_server(params: object, index: int) -> Exception | None:
+    """What is wrong with an index; returned, because the caller holds a secret."""
+    if not isinstance(params, EpochParams):
+        return TypeError(f"params: EpochParams expected, got {type(params).__name__}")
+    if type(index) is not int:
+        return TypeError(f"index: int expected, got {type(index).__name__}")
+    if not 1 <= index <= params.servers:
+        return ParameterError(f"index: 1 to {params.servers} expected, got {index}")
+    return None
+
+
+def check_arguments(
+    mode: Mode, epoch: bytes, not_before: int, not_after: int, t: int, n: int, q: int, f: int
+) -> None:
+    """Refuse what no parameters can hold, before anything is drawn or signed.
+
+    Raises:
+        TypeError: Wrong types.
+        ParameterError: A length, time or number out of range.
+    """
+    if not isinstance(mode, Mode):
+        raise TypeError(f"mode: Mode expected, got {type(mode).__name__}")
+    if not isinstance(epoch, bytes):
+        raise TypeError(f"epoch: bytes expected, got {type(epoch).__name__}")
+    if any(type(value) is not int for value in (not_before, not_after)):
+        raise TypeError("not_before, not_after: int expected")
+    if any(type(value) is not int for value in (t, n, q, f)):
+        raise TypeError("threshold, servers, answers, corrupted: int expected")
+    reason = broken_rule(epoch, not_before, not_after, t, n, q, f)
+    if reason:
+        raise ParameterError(reason)

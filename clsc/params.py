@@ -16,17 +16,15 @@ Wire format of :class:`EpochParams`::
 from __future__ import annotations
 
 import hashlib
-import math
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from .._ext.errors import DecodeError, ParameterError
 from .._ext.limits import MAX_EPOCH_BYTES, MAX_KGC_SERVERS
-from . import group
-from .group import ORDER
+from . import group, polynomial
 from .hashes import SUITE
 
 if TYPE_CHECKING:
@@ -110,7 +108,7 @@ class EpochParams:
         """Use :meth:`from_bytes`; same checks."""
         set_ = object.__setattr__
         body = signed[:-_SIGNATURE_BYTES]
-        fields = _split(body)
+        fields = split(body)
         if len(fields) < _FIXED_FIELDS or fields[0] != PARAMS_TAG:
             raise DecodeError("params: not epoch parameters")
         if fields[1] != root_public_key:
@@ -119,47 +117,12 @@ class EpochParams:
             Ed25519PublicKey.from_public_bytes(root_public_key).verify(signed[-_SIGNATURE_BYTES:], body)
         except (InvalidSignature, ValueError):
             raise DecodeError("params: root signature does not verify") from None
-        if _integer(fields[2]) != SUITE:
-            raise DecodeError(f"params: suite {SUITE} expected")
-        try:
-            mode = Mode(fields[3].decode("ascii"))
-        except ValueError:
-            raise DecodeError("params: unknown mode") from None
-        epoch = fields[4]
-        if not 1 <= len(epoch) <= MAX_EPOCH_BYTES:
-            raise DecodeError(f"params: epoch of 1 to {MAX_EPOCH_BYTES} bytes expected, got {len(epoch)}")
-        Y = group.g2_from_bytes(fields[5], "params: Y")
-        not_before, not_after, t, n, q, f = (_integer(field) for field in fields[6:12])
-        if not not_before < not_after < MAX_TIME:
-            raise DecodeError("params: not_before < not_after expected")
-        if not 1 <= t <= n <= MAX_KGC_SERVERS or len(fields) != _FIXED_FIELDS + n:
-            raise DecodeError("params: 1 <= t <= n servers expected")
-        # With f corrupted servers a party can get floor(q(n-f)/(t-f)) keys by asking different
-        # servers for different ones; this is the condition that it gets no more than q.
-        if q < 1 or not f < t or not q * (n - f) < (q + 1) * (t - f):
-            raise DecodeError("params: q(n-f) < (q+1)(t-f) does not hold")
-        if t > 1 and len(set(fields[_FIXED_FIELDS:])) != n:
-            raise DecodeError("params: two servers have the same key")
-        Y_servers = tuple(
-            group.g2_from_bytes(data, f"params: Y_{j}") for j, data in enumerate(fields[_FIXED_FIELDS:], 1)
-        )
-        if not _interpolates(Y, Y_servers, t):
-            raise DecodeError("params: the keys of the servers do not interpolate to Y")
-        if t > 1 and not _needs(t, Y_servers):
-            raise DecodeError(f"params: fewer than t = {t} servers could issue together")
+        read = read_fields(fields)
         set_(self, "_bytes", signed)
         set_(self, "params_id", hashlib.sha256(body).digest())
         set_(self, "root_public_key", root_public_key)
-        set_(self, "mode", mode)
-        set_(self, "epoch", epoch)
-        set_(self, "Y", Y)
-        set_(self, "not_before", not_before)
-        set_(self, "not_after", not_after)
-        set_(self, "threshold", t)
-        set_(self, "servers", n)
-        set_(self, "answers", q)
-        set_(self, "corrupted", f)
-        set_(self, "Y_servers", Y_servers)
+        for name, value in read._asdict().items():
+            set_(self, name, value)
 
     Y: G2
     Y_servers: tuple[G2, ...]
@@ -221,7 +184,7 @@ class EpochParams:
         return EpochParams.from_bytes, (self._bytes, self.root_public_key)
 
 
-def _split(data: bytes) -> list[bytes]:
+def split(data: bytes) -> list[bytes]:
     """Undo ``enc``; every byte belongs to a field."""
     fields = []
     pos = 0
@@ -240,32 +203,65 @@ def _integer(field: bytes) -> int:
     return int.from_bytes(field, "big")
 
 
-def _interpolates(Y: G2, servers: tuple[G2, ...], t: int) -> bool:
-    """Whether ``Y, Y_1, ..., Y_n`` lie on one polynomial of degree below ``t`` in the exponent."""
-    nodes = range(1, t + 1)
-    wanted = [(0, Y), *((j, servers[j - 1]) for j in range(t + 1, len(servers) + 1))]
-    for x, point in wanted:
-        weights = [_lagrange(j, x, nodes) for j in nodes]
-        if group.g2_msm_vartime(servers[:t], weights) != point:
-            return False
-    return True
+class _Fields(NamedTuple):
+    """The fields of a body that keeps every rule; the names are those of :class:`EpochParams`."""
+
+    mode: Mode
+    epoch: bytes
+    Y: G2
+    not_before: int
+    not_after: int
+    threshold: int
+    servers: int
+    answers: int
+    corrupted: int
+    Y_servers: tuple[G2, ...]
 
 
-def _needs(t: int, servers: tuple[G2, ...]) -> bool:
-    """Whether the polynomial through servers 1..t has degree t-1, and not less.
+def broken_rule(epoch: bytes, not_before: int, not_after: int, t: int, n: int, q: int, f: int) -> str | None:
+    """The rule that these values break, in words for an error, or None."""
+    if not 1 <= len(epoch) <= MAX_EPOCH_BYTES:
+        return f"epoch of 1 to {MAX_EPOCH_BYTES} bytes expected, got {len(epoch)}"
+    if not 0 <= not_before < not_after < MAX_TIME:
+        return "0 <= not_before < not_after < 2**40 expected"
+    if not 1 <= t <= n <= MAX_KGC_SERVERS:
+        return f"1 <= t <= n <= {MAX_KGC_SERVERS} servers expected, got t = {t}, n = {n}"
+    # With f corrupted servers a party can get floor(q(n-f)/(t-f)) keys by asking different
+    # servers for different ones; this is the condition that it gets no more than q.
+    if not 1 <= q < 1 << 64 or not 0 <= f < t or not q * (n - f) < (q + 1) * (t - f):
+        return f"q(n-f) < (q+1)(t-f) does not hold for t = {t}, n = {n}, q = {q}, f = {f}"
+    return None
 
-    With a lower one fewer than ``t`` servers know ``s``, and the bound on quota does not hold.
+
+def read_fields(fields: list[bytes]) -> _Fields:
+    """Check every rule of a body but the root's signature; ``fields`` as :func:`split` gives them.
+
+    Raises:
+        DecodeError: A rule is broken.
     """
-    nodes = range(1, t + 1)
-    # The leading coefficient of the interpolation: sum of Y_j / prod(j - m).
-    weights = [pow(math.prod(j - m for m in nodes if m != j), -1, ORDER) for j in nodes]
-    return not group.g2_is_identity(group.g2_msm_vartime(servers[:t], weights))
-
-
-def _lagrange(j: int, x: int, nodes: range) -> int:
-    top = bottom = 1
-    for m in nodes:
-        if m != j:
-            top = top * (x - m) % ORDER
-            bottom = bottom * (j - m) % ORDER
-    return top * pow(bottom, -1, ORDER) % ORDER
+    if _integer(fields[2]) != SUITE:
+        raise DecodeError(f"params: suite {SUITE} expected")
+    try:
+        mode = Mode(fields[3].decode("ascii"))
+    except ValueError:
+        raise DecodeError("params: unknown mode") from None
+    epoch = fields[4]
+    Y = group.g2_from_bytes(fields[5], "params: Y")
+    not_before, not_after, t, n, q, f = (_integer(field) for field in fields[6:12])
+    reason = broken_rule(epoch, not_before, not_after, t, n, q, f)
+    if reason:
+        raise DecodeError(f"params: {reason}")
+    if len(fields) != _FIXED_FIELDS + n:
+        raise DecodeError(f"params: the keys of {n} servers expected")
+    # One server with the key of another counts for two; one whose share is ``s`` issues alone.
+    if t > 1 and len({fields[5], *fields[_FIXED_FIELDS:]}) != n + 1:
+        raise DecodeError("params: Y, Y_1, ..., Y_n are not pairwise distinct")
+    Y_servers = tuple(
+        group.g2_from_bytes(data, f"params: Y_{j}") for j, data in enumerate(fields[_FIXED_FIELDS:], 1)
+    )
+    if not polynomial.has_degree_below((Y, *Y_servers), t):
+        raise DecodeError("params: the keys of the servers do not interpolate to Y")
+    # With a lower degree fewer than t servers know s, and the bound on quota does not hold.
+    if not polynomial.has_full_degree((Y, *Y_servers), t):
+        raise DecodeError(f"params: fewer than t = {t} servers could issue together")
+    return _Fields(mode, epoch, Y, not_before, not_after, t, n, q, f, Y_servers)
