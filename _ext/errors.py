@@ -56,8 +56,26 @@ class SignatureError(SottovoceError):
         self.bad_indices = bad_indices
 
 
+class EvidenceError(SottovoceError):
+    """A judge finds the signature good, and something else that the evidence claims untrue: its content key,
+    the packet shown beside it, or whom a slot was addressed to."""
+
+
 class IssueError(SottovoceError):
     """A key request or the answer to one is refused: quota, authentication, proof or a wrong answer."""
+
+
+class KeyFileError(SottovoceError):
+    """A key file does not open: wrong passphrase, altered, or not a valid key.
+
+    Always the same message, because the passphrase was used.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("key file: wrong passphrase, or the file was altered")
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(self), ()
 
 
 class ProofError(SottovoceError):

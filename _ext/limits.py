@@ -51,6 +51,23 @@ MAX_RECEIVERS: Final = 255
 MAX_CHUNKS: Final = 1 << 20
 """Chunks of 1 MiB of one packet: 1 TiB, and the STREAM counter is far from wrapping."""
 
+# -- key files -----------------------------------------------------------------------------------
+MAX_PASSPHRASE_BYTES: Final = 1024
+"""Far beyond what anybody types; a file given as the passphrase by mistake is told."""
+
+MAX_KEYFILE_BYTES: Final = 1 << 16
+"""The largest holds the parameters of 64 servers (7 KiB)."""
+
+MAX_KEYFILE_MEMORY_KIB: Final = 1 << 20
+"""1 GiB: 16 times what we write.  A file from elsewhere names its own cost before anything shows that it is
+genuine, and must not take the machine's memory (RFC 9106 allows 4 TiB)."""
+
+MAX_KEYFILE_PASSES: Final = 16
+"""With the largest memory some ten seconds."""
+
+MAX_KEYFILE_LANES: Final = 16
+"""Each is a thread."""
+
 # -- dispersal --------------------------------------------------------------------------------------
 MAX_DISPERSED_BYTES: Final = 1 << 30
 """One packet cut into shards: AES-GCM takes under 2**31 bytes in one call, and it is all held in memory."""

@@ -54,6 +54,7 @@ _HINTS: Final[dict[str, str]] = {
     "ProtocolError": "the round was refused as a whole; more --clients leave more of them after losses",
     "TooManyErasures": "more shards were lost than the code can bear; raise n or lower the loss",
     "ParameterError": "an option or an environment variable is out of its range; see --help",
+    "KeyFileError": "type the passphrase again; if it is right the file is damaged, and only a backup helps",
     "SottovoceError": "run it again; if it stays, report it with the output of `sottovoce --version`",
 }
 

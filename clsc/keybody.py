@@ -1,0 +1,186 @@
+"""What a key file holds: each kind of secret as canonical bytes, checked again when read.
+
+::
+
+    enc("SOTTOVOCE-V1-KEY", kind, field, ...)
+
+========================  =========================================================================
+kind                      fields
+========================  =========================================================================
+``root``                  Ed25519 seed (32)
+``master``                root public key (32), params, s (32)
+``secret``                root public key, params, public key, x (32), D (48)
+``identity-request``      root public key, params, usage, identity, token (32), x
+``blind-request``         root public key, params, usage, token, x, b (32)
+========================  =========================================================================
+
+``params`` are the signed bytes of :class:`EpochParams`, so a key needs nothing else to be used.  What
+is read goes through the constructors again: root signature, ``Y = s*P2``, ``e(D, P2) = e(Q, Y)``.
+
+Nothing here raises with a secret in a frame: :func:`decode` gives None instead, whatever is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from cryptography.hazmat.primitives import serialization
+
+from .._ext.enc import enc
+from .._ext.errors import SottovoceError
+from . import group
+from .group import RandomBytes
+from .keys import PublicKey, SecretKey
+from .master import MasterKey, RootKey
+from .params import EpochParams, Mode, Usage
+from .request import TOKEN_BYTES, BlindRequest, IdentityRequest
+from .trust import TrustStore
+
+Key: TypeAlias = RootKey | MasterKey | SecretKey | IdentityRequest | BlindRequest
+"""What a key file can hold."""
+
+_TAG: Final = b"SOTTOVOCE-V1-KEY"
+
+
+def encode(key: Key) -> bytes | None:
+    """The bytes of a secret, all of it in clear; None if ``key`` is none of the kinds."""
+    kind = _KINDS.get(type(key))
+    return None if kind is None else enc(_TAG, kind, *_WRITERS[kind](key))
+
+
+def decode(data: bytes) -> Key | None:
+    """The secret that has exactly these bytes, checked as when it was made; else None."""
+    fields = _split(data)
+    if fields is None or len(fields) < 2 or fields[0] != _TAG:
+        return None
+    reader = _READERS.get(fields[1])
+    if reader is None:
+        return None
+    key: Key | None = None
+    # A wrong number of fields is a ValueError of the unpacking.
+    with contextlib.suppress(SottovoceError, ValueError):
+        key = reader(fields[2:])
+    # Everything that a reader may have taken in another spelling differs here.
+    return key if key is not None and encode(key) == data else None
+
+
+def _split(data: bytes) -> list[bytes] | None:
+    """Undo ``enc``; every byte belongs to a field."""
+    fields = []
+    pos = 0
+    while pos < len(data):
+        end = pos + 4 + int.from_bytes(data[pos : pos + 4], "big")
+        if pos + 4 > len(data) or end > len(data):
+            return None
+        fields.append(data[pos + 4 : end])
+        pos = end
+    return fields
+
+
+def _signed(params: EpochParams) -> list[bytes]:
+    return [params.root_public_key, params.to_bytes()]
+
+
+def _replay(*scalars: bytes) -> RandomBytes:
+    """The randomness from which a request draws just these scalars: 48 bytes each, reduced mod r."""
+    source = iter([bytes(48 - group.SCALAR_BYTES) + scalar for scalar in scalars])
+    return lambda n_bytes: next(source)
+
+
+def _scalars(*fields: bytes) -> bool:
+    """Whether each is a scalar in ``[1, r)``, as ``_replay`` needs: it would wait for another draw."""
+    return all(len(f) == group.SCALAR_BYTES and 0 < int.from_bytes(f, "big") < group.ORDER for f in fields)
+
+
+# -- one writer and one reader for each kind ------------------------------------------------------
+
+
+def _write_root(key: RootKey) -> list[bytes]:
+    return [
+        key._key.private_bytes(
+            serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()
+        )
+    ]
+
+
+def _read_root(fields: list[bytes]) -> RootKey | None:
+    (seed,) = fields
+    return RootKey._from_seed_derand(seed)
+
+
+def _write_master(key: MasterKey) -> list[bytes]:
+    return [*_signed(key.params), group.scalar_to_bytes(key._s)]
+
+
+def _read_master(fields: list[bytes]) -> MasterKey | None:
+    root, signed, s = fields
+    return MasterKey(int.from_bytes(s, "big"), EpochParams.from_bytes(signed, root))
+
+
+def _write_secret(key: SecretKey) -> list[bytes]:
+    return [*_signed(key.params), key.public_key.to_bytes(), group.scalar_to_bytes(key._x), key._d_bytes]
+
+
+def _read_secret(fields: list[bytes]) -> SecretKey | None:
+    root, signed, public, x, d = fields
+    trust = TrustStore(root)
+    trust.add_bytes(signed)
+    if not _scalars(x):
+        return None
+    key = PublicKey.from_bytes(public, trust)
+    return SecretKey._if_fits(key, int.from_bytes(x, "big"), group.g1_from_bytes(d, "D"))
+
+
+def _write_identity_request(key: IdentityRequest) -> list[bytes]:
+    public = key.public_key
+    usage, x = str(public.usage).encode(), group.scalar_to_bytes(key._x)
+    return [*_signed(public.params), usage, public.identity, key._token, x]
+
+
+def _read_identity_request(fields: list[bytes]) -> IdentityRequest | None:
+    root, signed, usage, identity, token, x = fields
+    params = EpochParams.from_bytes(signed, root)
+    if params.mode is not Mode.IDENTITY or len(token) != TOKEN_BYTES or not _scalars(x):
+        return None
+    return IdentityRequest._derand(params, Usage(usage.decode("ascii")), identity, token, _replay(x))
+
+
+def _write_blind_request(key: BlindRequest) -> list[bytes]:
+    public = key._public_key
+    x, b = group.scalar_to_bytes(key._x), group.scalar_to_bytes(key._b)
+    return [*_signed(public.params), str(public.usage).encode(), key._token, x, b]
+
+
+def _read_blind_request(fields: list[bytes]) -> BlindRequest | None:
+    root, signed, usage, token, x, b = fields
+    params = EpochParams.from_bytes(signed, root)
+    if params.mode is not Mode.BLIND or len(token) != TOKEN_BYTES or not _scalars(x, b):
+        return None
+    return BlindRequest._derand(params, Usage(usage.decode("ascii")), token, _replay(x, b))
+
+
+_KINDS: Final[dict[type, bytes]] = {
+    RootKey: b"root",
+    MasterKey: b"master",
+    SecretKey: b"secret",
+    IdentityRequest: b"identity-request",
+    BlindRequest: b"blind-request",
+}
+
+_WRITERS: Final[dict[bytes, Callable[..., list[bytes]]]] = {
+    b"root": _write_root,
+    b"master": _write_master,
+    b"secret": _write_secret,
+    b"identity-request": _write_identity_request,
+    b"blind-request": _write_blind_request,
+}
+
+_READERS: Final[dict[bytes, Callable[[list[bytes]], Key | None]]] = {
+    b"root": _read_root,
+    b"master": _read_master,
+    b"secret": _read_secret,
+    b"identity-request": _read_identity_request,
+    b"blind-request": _read_blind_request,
+}
