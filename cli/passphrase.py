@@ -1,91 +1,147 @@
-"""Where the passphrase of a key file comes from: the terminal, a file, or a descriptor; never ``argv``.
+"""Passphrases: asked at the terminal, or read from a file or a descriptor; never from an argument.
 
-Arguments and the environment of a process can be read by others on the machine, and end up in histories.
+An argument is seen by everybody who may list processes, and a variable of the environment by every
+child; a file or a descriptor is seen by whom one gives it to.
 """
 
 from __future__ import annotations
 
 import getpass
 import os
-import unicodedata
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
-from .._ext.limits import MAX_PASSPHRASE_BYTES
+from .console import Refused
 
-FileOption = Annotated[
-    str | None,
+MAX_PASSPHRASE_BYTES: Final = 4096
+
+PassphraseFile = Annotated[
+    Path | None,
     typer.Option(
-        "--passphrase-file", metavar="FILE", help="Take the passphrase from the first line of FILE."
+        "--passphrase-file", metavar="FILE", help="Read the passphrase from a file (its first line)."
     ),
 ]
-FdOption = Annotated[
+PassphraseFd = Annotated[
     int | None,
-    typer.Option(
-        "--passphrase-fd", metavar="N", help="Take the passphrase from the first line of descriptor N."
-    ),
+    typer.Option("--passphrase-fd", metavar="N", min=0, help="Read the passphrase from a descriptor."),
 ]
 
 
-def read(file: str | None, fd: int | None, what: str, *, new: bool = False) -> bytes:
-    """The passphrase, from the one source that was named; else asked for on the terminal.
+class Passphrase:
+    """Where the passphrases of one command come from.
 
     Args:
-        file: Value of ``--passphrase-file``.
-        fd: Value of ``--passphrase-fd``.
-        what: What it opens, for the prompt.
-        new: It will protect a new file: asked for twice.
-
-    Returns:
-        1 to ``MAX_PASSPHRASE_BYTES`` bytes; text is in Unicode's form C, so that two keyboards that
-        compose an accent differently type the same passphrase.
+        file: File whose first line it is, or None.
+        fd: Descriptor to read it from, or None.  With neither, a person is asked.
 
     Raises:
-        typer.BadParameter: Two sources, none, an empty passphrase, or two that differ.
-        OSError: The file cannot be read.
+        typer.BadParameter: Both are given.
     """
-    if file is not None and fd is not None:
-        raise typer.BadParameter("give one of --passphrase-file and --passphrase-fd")
+
+    __slots__ = ("_asked", "_fd", "_file", "_made", "_read")
+
+    def __init__(self, file: Path | None, fd: int | None) -> None:
+        if file is not None and fd is not None:
+            raise typer.BadParameter("only one of --passphrase-file and --passphrase-fd")
+        self._file = file
+        self._fd = fd
+        self._read: bytes | None = None
+        self._asked: bytes | None = None
+        self._made: bytes | None = None
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person types it, and may mistype it."""
+        return self._file is None and self._fd is None
+
+    def existing(self, what: str) -> bytes:
+        """The passphrase of a key that exists.
+
+        Args:
+            what: Whose, for the prompt, e.g. ``"alice"``.  Nobody is asked twice in one command.
+
+        Raises:
+            Refused: It cannot be asked for, or is empty or too long.
+            OSError: The file or descriptor cannot be read.
+        """
+        if not self.interactive:
+            return self._given()
+        if self._asked is None:
+            self._asked = _checked(_prompt(f"Passphrase of {what}: "))
+        return self._asked
+
+    def again(self, what: str) -> bytes:
+        """Ask once more, for a key with a passphrase of its own; only where :attr:`interactive`."""
+        self._asked = None
+        return self.existing(what)
+
+    def new(self, what: str) -> bytes:
+        """A passphrase for a new key; a person types it twice.
+
+        Raises:
+            Refused: As :meth:`existing`, or the two differ.
+            OSError: The file or descriptor cannot be read.
+        """
+        if not self.interactive:
+            return self._given()
+        if self._made is None:
+            first = _checked(_prompt(f"New passphrase for {what}: "))
+            if _prompt("The same again: ") != first:
+                del first
+                raise Refused("the two passphrases differ", "run the command again")
+            self._made = first
+        return self._made
+
+    def _given(self) -> bytes:
+        if self._read is None:
+            self._read = _checked(_first_line(self._file, self._fd))
+        return self._read
+
+    def __repr__(self) -> str:
+        return "Passphrase(...)"
+
+
+def _first_line(file: Path | None, fd: int | None) -> bytes:
     if file is not None:
-        with open(file, "rb") as stream:
-            return _checked(stream.readline(MAX_PASSPHRASE_BYTES + 3), "--passphrase-file")
-    if fd is not None:
-        try:
-            with open(fd, "rb", closefd=False) as stream:
-                return _checked(stream.readline(MAX_PASSPHRASE_BYTES + 3), "--passphrase-fd")
-        except OSError as error:
-            raise typer.BadParameter(
-                f"descriptor {fd} cannot be read: {error.strerror}", param_hint="--passphrase-fd"
-            ) from None
-    return _asked(what, new=new)
+        with file.open("rb") as stream:
+            data = stream.read(MAX_PASSPHRASE_BYTES + 3)
+    else:
+        assert fd is not None
+        with os.fdopen(fd, "rb", closefd=False) as stream:
+            data = stream.read(MAX_PASSPHRASE_BYTES + 3)
+    return data.partition(b"\n")[0].removesuffix(b"\r")
 
 
-def _asked(what: str, *, new: bool) -> bytes:
+def _checked(passphrase: bytes) -> bytes:
+    reason = None
+    if not passphrase:
+        reason = "the passphrase is empty"
+    elif len(passphrase) > MAX_PASSPHRASE_BYTES:
+        reason = f"the passphrase is longer than {MAX_PASSPHRASE_BYTES} bytes"
+    if reason is not None:
+        del passphrase  # a traceback keeps the variables of the frame that raises
+        raise Refused(reason, "several words that nobody would guess, in one line")
+    return passphrase
+
+
+def _prompt(text: str) -> bytes:
+    if not _terminal_is_there():
+        # getpass would read it from standard input then, with an echo, out of the middle of the data.
+        raise Refused(
+            "there is no terminal to ask for the passphrase", "--passphrase-file FILE or --passphrase-fd N"
+        )
     try:
-        # getpass would fall back to standard input, echo what is typed, and eat what is piped in.
+        return getpass.getpass(text).encode()
+    except EOFError:
+        raise Refused("no passphrase was typed", "--passphrase-file FILE or --passphrase-fd N") from None
+
+
+def _terminal_is_there() -> bool:
+    try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
-        raise typer.BadParameter(
-            "no terminal to ask on", param_hint="--passphrase-file, --passphrase-fd"
-        ) from None
-    try:
-        text = getpass.getpass(f"{'New passphrase' if new else 'Passphrase'} for {what}: ")
-        if new and getpass.getpass("The same again: ") != text:
-            raise typer.BadParameter("the two differ", param_hint="passphrase")
-    except EOFError:
-        raise typer.BadParameter("none was given", param_hint="passphrase") from None
-    return _checked(text.encode("utf-8", "surrogateescape"), "passphrase")
-
-
-def _checked(line: bytes, hint: str) -> bytes:
-    value = line.removesuffix(b"\n").removesuffix(b"\r")
-    try:
-        value = unicodedata.normalize("NFC", value.decode("utf-8")).encode("utf-8")
-    except UnicodeDecodeError:
-        pass  # not text: as it is
-    if not value:
-        raise typer.BadParameter("it is empty", param_hint=hint)
-    if len(value) > MAX_PASSPHRASE_BYTES:
-        raise typer.BadParameter(f"at most {MAX_PASSPHRASE_BYTES} bytes expected", param_hint=hint)
-    return value
+        return sys.stdin is not None and sys.stdin.isatty()
+    return True
