@@ -52,7 +52,7 @@ MAX_CHUNKS: Final = 1 << 20
 """Chunks of 1 MiB of one packet: 1 TiB, and the STREAM counter is far from wrapping."""
 
 # -- key files -----------------------------------------------------------------------------------
-MAX_PASSPHRASE_BYTES: Final = 1024
+MAX_PASSPHRASE_BYTES: Final = 4096
 """Far beyond what anybody types; a file given as the passphrase by mistake is told."""
 
 MAX_KEYFILE_BYTES: Final = 1 << 16

@@ -9,6 +9,7 @@ kind                      fields
 ========================  =========================================================================
 ``root``                  Ed25519 seed (32)
 ``master``                root public key (32), params, s (32)
+``master-share``          root public key, params, index (8), s_j (32)
 ``secret``                root public key, params, public key, x (32), D (48)
 ``identity-request``      root public key, params, usage, identity, token (32), x
 ``blind-request``         root public key, params, usage, token, x, b (32)
@@ -33,12 +34,12 @@ from .._ext.errors import SottovoceError
 from . import group
 from .group import RandomBytes
 from .keys import PublicKey, SecretKey
-from .master import MasterKey, RootKey
-from .params import EpochParams, Mode, Usage
+from .master import MasterKey, MasterShare, RootKey
+from .params import EpochParams, Mode, Usage, split
 from .request import TOKEN_BYTES, BlindRequest, IdentityRequest
 from .trust import TrustStore
 
-Key: TypeAlias = RootKey | MasterKey | SecretKey | IdentityRequest | BlindRequest
+Key: TypeAlias = RootKey | MasterKey | MasterShare | SecretKey | IdentityRequest | BlindRequest
 """What a key file can hold."""
 
 _TAG: Final = b"SOTTOVOCE-V1-KEY"
@@ -52,31 +53,14 @@ def encode(key: Key) -> bytes | None:
 
 def decode(data: bytes) -> Key | None:
     """The secret that has exactly these bytes, checked as when it was made; else None."""
-    fields = _split(data)
-    if fields is None or len(fields) < 2 or fields[0] != _TAG:
-        return None
-    reader = _READERS.get(fields[1])
-    if reader is None:
-        return None
     key: Key | None = None
-    # A wrong number of fields is a ValueError of the unpacking.
-    with contextlib.suppress(SottovoceError, ValueError):
-        key = reader(fields[2:])
+    # Of the builtin errors: an unknown kind, a wrong number of fields.
+    with contextlib.suppress(SottovoceError, KeyError, ValueError):
+        tag, kind, *fields = split(data)
+        if tag == _TAG:
+            key = _READERS[kind](fields)
     # Everything that a reader may have taken in another spelling differs here.
     return key if key is not None and encode(key) == data else None
-
-
-def _split(data: bytes) -> list[bytes] | None:
-    """Undo ``enc``; every byte belongs to a field."""
-    fields = []
-    pos = 0
-    while pos < len(data):
-        end = pos + 4 + int.from_bytes(data[pos : pos + 4], "big")
-        if pos + 4 > len(data) or end > len(data):
-            return None
-        fields.append(data[pos + 4 : end])
-        pos = end
-    return fields
 
 
 def _signed(params: EpochParams) -> list[bytes]:
@@ -117,6 +101,16 @@ def _write_master(key: MasterKey) -> list[bytes]:
 def _read_master(fields: list[bytes]) -> MasterKey | None:
     root, signed, s = fields
     return MasterKey(int.from_bytes(s, "big"), EpochParams.from_bytes(signed, root))
+
+
+def _write_master_share(key: MasterShare) -> list[bytes]:
+    return [*_signed(key.params), key.index.to_bytes(8, "big"), group.scalar_to_bytes(key._s)]
+
+
+def _read_master_share(fields: list[bytes]) -> MasterShare | None:
+    root, signed, index, s = fields
+    params = EpochParams.from_bytes(signed, root)
+    return MasterShare(int.from_bytes(s, "big"), params, int.from_bytes(index, "big"))
 
 
 def _write_secret(key: SecretKey) -> list[bytes]:
@@ -164,6 +158,7 @@ def _read_blind_request(fields: list[bytes]) -> BlindRequest | None:
 _KINDS: Final[dict[type, bytes]] = {
     RootKey: b"root",
     MasterKey: b"master",
+    MasterShare: b"master-share",
     SecretKey: b"secret",
     IdentityRequest: b"identity-request",
     BlindRequest: b"blind-request",
@@ -172,6 +167,7 @@ _KINDS: Final[dict[type, bytes]] = {
 _WRITERS: Final[dict[bytes, Callable[..., list[bytes]]]] = {
     b"root": _write_root,
     b"master": _write_master,
+    b"master-share": _write_master_share,
     b"secret": _write_secret,
     b"identity-request": _write_identity_request,
     b"blind-request": _write_blind_request,
@@ -180,6 +176,7 @@ _WRITERS: Final[dict[bytes, Callable[..., list[bytes]]]] = {
 _READERS: Final[dict[bytes, Callable[[list[bytes]], Key | None]]] = {
     b"root": _read_root,
     b"master": _read_master,
+    b"master-share": _read_master_share,
     b"secret": _read_secret,
     b"identity-request": _read_identity_request,
     b"blind-request": _read_blind_request,

@@ -73,7 +73,7 @@ def dump_key(key: Key, passphrase: bytes) -> bytes:
 
     Args:
         key: A key of the issuer or of a user, or a request that waits for its answer.
-        passphrase: 1 to 1024 bytes.  Its strength is the strength of the file.
+        passphrase: 1 to 4096 bytes.  Its strength is the strength of the file.
 
     Returns:
         ``92 + 1024*b`` bytes: the next multiple of 1024 over the key, and 92 around it.
@@ -106,7 +106,7 @@ def load_key_bytes(data: bytes, passphrase: bytes, kind: type[K] | None = None) 
 
     Args:
         data: As :func:`dump_key` gives them.
-        passphrase: 1 to 1024 bytes.
+        passphrase: 1 to 4096 bytes.
         kind: The class expected, if only one will do.
 
     Raises:
@@ -263,7 +263,7 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: type[K] | No
 
     Args:
         path: The file; a symbolic link is followed.
-        passphrase: 1 to 1024 bytes.
+        passphrase: 1 to 4096 bytes.
         kind: The class expected, if only one will do.
 
     Raises:
