@@ -3,6 +3,7 @@
 import secrets
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
 
@@ -297,14 +298,14 @@ def test_arkworks_border_compares_the_encoding(monkeypatch):
 
 
 @pytest.mark.parametrize("k", [0, *SCALARS])
-def test_blinded_and_comb_multiplication_are_right(k):
+def test_window_and_comb_multiplication_are_right(k):
     expected1, expected2 = group.g1_mul_vartime(group.P1, k), group.g2_mul_vartime(group.P2, k)
     assert group.g1_mul_secret(group.P1, k) == expected1
     assert group.g2_mul_secret(group.P2, k) == expected2
     assert comb.p1_mul(k) == expected1
     assert comb.p2_mul(k) == expected2
     base = comb.FixedBase(group.g1_mul_vartime(group.P1, 77))
-    for _ in range(5):  # blinded at first, then by table
+    for _ in range(5):  # without a table at first, then with it
         assert base.mul(k) == group.g1_mul_vartime(group.P1, 77 * k % R)
 
 
@@ -316,21 +317,62 @@ def test_every_window_width_is_right(window):
         assert table.mul(k) == group.g1_mul_vartime(group.P1, k)
 
 
-def test_comb_makes_the_same_number_of_additions_for_every_scalar():
-    class Counted:
-        added = 0
+class Traced:
+    """An element of ``Z_r`` in place of a point: writes down which kind every addition is.
 
-        def __add__(self, other):
-            Counted.added += 1
-            return self
+    The back end finishes an addition of equal operands (a doubling) earlier than one of different ones,
+    and one with the identity at once.
+    """
 
-    table = comb.Comb(Counted(), 4)
-    counts = set()
-    for k in (0, 1, R - 1, table._offset, 2**254, *(secrets.randbelow(R) for _ in range(50))):
-        Counted.added = 0
-        table.mul(k)
-        counts.add(Counted.added)
-    assert counts == {63}
+    trace: ClassVar[list[str]] = []
+
+    def __init__(self, value):
+        self.value = value % R
+
+    def __add__(self, other):
+        if 0 in (self.value, other.value) or (self.value + other.value) % R == 0:
+            kind = "identity"
+        else:
+            kind = "double" if self.value == other.value else "add"
+        Traced.trace.append(kind)
+        return Traced(self.value + other.value)
+
+
+def awkward_scalars(offset, top=(0, 1, 2, 7)):
+    """Where digits are extreme after recoding, low or high weight before, or drawn."""
+    for width in (4, 6):
+        for low in range(1 << (2 * width)):
+            yield (offset + low) % R
+    for high in top:
+        for next_ in range(16):
+            yield (offset + (high << 252) + (next_ << 248)) % R
+    yield from (offset % R, -offset % R, R - 1, R - 2, (R - 1) // 2, *(1 << i for i in range(6, 255)))
+    yield from (secrets.randbelow(R) for _ in range(300))
+
+
+@pytest.mark.parametrize("window", [4, 6])
+def test_comb_makes_the_same_additions_for_every_scalar(window):
+    base = secrets.randbelow(R)
+    table = comb.Comb(Traced(base), window)
+    windows = -(-255 // window)
+    # Twice an entry of the last row: the last addition must be a doubling.  No draw gives one of them.
+    twice = {(2 * digit << (window * (windows - 1))) % R for digit in range(1, (1 << window) + 1)}
+    for k in awkward_scalars(table._offset):
+        Traced.trace.clear()
+        assert table.mul(k).value == k * base % R
+        if k not in twice:
+            assert Traced.trace == ["add"] * (windows - 1), hex(k)
+
+
+def test_window_makes_the_same_operations_for_every_scalar():
+    base = secrets.randbelow(R)
+    expected = ["double"] + ["add"] * 14 + (["double"] * 4 + ["add"]) * 63
+    for multiply in (group.g1_mul_secret, group.g2_mul_secret):
+        for k in awkward_scalars(group._WINDOW_OFFSET):
+            Traced.trace.clear()
+            assert multiply(Traced(base), k).value == k * base % R
+            if k > 32:  # no draw gives the others
+                assert Traced.trace == expected, hex(k)
 
 
 def test_inverse_is_right():
