@@ -22,16 +22,19 @@ from .._ext.errors import (
     SottovoceError,
     UnsigncryptError,
 )
+from .batch import unsigncrypt_batch
+from .dealer import deal
 from .issuer import Issuer
 from .keys import PublicKey, SecretKey
-from .master import MasterKey, RootKey
+from .master import MasterKey, MasterShare, RootKey
 from .packet import packet_bytes
 from .params import EpochParams, Mode, Usage
 from .registry import Account, Issuance, MemoryRegistry, Registry
 from .request import BlindRequest, IdentityRequest
 from .signature import SIGNATURE_BYTES, batch_verify, sign, verify
-from .signcryption import Opened, signcrypt, unsigncrypt, unsigncrypt_batch
+from .signcryption import signcrypt
 from .trust import ParamsConflict, TrustStore
+from .unsigncryption import Opened, unsigncrypt
 
 __all__ = [
     "SIGNATURE_BYTES",
@@ -44,6 +47,7 @@ __all__ = [
     "IssueError",
     "Issuer",
     "MasterKey",
+    "MasterShare",
     "MemoryRegistry",
     "Mode",
     "Opened",
@@ -60,6 +64,7 @@ __all__ = [
     "UnsigncryptError",
     "Usage",
     "batch_verify",
+    "deal",
     "packet_bytes",
     "sign",
     "signcrypt",
