@@ -65,6 +65,26 @@ class IssueError(SottovoceError):
     """A key request or the answer to one is refused: quota, authentication, proof or a wrong answer."""
 
 
+class TooFewAnswers(IssueError):  # noqa: N818  # says what happened, as TooManyErasures does
+    """Fewer valid answers of a threshold issuer than are needed.
+
+    Attributes:
+        needed: Valid answers needed.
+        present: Valid answers that were given.
+        wrong: Servers whose answers were wrong, ascending.
+    """
+
+    def __init__(self, needed: int, present: int, wrong: tuple[int, ...]) -> None:
+        named = f"; wrong from servers {', '.join(map(str, wrong))}" if wrong else ""
+        super().__init__(f"{needed} valid answers needed, {present} present{named}")
+        self.needed = needed
+        self.present = present
+        self.wrong = wrong
+
+    def __reduce__(self) -> tuple[type, tuple[int, int, tuple[int, ...]]]:
+        return type(self), (self.needed, self.present, self.wrong)
+
+
 class KeyFileError(SottovoceError):
     """A key file does not open: wrong passphrase, altered, or not a valid key.
 
@@ -76,6 +96,11 @@ class KeyFileError(SottovoceError):
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return type(self), ()
+
+
+class RegistryError(SottovoceError):
+    """An issuer's registry file cannot be used: another program's, of a newer version, readable by others,
+    damaged, locked, or older than what it is known to have answered.  Nothing was issued."""
 
 
 class ProofError(SottovoceError):
