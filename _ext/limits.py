@@ -45,6 +45,10 @@ MAX_BLIND_ISSUANCES: Final = 1 << 20
 MAX_CHALLENGES: Final = 1 << 14
 """Challenges of an issuer that nobody has answered yet; the oldest is forgotten first (0.5 MiB)."""
 
+MAX_REVOKED: Final = 1 << 16
+"""Keys on one revocation list: 1.3 MB, read and checked in one piece.  Somebody with more to revoke begins a
+new epoch."""
+
 MAX_RECEIVERS: Final = 255
 """Slots of one packet, dummies included: the count is one byte."""
 
