@@ -7,7 +7,8 @@ certificate, and a pseudonym can be one that its own issuer does not recognise.
   :class:`Issuer` answers requests.
 * A user asks with :class:`IdentityRequest` or :class:`BlindRequest` and gets a :class:`SecretKey`.
 * A verifier pins a root key in a :class:`TrustStore` and reads a :class:`PublicKey` with it.
-* Then :func:`signcrypt` and :func:`unsigncrypt` (many: :func:`unsigncrypt_batch`), or only
+* Then :func:`signcrypt` and :func:`unsigncrypt` (many: :func:`unsigncrypt_batch`; files of any size:
+  :func:`signcrypt_file`, :func:`unsigncrypt_file`), or only
   :func:`sign` and :func:`verify` (many: :func:`batch_verify`).
 
 The construction, every byte of the wire, and what is NOT given: docs/clsc.md.
@@ -33,6 +34,7 @@ from .registry import Account, Issuance, MemoryRegistry, Registry
 from .request import BlindRequest, IdentityRequest
 from .signature import SIGNATURE_BYTES, batch_verify, sign, verify
 from .signcryption import signcrypt
+from .streaming import FileSealed, OpenedFile, signcrypt_file, unsigncrypt_file
 from .trust import ParamsConflict, TrustStore
 from .unsigncryption import Opened, unsigncrypt
 
@@ -42,6 +44,7 @@ __all__ = [
     "BlindRequest",
     "DecodeError",
     "EpochParams",
+    "FileSealed",
     "IdentityRequest",
     "Issuance",
     "IssueError",
@@ -51,6 +54,7 @@ __all__ = [
     "MemoryRegistry",
     "Mode",
     "Opened",
+    "OpenedFile",
     "ParameterError",
     "ParamsConflict",
     "PublicKey",
@@ -68,7 +72,9 @@ __all__ = [
     "packet_bytes",
     "sign",
     "signcrypt",
+    "signcrypt_file",
     "unsigncrypt",
     "unsigncrypt_batch",
+    "unsigncrypt_file",
     "verify",
 ]

@@ -14,6 +14,7 @@ Source: combining KEMs, Giacon, Heuer, Poettering, PKC 2018.
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -61,7 +62,21 @@ def dummy_slot(seed: bytes, index: int) -> bytes:
     return hashes.hkdf(seed, b"", enc("SOTTOVOCE-V1-DUMMY-SLOT", index), packet.SLOT_BYTES)
 
 
-def find_cek(parsed: packet.Packet, receiver: SecretKey) -> bytes | None:
+@dataclass(frozen=True, slots=True)
+class OpenedSlot:
+    """The receiver's own slot.  SECRET, but for its index.
+
+    ``T`` (576 bytes) and ``S`` (48 bytes) show, with the public header, whose slot it is, and say
+    nothing about the receiver's keys beyond this packet.
+    """
+
+    index: int
+    cek: bytes = field(repr=False)
+    T: bytes = field(repr=False)
+    S: bytes = field(repr=False)
+
+
+def open_slot(parsed: packet.Packet, receiver: SecretKey) -> OpenedSlot | None:
     """CEK from the one slot that is the receiver's; None if there is none, or two.
 
     Raises:
@@ -76,8 +91,10 @@ def find_cek(parsed: packet.Packet, receiver: SecretKey) -> bytes | None:
     T = group.multi_pairing([receiver._D.point - M, M], [U2, U2])
     com, k = slot_keys(T, S, parsed.U1, parsed.U2, receiver.public_key)
     found = [
-        slot for slot in parsed.slots if hmac.compare_digest(slot[: packet.COMMITMENT_BYTES], com)
-    ]  # fmt: skip
+        i for i, slot in enumerate(parsed.slots) if hmac.compare_digest(slot[: packet.COMMITMENT_BYTES], com)
+    ]
     if len(found) != 1:
         return None
-    return AESGCM(k).decrypt(packet.ZERO_NONCE, found[0][packet.COMMITMENT_BYTES :], parsed.header + com)
+    sealed = parsed.slots[found[0]][packet.COMMITMENT_BYTES :]
+    cek = AESGCM(k).decrypt(packet.ZERO_NONCE, sealed, parsed.header + com)
+    return OpenedSlot(found[0], cek, T, S)

@@ -1,4 +1,4 @@
-"""The packet on the wire: layout, padding, chunked body, and the hashes over it.
+"""The packet on the wire: layout, lengths, and the hashes over it.
 
 ::
 
@@ -11,34 +11,34 @@
 
 ``4 + 178 + 80*slots + 8 + (n + 16*chunks) + 365`` bytes: 651 over the plaintext for one slot and one
 chunk.  Parsed to the last byte.  Nothing in clear names a person or a key.
-
-Body: STREAM (Hoang, Reyhanitabar, Rogaway, Vizar, CRYPTO 2015, section 7): nonce = 7 zero bytes,
-chunk counter (4), last flag (1).  Canonical: every chunk but the last is full, and the last is empty
-only if the whole body is.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING, Final
 
 from .._ext.enc import enc, sha256_enc
 from .._ext.errors import DecodeError, ParameterError
 from .._ext.limits import MAX_CHUNKS
 from .._ext.padme import padme
+from .body import CHUNK_BYTES as CHUNK_BYTES  # the layout can be read from this module alone
+from .body import TAG_BYTES as TAG_BYTES
+from .body import Body, MemoryBody
+from .body import chunk_count as chunk_count
+from .body import stream_nonce as _stream_nonce  # noqa: F401
 from .hashes import SUITE
+
+if TYPE_CHECKING:
+    from .keys import PublicKey
 
 MAGIC: Final = b"SVS\x01"
 HEADER_BYTES: Final = 178
 SLOT_BYTES: Final = 80
 COMMITMENT_BYTES: Final = 32
-TAG_BYTES: Final = 16
 CEK_BYTES: Final = 32
-CHUNK_BYTES: Final = 1 << 20
 HEAD_PLAIN_BYTES: Final = 349
 HEAD_BYTES: Final = HEAD_PLAIN_BYTES + TAG_BYTES
 NAME_BYTES: Final = 64
@@ -55,9 +55,12 @@ class Packet:
 
     header: bytes
     slots: tuple[bytes, ...]
-    body_bytes: int
-    chunks: tuple[memoryview, ...]
+    body: Body
     head: bytes
+
+    @property
+    def body_bytes(self) -> int:
+        return self.body.n_bytes
 
     @property
     def U1(self) -> bytes:
@@ -71,21 +74,56 @@ class Packet:
     def kc(self) -> bytes:
         return self.header[146:]
 
-    def wire(self, ad: bytes) -> bytes:
-        """32 bytes: SHA-256 over every byte of the ciphertext but the head, and ``ad``."""
-        hashes = [hashlib.sha256(chunk).digest() for chunk in self.chunks]
-        return wire_hash(self.header, self.slots, ad, self.body_bytes, hashes)
+    def wire(self, ad: bytes, hashes: bytearray | None = None) -> bytes:
+        """32 bytes: SHA-256 over every byte of the ciphertext but the head, and ``ad``.
+
+        The hash of each chunk, 32 bytes, is appended to ``hashes``.
+        """
+        wire = WireHash(self.header, self.slots, ad, self.body.n_bytes)
+        for chunk in self.body.chunks():
+            digest = wire.add(chunk)
+            if hashes is not None:
+                hashes += digest
+        return wire.digest()
 
 
-def wire_hash(
-    header: bytes, slots: tuple[bytes, ...], ad: bytes, body_bytes: int, hashes: list[bytes]
-) -> bytes:
+class WireHash:
     """``SHA-256(enc("SOTTOVOCE-V1-WIRE", header, slots, ad, body length, h_0, ..., h_last))``.
+
+    Fed chunk by chunk: ``enc`` of a list is that of its beginning and that of its end.
 
     The WHOLE ciphertext is hashed and signed: for somebody who knows the key, a GCM tag binds
     nothing (GHASH is linear), so a co-receiver could put another body under a valid signature.
     """
-    return sha256_enc("SOTTOVOCE-V1-WIRE", header, b"".join(slots), ad, body_bytes, *hashes)
+
+    __slots__ = ("_hash",)
+
+    def __init__(self, header: bytes, slots: Sequence[bytes], ad: bytes, body_bytes: int) -> None:
+        self._hash = hashlib.sha256(enc("SOTTOVOCE-V1-WIRE", header, b"".join(slots), ad, body_bytes))
+
+    def add(self, chunk: bytes | memoryview) -> bytes:
+        """The next chunk with its tag; returns its hash ``h_i``."""
+        digest = hashlib.sha256(chunk).digest()
+        self.add_hash(digest)
+        return digest
+
+    def add_hash(self, digest: bytes) -> None:
+        """``h_i`` of the next chunk, for whoever has no more than that."""
+        self._hash.update(enc(digest))
+
+    def digest(self) -> bytes:
+        """32 bytes."""
+        return self._hash.digest()
+
+
+def wire_hash(
+    header: bytes, slots: Sequence[bytes], ad: bytes, body_bytes: int, hashes: Iterable[bytes]
+) -> bytes:
+    """:class:`WireHash` of a packet of which only the hashes of the chunks are there."""
+    wire = WireHash(header, slots, ad, body_bytes)
+    for digest in hashes:
+        wire.add_hash(digest)
+    return wire.digest()
 
 
 def transcript_hash(wire: bytes, plaintext_bytes: int) -> bytes:
@@ -97,8 +135,9 @@ def transcript_hash(wire: bytes, plaintext_bytes: int) -> bytes:
     return sha256_enc("SOTTOVOCE-V1-TRANSCRIPT", wire, plaintext_bytes)
 
 
-def chunk_count(plain_bytes: int) -> int:
-    return max(1, -(-plain_bytes // CHUNK_BYTES))
+def packet_id(sender: PublicKey, transcript: bytes) -> bytes:
+    """32 bytes that name a packet, with its sender: a receiver may sign the same body again as its own."""
+    return sha256_enc("SOTTOVOCE-V1-PACKET", sender.params.params_id, sender.identity, sender.X, transcript)
 
 
 def packet_bytes(plaintext_bytes: int, n_slots: int = 1, *, pad: bool = False) -> int:
@@ -115,8 +154,12 @@ def packet_bytes(plaintext_bytes: int, n_slots: int = 1, *, pad: bool = False) -
     if not 0 <= plaintext_bytes <= MAX_CHUNKS * CHUNK_BYTES or not 1 <= n_slots <= 255:
         raise ParameterError("packet_bytes: plaintext of 0 to 2**40 bytes and 1 to 255 slots expected")
     plain = padme(plaintext_bytes) if pad else plaintext_bytes
-    body = plain + TAG_BYTES * chunk_count(plain)
-    return _PREFIX_BYTES + n_slots * SLOT_BYTES + _LENGTH_BYTES + body + HEAD_BYTES
+    return start_bytes(n_slots) + sealed_bytes(plain) + HEAD_BYTES
+
+
+def sealed_bytes(plain_bytes: int) -> int:
+    """Length of the body of a (padded) plaintext, tags included."""
+    return plain_bytes + TAG_BYTES * chunk_count(plain_bytes)
 
 
 def body_plain_bytes(body_bytes: int) -> int:
@@ -135,76 +178,37 @@ def parse(packet: bytes) -> Packet:
     Raises:
         DecodeError: Magic, suite, slot count or any length is not that of a packet.
     """
-    if packet[: len(MAGIC)] != MAGIC or len(packet) < _PREFIX_BYTES:
+    header, slots, body_bytes = parse_start(packet)
+    start = start_bytes(len(slots))
+    if len(packet) != start + body_bytes + HEAD_BYTES:
+        raise DecodeError("packet: wrong length")
+    body = MemoryBody(memoryview(packet)[start : start + body_bytes])
+    return Packet(header, slots, body, packet[-HEAD_BYTES:])
+
+
+def start_bytes(n_slots: int) -> int:
+    """Length of everything before the body."""
+    return _PREFIX_BYTES + n_slots * SLOT_BYTES + _LENGTH_BYTES
+
+
+def parse_start(data: bytes) -> tuple[bytes, tuple[bytes, ...], int]:
+    """Header, slots and body length; ``data`` may go on behind them.
+
+    Raises:
+        DecodeError: Magic, suite, slot count or body length is not that of a packet.
+    """
+    if data[: len(MAGIC)] != MAGIC or len(data) < _PREFIX_BYTES:
         raise DecodeError("packet: not a packet")
-    header = packet[len(MAGIC) : _PREFIX_BYTES]
+    header = data[len(MAGIC) : _PREFIX_BYTES]
     if header[0] != SUITE or header[1] == 0:
         raise DecodeError("packet: unknown suite, or no slot")
-    body_start = _PREFIX_BYTES + header[1] * SLOT_BYTES + _LENGTH_BYTES
-    if len(packet) < body_start:
+    start = start_bytes(header[1])
+    if len(data) < start:
         raise DecodeError("packet: truncated")
-    slots = tuple(
-        packet[i : i + SLOT_BYTES] for i in range(_PREFIX_BYTES, body_start - _LENGTH_BYTES, SLOT_BYTES)
-    )
-    body_bytes = int.from_bytes(packet[body_start - _LENGTH_BYTES : body_start], "big")
-    if len(packet) != body_start + body_bytes + HEAD_BYTES:
-        raise DecodeError("packet: wrong length")
-    plain = body_plain_bytes(body_bytes)
-    view = memoryview(packet)[body_start : body_start + body_bytes]
-    full = CHUNK_BYTES + TAG_BYTES
-    chunks = tuple(view[i * full : (i + 1) * full] for i in range(chunk_count(plain)))
-    return Packet(header, slots, body_bytes, chunks, packet[-HEAD_BYTES:])
-
-
-# -- body ---------------------------------------------------------------------------------------
-
-
-def _stream_nonce(index: int, last: bool) -> bytes:
-    return bytes(7) + index.to_bytes(4, "big") + bytes([last])
-
-
-def seal_body(k_body: bytes, plaintext: bytes, padded_bytes: int) -> tuple[bytearray, list[bytes]]:
-    """Encrypt ``plaintext``, zero-padded to ``padded_bytes``, in chunks.
-
-    Returns:
-        The body and the SHA-256 of each chunk with its tag.
-    """
-    count = chunk_count(padded_bytes)
-    if count > MAX_CHUNKS:
-        raise ParameterError(f"plaintext: at most {MAX_CHUNKS} chunks of 1 MiB, got {count}")
-    aead = AESGCM(k_body)
-    body = bytearray(padded_bytes + count * TAG_BYTES)
-    out = memoryview(body)
-    source = memoryview(plaintext)
-    hashes = []
-    pos = 0
-    for i in range(count):
-        size = min(CHUNK_BYTES, padded_bytes - i * CHUNK_BYTES)
-        chunk: bytes | memoryview = source[i * CHUNK_BYTES : i * CHUNK_BYTES + size]
-        if len(chunk) < size:
-            chunk = bytes(chunk) + bytes(size - len(chunk))
-        target = out[pos : pos + size + TAG_BYTES]
-        aead.encrypt_into(_stream_nonce(i, i == count - 1), chunk, None, target)
-        hashes.append(hashlib.sha256(target).digest())
-        pos += size + TAG_BYTES
-    return body, hashes
-
-
-def open_body(k_body: bytes, packet: Packet) -> bytearray | None:
-    """Decrypt all chunks; None if any tag is wrong (nothing of the rest is given out)."""
-    aead = AESGCM(k_body)
-    plain = bytearray(body_plain_bytes(packet.body_bytes))
-    out = memoryview(plain)
-    count = len(packet.chunks)
-    pos = 0
-    try:
-        for i, chunk in enumerate(packet.chunks):
-            size = len(chunk) - TAG_BYTES
-            aead.decrypt_into(_stream_nonce(i, i == count - 1), chunk, None, out[pos : pos + size])
-            pos += size
-    except InvalidTag:
-        return None
-    return plain
+    slots = tuple(data[i : i + SLOT_BYTES] for i in range(_PREFIX_BYTES, start - _LENGTH_BYTES, SLOT_BYTES))
+    body_bytes = int.from_bytes(data[start - _LENGTH_BYTES : start], "big")
+    body_plain_bytes(body_bytes)
+    return header, slots, body_bytes
 
 
 # -- head ---------------------------------------------------------------------------------------

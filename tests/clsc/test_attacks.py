@@ -362,7 +362,7 @@ def test_outsider_cannot_reorder_drop_or_repeat_chunks(world, cast):
     data = signcrypt(plaintext, sender=cast["alice"], receivers=[bob.public_key])
     parsed = packet.parse(data)
     start = data[: 4 + 178 + 80]
-    c = [bytes(chunk) for chunk in parsed.chunks]
+    c = [bytes(chunk) for chunk in parsed.body.chunks()]
     assert len(c) == 4
     for chunks in (
         [c[1], c[0], c[2], c[3]],

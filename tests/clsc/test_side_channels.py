@@ -23,6 +23,7 @@ from sottovoce.clsc import (
     signature,
     signcrypt,
     unsigncrypt,
+    unsigncryption,
     verify,
 )
 from support.clsc_world import NOT_AFTER, issue_identity, issuers

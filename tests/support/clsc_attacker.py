@@ -3,11 +3,12 @@
 They use the package's internals to build packets; the tests then hand the bytes to the public API.
 """
 
+import io
 from dataclasses import replace
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sottovoce.clsc import comb, group, hashes, kem, packet, signature
+from sottovoce.clsc import body, comb, group, hashes, kem, packet, signature
 
 
 class CoReceiver:
@@ -15,12 +16,14 @@ class CoReceiver:
 
     def __init__(self, data, receiver, ad=b""):
         self.parsed = packet.parse(data)
-        self.cek = kem.find_cek(self.parsed, receiver)
+        self.cek = kem.open_slot(self.parsed, receiver).cek
         self.k_body, self.k_head, self.kc = kem.content_keys(self.cek)
         self.wire = self.parsed.wire(ad)
         self.head_bytes = AESGCM(self.k_head).decrypt(bytes(12), self.parsed.head, self.wire)
         self.head = packet.parse_head(self.head_bytes)
-        self.plain = bytes(packet.open_body(self.k_body, self.parsed))
+        plain = io.BytesIO()
+        body.open_body(self.k_body, self.parsed.body, self.parsed.body_bytes, plain.write)
+        self.plain = plain.getvalue()
 
     def own_slot_keys(self, receiver):
         """``com, k`` of the receiver's own slot."""
@@ -31,15 +34,24 @@ class CoReceiver:
 
     def rewrite(self, *, body=None, slots=None, ad=b"", sign_as=None, **head_changes):
         """The packet with another body, slots or head, resealed under the known keys."""
-        body = self.plain if body is None else body
+        plain = self.plain if body is None else body
         slots = self.parsed.slots if slots is None else slots
         header = self.parsed.header[:1] + bytes([len(slots)]) + self.parsed.header[2:]
-        return assemble(header, slots, self.k_body, self.k_head, body, self.head, ad, sign_as, head_changes)
+        return assemble(header, slots, self.k_body, self.k_head, plain, self.head, ad, sign_as, head_changes)
 
 
-def assemble(header, slots, k_body, k_head, body, head, ad, sign_as, head_changes):
-    sealed, chunk_hashes = packet.seal_body(k_body, body, len(body))
-    wire = packet.wire_hash(header, tuple(slots), ad, len(sealed), chunk_hashes)
+def seal(k_body, plain):
+    """The body, tags included."""
+    sealed = io.BytesIO()
+    pieces = [plain[i : i + body.CHUNK_BYTES] for i in range(0, len(plain), body.CHUNK_BYTES)]
+    body.seal_body(k_body, pieces, len(plain), sealed.write)
+    return sealed.getvalue()
+
+
+def assemble(header, slots, k_body, k_head, plain, head, ad, sign_as, head_changes):
+    sealed = seal(k_body, plain)
+    parsed = packet.Packet(header, tuple(slots), body.MemoryBody(memoryview(sealed)), b"")
+    wire = parsed.wire(ad)
     head = replace(head, **head_changes)
     if sign_as is not None:
         transcript = packet.transcript_hash(wire, head.plaintext_bytes)
@@ -50,7 +62,7 @@ def assemble(header, slots, k_body, k_head, body, head, ad, sign_as, head_change
 
 
 def lying_sender(
-    sender, receivers, body, *, ad=b"", ceks=None, kc=None, signer=None, plaintext_bytes=None, **head
+    sender, receivers, plain, *, ad=b"", ceks=None, kc=None, signer=None, plaintext_bytes=None, **head
 ):
     """Signcrypt by hand: own CEK for each receiver, and a head with any content, honestly signed."""
     u1, u2 = group.random_scalar(), group.random_scalar()
@@ -67,6 +79,6 @@ def lying_sender(
         packet.pad_name(sender.identity),
         sender.public_key.X,
         bytes(176),
-        len(body) if plaintext_bytes is None else plaintext_bytes,
+        len(plain) if plaintext_bytes is None else plaintext_bytes,
     )
-    return assemble(header, slots, k_body, k_head, body, truth, ad, signer or sender, head)
+    return assemble(header, slots, k_body, k_head, plain, truth, ad, signer or sender, head)

@@ -1,0 +1,440 @@
+"""Signcrypt and unsigncrypt files of any size, in bounded memory.
+
+The packets are those of :func:`.signcrypt`, byte for byte; this module only says where bytes come from
+and where they go.
+
+===============  ====================================================  ===============================
+..               source                                                target
+===============  ====================================================  ===============================
+path             read in place                                         appears whole or not at all
+seekable file    read in place, from where it stands to its end        written from where it stands
+pipe, socket     first copied to a private file without a name         written as it comes
+===============  ====================================================  ===============================
+
+Sealing writes the length before the content, so it must be known: that is why a pipe is copied first.
+Opening reads the ciphertext twice and releases nothing before all of it was verified: that is why the
+plaintext waits in a private file.  Memory: a few chunks of 1 MiB, and 32 bytes for each chunk of a packet
+that is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Final, TypeAlias
+
+from .._ext.enc import sha256_enc
+from .._ext.errors import DecodeError, ParameterError
+from .._ext.limits import MAX_CHUNKS, MAX_RECEIVERS
+from .._ext.spool import NewFile, spool
+from . import packet
+from .body import CHUNK_BYTES, FileBody, Write, read_into
+from .group import RandomBytes
+from .keys import PublicKey, SecretKey
+from .params import Mode
+from .signcryption import _seal_derand, check_sealing
+from .trust import TrustStore
+from .unsigncryption import _open_parts, _Refusal, check_opening
+
+Path: TypeAlias = str | os.PathLike[str]
+Progress: TypeAlias = Callable[[int, int], object]
+"""Called with bytes done and bytes in all, after every chunk; whatever it raises ends the work."""
+
+_MAX_PLAINTEXT_BYTES: Final = MAX_CHUNKS * CHUNK_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class FileSealed:
+    """What :func:`signcrypt_file` wrote.
+
+    Attributes:
+        n_bytes: Length of the packet.
+        plaintext_bytes: Length of the plaintext, without padding.
+        packet_id: 32 bytes, as its receivers will see it.
+    """
+
+    n_bytes: int
+    plaintext_bytes: int
+    packet_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """An opened packet whose sender's signature holds; its plaintext is in the target.
+
+    Attributes:
+        sender: Who signed it; in mode ``blind`` a pseudonym that proves a unit of quota.
+        packet_id: 32 bytes; refuse a second packet with the same id (replay).
+        mode: Of the sender's key.  Look at it: it says what the sender's name is worth.
+        plaintext_bytes: Bytes written, padding excluded.
+    """
+
+    sender: PublicKey
+    packet_id: bytes
+    mode: Mode
+    plaintext_bytes: int
+
+
+# -- signcrypt ----------------------------------------------------------------------------------
+
+
+def signcrypt_file(
+    source: Path | BinaryIO,
+    target: Path | BinaryIO,
+    *,
+    sender: SecretKey,
+    receivers: Sequence[PublicKey],
+    ad: bytes = b"",
+    pad: bool = False,
+    dummy_slots: int = 0,
+    trust: TrustStore | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> FileSealed:
+    """:func:`.signcrypt` from a file to a file; the packet is the same, and either side may be in memory.
+
+    Args:
+        source: Path, or binary file; up to 1 TiB.  One that cannot seek is first copied to a private file
+            in the temporary directory (``TMPDIR``).
+        target: Path of a new file, which appears when everything is written, mode 0600; or a binary file
+            open for writing, which after an error holds the beginning of a packet that nobody can open.
+        overwrite: Whether an existing regular file at ``target`` is replaced.
+        progress: Called with bytes written and to be written.
+
+    Returns:
+        Lengths and the packet's id.
+
+    Raises:
+        TypeError, ParameterError, KernelUnavailable: As :func:`.signcrypt`.
+        ParameterError: The source is longer than 1 TiB, or changed while it was read.
+        FileExistsError: ``target`` exists.
+        OSError: Reading or writing failed; no target path was made.
+
+    Timing: as :func:`.signcrypt`.
+    """
+    _check_ends(source, target)
+    try:
+        with _reading(source, _copy_plaintext) as file:
+            size = _remaining(file)
+            receivers = check_sealing(sender, receivers, ad, pad, dummy_slots, trust, size)
+            with _writing(target, overwrite) as (write, publish):
+                sealed = _seal_file_derand(
+                    file, size, write, sender, receivers, ad, pad, dummy_slots, progress, os.urandom
+                )
+                publish()
+                return sealed
+    except BaseException as error:
+        _forget(error)
+        raise
+
+
+def _seal_file_derand(
+    file: BinaryIO,
+    size: int,
+    write: Write,
+    sender: SecretKey,
+    receivers: Sequence[PublicKey],
+    ad: bytes,
+    pad: bool,
+    dummy_slots: int,
+    progress: Progress | None,
+    random_bytes: RandomBytes,
+) -> FileSealed:
+    version = _version(file)
+    start = file.tell()
+    first = _read(file, min(size, CHUNK_BYTES))
+    file.seek(start)
+    n_slots = len(receivers) + dummy_slots
+    total = packet.packet_bytes(size, n_slots, pad=pad)
+    report = _Progress(progress, total)
+
+    def write_on(data: memoryview) -> None:
+        write(data)
+        report.add(len(data))
+
+    packet_id = _seal_derand(
+        _pieces(file, size, version), size, _hedge(first, size, version), write_on, sender, receivers, ad,
+        pad, dummy_slots, random_bytes,
+    )  # fmt: skip
+    return FileSealed(total, size, packet_id)
+
+
+def _remaining(file: BinaryIO) -> int:
+    """Bytes from where it stands to its end."""
+    start = file.tell()
+    size = file.seek(0, os.SEEK_END) - start
+    file.seek(start)
+    return max(0, size)
+
+
+def _hedge(first: bytes, size: int, version: tuple[int, ...]) -> bytes:
+    """Of a file of at most one chunk the hash, as in memory; else what tells it from other files.
+
+    The whole content is not at hand before the header has to be written.  What a broken random source then
+    still needs to give two contents one key: the same sender, receivers, ad and length, the same first
+    chunk, and the same file with the same times.
+    """
+    digest = hashlib.sha256(first).digest()
+    if size <= CHUNK_BYTES:
+        return digest
+    return sha256_enc("SOTTOVOCE-V1-HEDGE-FILE", digest, *(n % 2**64 for n in version))
+
+
+def _version(file: BinaryIO) -> tuple[int, ...]:
+    """What changes when a file is another or is written to; nothing for what is not a file."""
+    try:
+        found = os.fstat(file.fileno())
+    except (OSError, AttributeError):  # io.UnsupportedOperation is an OSError
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _pieces(file: BinaryIO, size: int, version: tuple[int, ...]) -> Iterator[memoryview]:
+    """The plaintext in pieces of 1 MiB; notices a file that is not the same at the end."""
+    buffer = memoryview(bytearray(min(size, CHUNK_BYTES)))
+    for left in range(size, 0, -CHUNK_BYTES):
+        piece = buffer[: min(left, CHUNK_BYTES)]
+        if read_into(file, piece) != len(piece):
+            raise ParameterError("source: became shorter while it was read")
+        yield piece
+    if read_into(file, memoryview(bytearray(1))):
+        raise ParameterError("source: became longer while it was read")
+    now = _version(file)
+    if now[:4] != version[:4]:  # not ctime: a changed mode or a new link changes no content
+        raise ParameterError("source: was changed while it was read")
+
+
+# -- unsigncrypt --------------------------------------------------------------------------------
+
+
+def unsigncrypt_file(
+    source: Path | BinaryIO,
+    target: Path | BinaryIO,
+    *,
+    receiver: SecretKey,
+    trust: TrustStore,
+    ad: bytes = b"",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> OpenedFile:
+    """:func:`.unsigncrypt` from a file to a file; no plaintext can be read before all is verified.
+
+    Args:
+        source: Path, or binary file, with one packet and nothing else.  One that cannot seek is first
+            copied to a private file in the temporary directory (``TMPDIR``).
+        target: Path of a new file, which appears when everything holds, mode 0600; or a binary file open
+            for writing, which gets the plaintext, from a private file in the temporary directory, when
+            everything holds.
+        receiver: A key for usage ``decrypt``.
+        trust: Decides whose packets are acceptable.
+        ad: The associated data that the sender named.
+        overwrite: Whether an existing regular file at ``target`` is replaced.
+        progress: Called with bytes done and to be done; each byte of the body counts twice, as it is
+            hashed and then decrypted.  That the second half is reached says that the packet is for this
+            receiver: show it to nobody else.
+
+    Returns:
+        Who sent it, and how much.  Refusing replays (``packet_id``) is the caller's part.
+
+    Raises:
+        TypeError, ParameterError, KernelUnavailable, UnsigncryptError, SenderError: As
+            :func:`.unsigncrypt`; a source that changes while it is read is an altered packet.
+        FileExistsError: ``target`` exists.
+        OSError: Reading or writing failed.  Only a target that is an open file may then have a part of the
+            plaintext, which is verified.
+
+    Timing: as :func:`.unsigncrypt`; writing to the target adds to what tells a receiver from a stranger.
+    """
+    _check_ends(source, target)
+    check_opening([], receiver, trust, ad)
+    try:
+        with _reading(source, _copy_packet) as file, _keeping(target, overwrite) as (keep, release):
+            result = _open_file(file, keep, receiver, trust, ad, progress)
+            if isinstance(result, OpenedFile):
+                release()
+    except BaseException as error:
+        _forget(error)
+        raise
+    if isinstance(result, _Refusal):
+        raise result.error()  # here, where no frame holds anything of the packet's content
+    return result
+
+
+def _open_file(
+    file: BinaryIO,
+    keep: Write,
+    receiver: SecretKey,
+    trust: TrustStore,
+    ad: bytes,
+    progress: Progress | None,
+) -> OpenedFile | _Refusal:
+    parts = _open_parts(parse_file(file, progress), receiver, trust, ad, keep)
+    if isinstance(parts, _Refusal):
+        return parts
+    return OpenedFile(parts.sender, parts.packet_id, parts.sender.mode, parts.head.plaintext_bytes)
+
+
+def parse_file(file: BinaryIO, progress: Progress | None = None) -> packet.Packet | None:
+    """Cut a packet in a seekable file into its fields; None if it is none.
+
+    The body stays in the file.  Every later reading of it must give the bytes of the first, or raises
+    DecodeError: see :class:`.body.FileBody`.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    start, size = file.tell(), _remaining(file)
+    try:
+        header, slots, body_bytes = packet.parse_start(_read(file, packet.start_bytes(MAX_RECEIVERS)))
+    except DecodeError:
+        return None
+    body_at = packet.start_bytes(len(slots))
+    if size != body_at + body_bytes + packet.HEAD_BYTES:
+        return None
+    file.seek(start + body_at + body_bytes)
+    head = _read(file, packet.HEAD_BYTES)
+    if len(head) != packet.HEAD_BYTES:
+        return None
+    report = _Progress(progress, 2 * body_bytes).add
+    body = FileBody(file, start + body_at, body_bytes, packet.HEAD_BYTES, report)
+    return packet.Packet(header, slots, body, head)
+
+
+# -- ends ---------------------------------------------------------------------------------------
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, (str, os.PathLike))
+
+
+def _check_ends(source: object, target: object) -> None:
+    for name, value, method in (("source", source, "read"), ("target", target, "write")):
+        if not _is_path(value) and not hasattr(value, method):
+            raise TypeError(f"{name}: path or binary file expected, got {type(value).__name__}")
+        if isinstance(value, io.TextIOBase):
+            raise TypeError(f"{name}: a file opened in binary mode expected")
+
+
+@contextlib.contextmanager
+def _reading(source: Path | BinaryIO, copy: Callable[[BinaryIO, BinaryIO], None]) -> Iterator[BinaryIO]:
+    """A seekable file with the source; what cannot seek is copied first."""
+    with contextlib.ExitStack() as stack:
+        if isinstance(source, (str, os.PathLike)):
+            file: BinaryIO = stack.enter_context(open(source, "rb"))
+        else:
+            file = source
+        if not file.seekable():
+            private = stack.enter_context(spool())
+            copy(file, private)
+            private.seek(0)
+            file = private
+        yield file
+
+
+def _copy_plaintext(file: BinaryIO, private: BinaryIO) -> None:
+    if _copy(file, private.write, _MAX_PLAINTEXT_BYTES + 1) > _MAX_PLAINTEXT_BYTES:
+        raise ParameterError("source: a plaintext of at most 2**40 bytes expected")
+
+
+def _copy_packet(file: BinaryIO, private: BinaryIO) -> None:
+    """Copy as much as the packet says that it has and one byte: what is no packet cannot fill the disk."""
+    start = _read(file, packet.start_bytes(MAX_RECEIVERS))
+    private.write(start)
+    with contextlib.suppress(DecodeError):
+        _, slots, body_bytes = packet.parse_start(start)
+        total = packet.start_bytes(len(slots)) + body_bytes + packet.HEAD_BYTES
+        _copy(file, private.write, max(0, total + 1 - len(start)))
+
+
+@contextlib.contextmanager
+def _writing(target: Path | BinaryIO, overwrite: bool) -> Iterator[tuple[Write, Callable[[], None]]]:
+    """How to write a packet, and what to call when it is whole."""
+    if isinstance(target, (str, os.PathLike)):
+        with NewFile(target, overwrite=overwrite) as new:
+            yield new.file.write, new.publish
+    else:
+        yield _writer(target), getattr(target, "flush", lambda: None)
+
+
+@contextlib.contextmanager
+def _keeping(target: Path | BinaryIO, overwrite: bool) -> Iterator[tuple[Write, Callable[[], None]]]:
+    """Where to keep a plaintext that is not verified, and what to call when it is."""
+    if isinstance(target, (str, os.PathLike)):
+        with NewFile(target, overwrite=overwrite) as new:
+            yield new.file.write, new.publish
+        return
+    with spool() as private:
+
+        def release() -> None:
+            private.seek(0)
+            _copy(private, _writer(target), _MAX_PLAINTEXT_BYTES)
+            getattr(target, "flush", lambda: None)()
+
+        yield private.write, release
+
+
+def _writer(file: BinaryIO) -> Write:
+    """``write`` that writes all of it: one of an unbuffered pipe may stop short."""
+
+    def write(data: memoryview) -> None:
+        done = 0
+        while done < len(data):
+            n = file.write(data[done:])
+            if n is None:
+                raise BlockingIOError("target: a file that blocks expected")
+            done += n
+
+    return write
+
+
+def _copy(file: BinaryIO, write: Write, n_bytes: int) -> int:
+    """Copy up to ``n_bytes``; returns how many there were."""
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    done = 0
+    while done < n_bytes:
+        n = read_into(file, buffer[: min(CHUNK_BYTES, n_bytes - done)])
+        if n == 0:
+            break
+        write(buffer[:n])
+        done += n
+    return done
+
+
+def _read(file: BinaryIO, n_bytes: int) -> bytes:
+    """Up to ``n_bytes``; fewer only at the end."""
+    buffer = bytearray(n_bytes)
+    return bytes(buffer[: read_into(file, memoryview(buffer))])
+
+
+class _Progress:
+    """Tells whoever asked how far the work is."""
+
+    __slots__ = ("_call", "_done", "_total")
+
+    def __init__(self, call: Progress | None, total: int) -> None:
+        self._call = call
+        self._total = total
+        self._done = 0
+        self.add(0)
+
+    def add(self, n_bytes: int) -> None:
+        self._done += n_bytes
+        if self._call is not None:
+            self._call(self._done, self._total)
+
+
+def _forget(error: BaseException) -> None:
+    """Empty every frame that an error has left: they hold keys and plaintext.
+
+    Errors of reading and writing, of a callback, and Ctrl-C may come from the innermost loop; they are
+    handed on as they are, and whatever prints a traceback with its variables finds none of ours.
+    """
+    left: BaseException | None = error
+    while left is not None:
+        traceback.clear_frames(left.__traceback__)
+        left = left.__context__
