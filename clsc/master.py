@@ -53,6 +53,10 @@ class RootKey:
             self._signed.add((mode, epoch))
         return self._key.sign(body)
 
+    def _sign_revocations(self, body: bytes) -> bytes:
+        """For :meth:`RevocationList.sign`; that one list follows another is the registry's business."""
+        return self._key.sign(body)
+
     def sign_params(
         self,
         mode: Mode,
@@ -194,6 +198,7 @@ class MasterShare:
 
     params: EpochParams
     index: int
+    _s: int
 
     def __init__(self, s: int, params: EpochParams, index: int) -> None:
         """Bind a share to its parameters.

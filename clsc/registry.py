@@ -13,8 +13,8 @@ from typing import Protocol
 
 from .._ext import limits
 from .._ext.errors import IssueError, ParameterError
+from .issue_wire import CHALLENGE_BYTES
 from .params import Mode, Usage, identity_fits
-from .request import CHALLENGE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,17 @@
-"""What a verifier believes: one pinned root key, and the parameters that it signed."""
+"""What a verifier believes: one pinned root key, what it signed, and the keys that the verifier pins."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._ext.errors import ParameterError, SenderError
 from .._ext.limits import CLOCK_SKEW_S
 from .keys import PID_BYTES, PublicKey
-from .params import EpochParams, Mode
+from .params import EpochParams, Mode, Usage
+from .revocation import RevocationList
 
 
 class ParamsConflict(SenderError):  # noqa: N818  # says what happened, as OverflowDetected does
@@ -40,23 +41,46 @@ class TrustStore:
     Args:
         root_public_key: 32 bytes; the only thing that is believed without proof.
         clock: Gives unix seconds; for tests and simulations.
+        known_keys: Keys to :meth:`pin`, their parameters to :meth:`add`.
+        known_only: In mode ``identity``, accept as senders (usage ``sign``) nobody but pinned keys: a
+            name that was never pinned is refused, not believed on first sight.  Pseudonyms are not
+            concerned, nobody can know them before; nor are receivers.
 
-    Threads: safe.
+    Raises:
+        TypeError: Wrong types.
+        ParameterError: A length, or a ``blind`` key among ``known_keys``.
+        SenderError: As :meth:`add` and :meth:`pin`.
+
+    Threads: safe.  May be pickled, if ``clock`` may: it holds no secret.
     """
 
-    def __init__(self, root_public_key: bytes, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        root_public_key: bytes,
+        *,
+        clock: Callable[[], float] = time.time,
+        known_keys: Iterable[PublicKey] = (),
+        known_only: bool = False,
+    ) -> None:
         if not isinstance(root_public_key, bytes):
             raise TypeError(f"root_public_key: bytes expected, got {type(root_public_key).__name__}")
         if len(root_public_key) != 32:
             raise ParameterError(f"root_public_key: 32 bytes expected, got {len(root_public_key)}")
         self.root_public_key = root_public_key
+        self.known_only = bool(known_only)
         self._clock = clock
         self._lock = threading.Lock()
         self._by_id: dict[bytes, EpochParams] = {}
         self._by_epoch: dict[tuple[Mode, bytes], EpochParams] = {}
         self._by_y: dict[bytes, EpochParams] = {}
         self._revoked: set[bytes] = set()
-        self._pinned: dict[tuple[bytes, str, bytes], bytes] = {}
+        self._lists: dict[bytes, RevocationList] = {}
+        self._pinned: dict[tuple[bytes, str, bytes], PublicKey] = {}
+        for public_key in known_keys:
+            if not isinstance(public_key, PublicKey):
+                raise TypeError(f"known_keys: PublicKey expected, got {type(public_key).__name__}")
+            self.add(public_key.params)
+            self.pin(public_key)
 
     def add(self, params: EpochParams) -> None:
         """Believe ``params`` from now on; the same again changes nothing.
@@ -121,27 +145,84 @@ class TrustStore:
         with self._lock:
             self._revoked.add(pid)
 
+    def add_revocations(self, revocations: RevocationList | bytes) -> RevocationList:
+        """Refuse every key on a signed list from now on.
+
+        Nothing is ever accepted again: what an older list brings stays, in whatever order lists come.
+        That is so for a contradiction too: both lists are the issuer's word, so all their keys are
+        refused, and then the contradiction is raised.  This is the one method that changes the store
+        and raises.
+
+        Args:
+            revocations: A list, or its bytes.
+
+        Returns:
+            The list.
+
+        Raises:
+            TypeError: Neither.
+            DecodeError: As :meth:`RevocationList.from_bytes`.
+            SenderError: Signed by another root key, or for unknown parameters.
+            RevocationConflict: It contradicts the newest list known of these parameters: the same number
+                and other content, or another number and the larger one does not hold all of the smaller.
+        """
+        if isinstance(revocations, bytes):
+            revocations = RevocationList.from_bytes(revocations, self.root_public_key)
+        if not isinstance(revocations, RevocationList):
+            raise TypeError(f"revocations: RevocationList expected, got {type(revocations).__name__}")
+        if revocations.root_public_key != self.root_public_key:
+            raise SenderError("revocations: signed by a root key that is not pinned")
+        self.get(revocations.params_id)
+        with self._lock:
+            self._revoked.update(revocations.pids)
+            newest = self._lists.setdefault(revocations.params_id, revocations)
+            if revocations.number > newest.number:
+                self._lists[revocations.params_id] = revocations
+        revocations.check_agrees(newest)
+        return revocations
+
+    def revocations(self, params_id: bytes) -> RevocationList | None:
+        """The newest list known of these parameters; its ``issued_at`` says how old the news are."""
+        return self._lists.get(params_id)
+
     @property
     def revoked(self) -> frozenset[bytes]:
         """The ``pid`` of every key revoked so far."""
         with self._lock:
             return frozenset(self._revoked)
 
+    @property
+    def epochs(self) -> tuple[EpochParams, ...]:
+        """All parameters believed, in the order in which they were added."""
+        with self._lock:
+            return tuple(self._by_id.values())
+
+    @property
+    def known_keys(self) -> tuple[PublicKey, ...]:
+        """The pinned keys, in the order in which they were pinned."""
+        with self._lock:
+            return tuple(self._pinned.values())
+
     def pin(self, public_key: PublicKey) -> None:
         """Accept this name with no other ``X`` from now on.
 
         An issuer can always make a NEW key for a known name; only pinning stops that.
 
+        The same again changes nothing.  A pin holds for one epoch and usage: keys of the next epoch are
+        new, and their pins are new decisions.
+
         Raises:
+            TypeError: Not a PublicKey.
             ParameterError: A ``blind`` key: all of them share the empty name.
             SenderError: The name is pinned to another ``X``, or the parameters are unknown.
         """
+        if not isinstance(public_key, PublicKey):
+            raise TypeError(f"public_key: PublicKey expected, got {type(public_key).__name__}")
         if public_key.mode is Mode.BLIND:
             raise ParameterError("public_key: a blind key has no name to pin")
-        params = self.get(public_key.params.params_id)
-        key = (params.params_id, str(public_key.usage), public_key.identity)
+        self.get(public_key.params.params_id)
         with self._lock:
-            if self._pinned.setdefault(key, public_key.X) != public_key.X:
+            if self._pinned.setdefault(_name(public_key), public_key).X != public_key.X:
                 raise SenderError("public key: the name is pinned to another key")
 
     def acceptable(self, public_key: PublicKey) -> None:
@@ -150,7 +231,8 @@ class TrustStore:
         Clocks may differ by ``CLOCK_SKEW_S`` seconds from the issuer's on either side.
 
         Raises:
-            SenderError: Parameters unknown, not in validity, key revoked, or pinned otherwise.
+            SenderError: Parameters unknown, not in validity, key revoked, pinned otherwise, or not pinned
+                where ``known_only`` asks for it.
         """
         params = self.get(public_key.params.params_id)
         now = self._clock()
@@ -158,6 +240,27 @@ class TrustStore:
             raise SenderError("params: not in validity now")
         if public_key.pid in self._revoked:
             raise SenderError("public key: revoked")
-        key = (params.params_id, str(public_key.usage), public_key.identity)
-        if self._pinned.get(key, public_key.X) != public_key.X:
+        pinned = self._pinned.get(_name(public_key))
+        if pinned is not None and pinned.X != public_key.X:
             raise SenderError("public key: the name is pinned to another key")
+        sender = params.mode is Mode.IDENTITY and public_key.usage is Usage.SIGN
+        if self.known_only and sender and pinned is None:
+            raise SenderError("public key: the name is not among the known keys")
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            state = {
+                name: value.copy() if isinstance(value, dict | set) else value
+                for name, value in self.__dict__.items()
+            }
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+
+def _name(public_key: PublicKey) -> tuple[bytes, str, bytes]:
+    """What is pinned to one ``X``."""
+    return public_key.params.params_id, str(public_key.usage), public_key.identity

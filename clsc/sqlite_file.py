@@ -1,0 +1,326 @@
+"""One SQLite file that several threads and processes write, and that notices when it went back in time.
+
+Durability: write-ahead log, ``synchronous=FULL``, every change in one ``BEGIN IMMEDIATE`` transaction.
+What a method returned has reached the disk, as far as the operating system and the disk tell the truth.
+
+A file copied back from a backup looks perfectly healthy, and has forgotten what left since.  So each
+change counts ``generation`` up in the file and then, before anything leaves, in a second small file, the
+*mark*::
+
+    enc("SOTTOVOCE-V1-REGISTRY-MARK", instance (16), generation)      # 62 bytes
+
+``instance`` is random, drawn when the database is made.  Opening refuses a database that is behind its
+mark, or whose mark is missing or another's.  The mark is written under the write lock of the database, so
+it never goes back.  If mark and database come from the same backup nobody can tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import secrets
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Self
+
+from .._ext.enc import enc
+from .._ext.errors import RegistryError
+
+MARK_TAG: Final = "SOTTOVOCE-V1-REGISTRY-MARK"
+_INSTANCE_BYTES: Final = 16
+_MARK_BYTES: Final = len(enc(MARK_TAG, bytes(_INSTANCE_BYTES), 0))
+_BUSY_S: Final = 60.0
+"""How long to wait for another process; its transactions take milliseconds."""
+
+_OWN_TABLE: Final = (
+    "CREATE TABLE file (one INTEGER PRIMARY KEY CHECK (one = 1), instance BLOB NOT NULL,"
+    " generation INTEGER NOT NULL)"
+)
+
+
+class Connection(sqlite3.Connection):
+    """A class of our own, so that a test can stop the process at each statement."""
+
+
+class SqliteFile:
+    """Opens, checks and migrates the file; gives out transactions.
+
+    Args:
+        path: The database; made with mode 0600 if it is not there.
+        mark: The second file; by default ``path`` with ``.mark`` appended.
+        application_id: Tells our files from other people's.
+        migrations: The statements that lead from each schema version to the next; from 0, the empty
+            file, on.  Their number is the version that this code writes.
+
+    Raises:
+        RegistryError: Another program's file, of a newer version, readable by others, damaged, or
+            behind its mark.
+
+    Threads: safe.  Not usable after a fork: open it again.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        application_id: int,
+        migrations: Sequence[Sequence[str]],
+        mark: str | os.PathLike[str] | None = None,
+        restore: bool = False,
+    ) -> None:
+        # Absolute: SQLite gives names such as ":memory:" a meaning, and the working directory may change.
+        self.path = os.path.abspath(os.fspath(path))
+        self._mark_path = os.path.abspath(os.fspath(mark)) if mark is not None else f"{self.path}.mark"
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._db: sqlite3.Connection | None = None
+        if not create_private(self.path):
+            require_private(self.path)
+        with _our_errors(self.path):
+            self._db = sqlite3.connect(
+                f"{pathlib.Path(self.path).as_uri()}?mode=rw",
+                uri=True,
+                timeout=_BUSY_S,
+                isolation_level=None,  # no implicit BEGIN: every transaction is written out here
+                check_same_thread=False,
+                factory=Connection,
+            )
+        try:
+            self._set_up(application_id, migrations, restore)
+        except BaseException:
+            self.close()
+            raise
+
+    def _set_up(self, application_id: int, migrations: Sequence[Sequence[str]], restore: bool) -> None:
+        with self._lock, _our_errors(self.path):
+            db = self._connection()
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone stops at the drive's cache
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA trusted_schema = OFF")
+        with self._begun("BEGIN IMMEDIATE") as db:
+            # Everything that is not ours is refused before a byte of it is changed.
+            version = _read_version(db, self.path, application_id, len(migrations))
+            if version == 0:
+                self._begin_instance(db, application_id)
+            elif not restore:
+                self._check_mark(*_identity(db))
+            for statements in migrations[version:]:
+                for statement in statements:
+                    db.execute(statement)
+            if version != len(migrations):
+                db.execute(f"PRAGMA user_version = {len(migrations)}")
+        with self._lock, _our_errors(self.path):
+            # Outside a transaction, after the file proved to be ours; from then on it is in the file.
+            if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                raise RegistryError(f"{self.path}: this file system has no shared memory for a log")
+        if not restore:
+            self._raise_mark()  # a crash between commit and mark leaves it behind
+
+    def _begin_instance(self, db: sqlite3.Connection, application_id: int) -> None:
+        mark = read_mark(self._mark_path)
+        if mark is not None and mark[1] > 0:
+            raise RegistryError(f"{self.path}: empty, but its mark counts {mark[1]} changes")
+        instance = secrets.token_bytes(_INSTANCE_BYTES)
+        # Before the commit: a database without a mark is refused.  A crash in between leaves a mark
+        # that counts 0, which the next attempt overwrites.
+        write_mark(self._mark_path, instance, 0)
+        db.execute(_OWN_TABLE)
+        db.execute("INSERT INTO file VALUES (1, ?, 0)", (instance,))
+        db.execute(f"PRAGMA application_id = {application_id}")
+
+    def _check_mark(self, instance: bytes, generation: int) -> None:
+        mark = read_mark(self._mark_path)
+        if mark is None:
+            raise RegistryError(f"{self.path}: its mark {self._mark_path} is missing")
+        if mark[0] != instance:
+            raise RegistryError(f"{self.path}: the mark belongs to another database")
+        if generation < mark[1]:
+            raise RegistryError(
+                f"{self.path}: restored from a backup? {mark[1] - generation} changes are missing"
+            )
+
+    def _raise_mark(self) -> None:
+        """Bring the mark up to the committed generation, which cannot move while we hold the lock."""
+        with self._begun("BEGIN IMMEDIATE") as db:
+            instance, generation = _identity(db)
+            mark = read_mark(self._mark_path)
+            if mark is None or mark[0] != instance:
+                raise RegistryError(f"{self._mark_path}: missing or another database's")
+            if mark[1] < generation:
+                write_mark(self._mark_path, instance, generation)
+
+    def new_instance(self) -> None:
+        """Begin a new count, after a restoration that somebody decided on."""
+        with self._begun("BEGIN IMMEDIATE") as db:
+            instance = secrets.token_bytes(_INSTANCE_BYTES)
+            db.execute("UPDATE file SET instance = ?, generation = generation + 1", (instance,))
+            generation = _identity(db)[1]
+        # After the commit: until this is written, opening is still refused.
+        write_mark(self._mark_path, instance, generation)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view; waits for nobody."""
+        with self._begun("BEGIN") as db:
+            yield db
+
+    @contextlib.contextmanager
+    def changing(self, *, marked: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, durable when the block is left; undone if the block raises.
+
+        Args:
+            marked: False for what may be forgotten: the mark then does not count it.
+        """
+        with self._lock:
+            with self._begun("BEGIN IMMEDIATE") as db:
+                before = db.total_changes
+                yield db
+                marked = marked and db.total_changes != before
+                if marked:
+                    db.execute("UPDATE file SET generation = generation + 1")
+            if marked:
+                try:
+                    self._raise_mark()
+                except BaseException:
+                    self.close()  # else the next answer would leave while the mark does not cover it
+                    raise
+
+    @contextlib.contextmanager
+    def _begun(self, begin: str) -> Iterator[sqlite3.Connection]:
+        with self._lock, _our_errors(self.path):
+            db = self._connection()
+            db.execute(begin)
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise RegistryError(f"{self.path}: closed")
+        if self._pid != os.getpid():
+            raise RegistryError(f"{self.path}: opened before a fork; open it in the new process")
+        return self._db
+
+    def close(self) -> None:
+        """Close the file; again changes nothing."""
+        with self._lock:
+            if self._db is not None and self._pid == os.getpid():
+                self._db.close()
+                self._db = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an open database cannot be pickled")
+
+
+@contextlib.contextmanager
+def _our_errors(path: str) -> Iterator[None]:
+    """SQLite's messages name columns and causes, never values."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise RegistryError(f"{path}: {error}") from error
+
+
+def _read_version(db: sqlite3.Connection, path: str, application_id: int, newest: int) -> int:
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if empty and application == 0 and version == 0:
+        return 0
+    if application != application_id or version < 1:
+        raise RegistryError(f"{path}: a database of another program")
+    if version > newest:
+        raise RegistryError(f"{path}: schema version {version}; this release knows up to {newest}")
+    return version
+
+
+def _identity(db: sqlite3.Connection) -> tuple[bytes, int]:
+    instance, generation = db.execute("SELECT instance, generation FROM file").fetchone()
+    return bytes(instance), int(generation)
+
+
+def exists(db: sqlite3.Connection, query: str, *values: object) -> bool:
+    """Whether the query has a row."""
+    return db.execute(query, values).fetchone() is not None
+
+
+# -- files ----------------------------------------------------------------------------------------
+
+
+def create_private(path: str) -> bool:
+    """Make an empty file of mode 0600; False if there is one already."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+    except FileExistsError:
+        return False
+    os.close(descriptor)
+    _sync_folder(path)
+    return True
+
+
+def require_private(path: str) -> None:
+    """Raise RegistryError if others than the owner may read or write the file: it holds secret tokens."""
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if os.name == "posix" and mode & 0o077:
+        raise RegistryError(f"{path}: mode 0600 expected, got {mode:04o}")
+
+
+def read_mark(path: str) -> tuple[bytes, int] | None:
+    """``(instance, generation)``; None if there is no such file.
+
+    Raises:
+        RegistryError: Not a mark.
+    """
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except FileNotFoundError:
+        return None
+    instance, generation = data[-_INSTANCE_BYTES - 12 : -12], int.from_bytes(data[-8:], "big")
+    if enc(MARK_TAG, instance, generation) != data or len(data) != _MARK_BYTES:
+        raise RegistryError(f"{path}: not the mark of a registry, or damaged")
+    return instance, generation
+
+
+def write_mark(path: str, instance: bytes, generation: int) -> None:
+    """Durable when it returns."""
+    data = enc(MARK_TAG, instance, generation)
+    try:
+        # In place: 62 bytes lie in one sector, which a disk writes whole or not at all.
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        target = None
+    except FileNotFoundError:
+        # A crash must not leave half a mark where there was none.
+        target = f"{path}.{secrets.token_hex(8)}"
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if target is not None:
+        os.replace(target, path)
+        _sync_folder(path)
+
+
+def _sync_folder(path: str) -> None:
+    """Make the name of a new file durable; Windows cannot open folders and needs no such thing."""
+    if os.name == "posix":
+        descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
