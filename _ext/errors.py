@@ -9,6 +9,8 @@ contains a secret, a plaintext or a value of a vector.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class SottovoceError(Exception):
     """Base of all exceptions of this library; never raised itself."""
@@ -115,6 +117,22 @@ class ProofError(SottovoceError):
     def __init__(self, message: str = "key share does not match the proof", committed: bool = False) -> None:
         super().__init__(message)
         self.committed = committed
+
+
+class DkgError(SottovoceError):
+    """A key generation among servers: a message is refused, a step comes out of turn, or the run failed.
+
+    Attributes:
+        culprits: Where the run failed: the reason for each server that is to blame, by index.  Empty
+            where only one message or call was refused, which changes nothing.
+    """
+
+    def __init__(self, message: str, culprits: Mapping[int, str] | None = None) -> None:
+        super().__init__(message)
+        self.culprits = dict(culprits or {})
+
+    def __reduce__(self) -> tuple[type, tuple[str, dict[int, str]]]:
+        return type(self), (str(self), self.culprits)
 
 
 class OverflowDetected(SottovoceError):

@@ -20,7 +20,7 @@ from .._ext.enc import enc
 from .._ext.errors import DecodeError
 from ..clsc import EpochParams
 from ..clsc.params import split
-from ..clsc.request import CHALLENGE_BYTES, TOKEN_BYTES
+from ..clsc.issue_wire import CHALLENGE_BYTES, TOKEN_BYTES
 
 _TAG: Final = b"SOTTOVOCE-V1-ENROLMENT"
 _FIXED_FIELDS: Final = 7

@@ -7,55 +7,86 @@ import os
 import secrets
 import threading
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._ext import limits
-from .._ext.errors import IssueError, ParameterError
+from .._ext.errors import IssueError, ParameterError, SenderError, SignatureError
 from . import group
-from .keys import PublicKey
-from .master import MasterKey
-from .params import EpochParams, Mode
-from .registry import Account, Issuance, MemoryRegistry, Registry
-from .request import (
-    CHALLENGE_BYTES,
+from .issue_wire import (
     TOKEN_BYTES,
     IssueRequest,
     blind_answer,
-    check_possession,
     parse_request,
     seal_partial_key,
     token_mac,
 )
+from .keys import PublicKey
+from .master import MasterKey, MasterShare
+from .params import EpochParams, Mode
+from .registry import Account, Issuance, MemoryRegistry, Registry
+from .request import check_possession
+from .tracing import Trace, TracingKey, check_request_signature, check_signer
+from .trust import TrustStore
+
+if TYPE_CHECKING:
+    pass
 
 
 class Issuer:
-    """Issues partial keys of one (epoch, mode).  Holds the master secret.
+    """Issues partial keys of one (epoch, mode), or shares of them.  Holds a master secret or a share.
 
     Mode ``identity``: at most ONE key per (parameters, usage, name), ever; then two valid signatures
-    under one name and two ``X`` convict the issuer (Girault level 3).  Mode ``blind``: one unit of the
-    party's quota per answer, and no knowledge of the pseudonym, nor of its usage.
+    under one name and two ``X`` convict the issuer (Girault level 3).  Mode ``traceable``: a fresh
+    pseudonym for each key, which :meth:`trace` opens again.  Mode ``blind``: one unit of the party's
+    quota per answer, and no knowledge of the pseudonym, nor of its usage.
+
+    With a :class:`MasterShare` this is one of the servers of a threshold issuer.  Each server has its
+    own registry and enrols the parties itself, with a token of its own.  It answers a party at most
+    ``params.answers`` different requests, whatever the quota: with more, asking different servers for
+    different keys would give more keys than that.
 
     Args:
-        master: Master key of mode ``identity`` or ``blind``.
+        master: Master key or share.
         registry: Enrolment and records; a :class:`MemoryRegistry` if None.  May be shared by the
-            issuers of several epochs: quota counts for each parameters (and usage, in mode
-            ``identity``).
+            issuers of several epochs, never by two servers of one: quota counts for each parameters
+            (and usage, but in mode ``blind``).
+        tracing_key: In mode ``traceable``, and only there; the servers of an epoch share one.
+        trust: In mode ``traceable``, and only there: knows the ``identity`` epochs whose keys may sign
+            requests, with validity, revocation and pins.
 
     Raises:
-        ParameterError: A ``traceable`` master key; this version does not issue such names.
+        TypeError: Wrong types.
+        ParameterError: ``tracing_key`` and ``trust`` missing in mode ``traceable`` or given in another;
+            or a master key of an epoch that has several servers.
 
     Threads: safe, if the registry is.
     """
 
-    def __init__(self, master: MasterKey, registry: Registry | None = None) -> None:
-        if not isinstance(master, MasterKey):
-            raise TypeError(f"master: MasterKey expected, got {type(master).__name__}")
-        if master.params.mode is Mode.TRACEABLE:
-            raise ParameterError("master: issuing in mode traceable is not supported")
+    def __init__(
+        self,
+        master: MasterKey | MasterShare,
+        registry: Registry | None = None,
+        *,
+        tracing_key: TracingKey | None = None,
+        trust: TrustStore | None = None,
+    ) -> None:
+        if not isinstance(master, (MasterKey, MasterShare)):
+            raise TypeError(f"master: MasterKey or MasterShare expected, got {type(master).__name__}")
+        if tracing_key is not None and not isinstance(tracing_key, TracingKey):
+            raise TypeError(f"tracing_key: TracingKey expected, got {type(tracing_key).__name__}")
+        if trust is not None and not isinstance(trust, TrustStore):
+            raise TypeError(f"trust: TrustStore expected, got {type(trust).__name__}")
+        traceable = master.params.mode is Mode.TRACEABLE
+        if traceable != (tracing_key is not None) or traceable != (trust is not None):
+            needed = "are needed" if traceable else "have no use"
+            raise ParameterError(f"tracing_key, trust: {needed} in mode {master.params.mode}")
+        if isinstance(master, MasterKey) and master.params.servers > 1:
+            raise ParameterError("master: the share of one server expected, several issue in this epoch")
         self._master = master
         self._registry: Registry = MemoryRegistry() if registry is None else registry
-        self._lock = threading.Lock()
-        self._challenges: dict[bytes, None] = {}
+        self._tracing_key = tracing_key
+        self._trust = trust
+        self._at_most = master.params.answers if master.params.servers > 1 else None
         self._identity_lock = threading.Lock()
 
     @property
@@ -63,18 +94,27 @@ class Issuer:
         """Parameters of the epoch."""
         return self._master.params
 
+    @property
+    def server(self) -> int:
+        """Number of this server, 1 to ``params.servers``."""
+        return self._master.index if isinstance(self._master, MasterShare) else 1
+
+    # -- parties --------------------------------------------------------------------------------
+
     def enrol(self, party: str, *, quota: int = 1, identity: bytes | None = None) -> bytes:
         """Enrol a party; give it the token over a confidential channel.
 
         Args:
             party: Its name here, 1 to 64 bytes of UTF-8.
-            quota: Keys, at least 1: per (parameters, usage) in mode ``identity``; per parameters in
-                mode ``blind``, of either usage, because a blind request hides what it is for.
-            identity: The one name that it may ask keys for in mode ``identity``; by default
-                ``party`` as UTF-8.  Without this binding any enrolled party could take any free name.
+            quota: Keys, at least 1: per (parameters, usage) in modes ``identity`` and ``traceable``;
+                per parameters in mode ``blind``, of either usage, because a blind request hides what
+                it is for.  A server of a threshold issuer gives ``params.answers`` at most.
+            identity: The one name that it may ask keys for in mode ``identity``, or whose key signs its
+                requests in mode ``traceable``; by default ``party`` as UTF-8.  Without this binding
+                any enrolled party could take any free name.
 
         Returns:
-            The enrolment token, 32 random bytes.
+            The enrolment token, 32 random bytes; mode ``traceable`` has no use for it.
 
         Raises:
             ParameterError: A name or the quota is out of range.
@@ -105,12 +145,9 @@ class Issuer:
 
     def challenge(self) -> bytes:
         """32 random bytes for one proof of possession; each is accepted once."""
-        value = secrets.token_bytes(CHALLENGE_BYTES)
-        with self._lock:
-            self._challenges[value] = None
-            while len(self._challenges) > limits.MAX_CHALLENGES:
-                del self._challenges[next(iter(self._challenges))]
-        return value
+        return self._registry.new_challenge()
+
+    # -- issuing --------------------------------------------------------------------------------
 
     def issue(self, party: str, request: bytes) -> bytes:
         """Answer a request of an enrolled party.
@@ -119,16 +156,17 @@ class Issuer:
         usage and ``X``, or ``B``) gets the same answer again; a different one counts against the quota.
 
         Args:
-            party: Who asks, as the transport says; the token's MAC in the request proves it.
-            request: Of :class:`IdentityRequest` or :class:`BlindRequest`.
+            party: Who asks, as the transport says; the token's MAC in the request proves it, or the
+                signature in mode ``traceable``.
+            request: Of :class:`IdentityRequest`, :class:`TraceableRequest` or :class:`BlindRequest`.
 
         Returns:
-            114 bytes in mode ``identity``, 50 in mode ``blind``.
+            114 bytes in mode ``identity``, 178 in ``traceable``, 50 in ``blind``.
 
         Raises:
             DecodeError: The bytes are not a request, or hold an invalid point or scalar.
-            IssueError: Not enrolled or disabled, wrong parameters, token, proof or challenge, or quota
-                spent.
+            IssueError: Not enrolled or disabled, wrong parameters, token, signature, proof or challenge,
+                a signer who is not acceptable, or quota spent.
 
         Timing: multiplications by the master secret are blinded.
         """
@@ -139,7 +177,10 @@ class Issuer:
         params = self._master.params
         if parsed.mode is not params.mode or parsed.params_id != params.params_id:
             raise IssueError("issue: the request is for other parameters")
-        name = self._authenticate(party, parsed)
+        if parsed.mode is Mode.TRACEABLE:
+            name = self._authenticate_signer(party, parsed)
+        else:
+            name = self._authenticate(party, parsed)
         if name is None:
             raise IssueError("issue: not authenticated")  # here, where no frame holds the token
         if parsed.mode is Mode.IDENTITY and parsed.identity != name:
@@ -148,20 +189,16 @@ class Issuer:
         known = self._registry.find(party, parsed.params_id, usage, parsed.issued)
         if known is not None:
             return known.answer
-        entry = Issuance(
-            party,
-            parsed.params_id,
-            parsed.mode,
-            usage,
-            parsed.identity,
-            parsed.issued,
-            request,
-            b"",
-        )
+        identity = parsed.identity
+        if self._tracing_key is not None:
+            identity = self._tracing_key._pseudonym(parsed.params_id, usage, parsed.issued, name)
+        entry = Issuance(party, parsed.params_id, parsed.mode, usage, identity, parsed.issued, request, b"")
         if parsed.usage is None:
             return self._issue_blind(entry)
-        key = PublicKey(params, parsed.usage, parsed.identity, parsed.issued)
-        return self._issue_identity(entry, key, parsed, random_bytes)
+        key = PublicKey(params, parsed.usage, identity, parsed.issued)
+        if parsed.mode is Mode.IDENTITY:
+            return self._issue_identity(entry, key, parsed, random_bytes)
+        return self._issue_sealed(entry, key, random_bytes)
 
     def _authenticate(self, party: str, parsed: IssueRequest) -> bytes | None:
         """The name that the party may ask for; None if it does not hold the token."""
@@ -173,9 +210,37 @@ class Issuer:
             return None
         return account.identity
 
+    def _authenticate_signer(self, party: str, parsed: IssueRequest) -> bytes | None:
+        """The name whose key signed the request; None unless the party is enrolled under it."""
+        signer = self._acceptable_signer(parsed.signer)
+        # Same work whether the party is unknown or the signature is wrong.
+        identity = self._enrolled_identity(party)
+        try:
+            check_request_signature(
+                signer, parsed.params_id, str(parsed.usage), parsed.issued, parsed.signature
+            )
+        except SignatureError:
+            return None
+        return identity if identity == signer.identity else None
+
+    def _acceptable_signer(self, data: bytes) -> PublicKey:
+        assert self._trust is not None
+        try:
+            signer = PublicKey.from_bytes(data, self._trust)
+            self._trust.acceptable(signer)
+            check_signer(signer)
+        except SenderError as error:
+            raise IssueError(f"issue: the signer is not acceptable: {error}") from None
+        return signer
+
+    def _enrolled_identity(self, party: str) -> bytes | None:
+        """In a frame of its own: the account holds the token."""
+        account = self._registry.account(party)
+        return None if account is None else account.identity
+
     def _issue_blind(self, entry: Issuance) -> bytes:
         B = group.g1_from_bytes(entry.issued, "request: B")
-        self._registry.check(entry)
+        self._registry.check(entry, at_most=self._at_most)
         return self._record(entry, blind_answer(group.g1_mul_secret(B, self._master._s)))
 
     def _issue_identity(
@@ -187,15 +252,15 @@ class Issuer:
             known = self._registry.find(entry.party, entry.params_id, entry.usage, entry.issued)
             if known is not None:
                 return known.answer
-            with self._lock:
-                fresh = parsed.challenge in self._challenges
-                self._challenges.pop(parsed.challenge, None)
-            if not fresh:
+            if not self._registry.use_challenge(parsed.challenge):
                 raise IssueError("issue: the challenge is unknown or was used")
             check_possession(parsed, key)
-            self._registry.check(entry)
-            # Q is computed here from (id, X): never multiplied is a point that the client chose.
-            return self._record(entry, self._sealed(key, random_bytes))
+            return self._issue_sealed(entry, key, random_bytes)
+
+    def _issue_sealed(self, entry: Issuance, key: PublicKey, random_bytes: group.RandomBytes) -> bytes:
+        self._registry.check(entry, at_most=self._at_most)
+        # Q is computed here from (id, X): never multiplied is a point that the client chose.
+        return self._record(entry, self._sealed(key, random_bytes))
 
     def _sealed(self, key: PublicKey, random_bytes: group.RandomBytes) -> bytes:
         D = group.g1_mul_secret(key._Q_base.point, self._master._s)
@@ -203,7 +268,50 @@ class Issuer:
 
     def _record(self, entry: Issuance, answer: bytes) -> bytes:
         # If two threads race with one request, both give out the record that won.
-        return self._registry.record(replace(entry, answer=answer)).answer
+        return self._registry.record(replace(entry, answer=answer), at_most=self._at_most).answer
+
+    # -- tracing --------------------------------------------------------------------------------
+
+    def trace(self, pseudonym: PublicKey) -> Trace:
+        """Who asked for this pseudonym, with that person's signed request.
+
+        Args:
+            pseudonym: A key of this epoch, as :attr:`Opened.sender` gives it.
+
+        Returns:
+            What anybody can check with :meth:`Trace.verify`.  A server of a threshold issuer finds the
+            pseudonyms only that it answered for itself.
+
+        Raises:
+            TypeError: Not a PublicKey.
+            ParameterError: The issuer's mode is not ``traceable``.
+            SenderError: ``trust`` does not know the signer's parameters any more.
+            IssueError: A key of other parameters; or not a pseudonym that was issued here, for that
+                ``X``: always the same message, because the tracing key was used.
+        """
+        if not isinstance(pseudonym, PublicKey):
+            raise TypeError(f"pseudonym: PublicKey expected, got {type(pseudonym).__name__}")
+        if self._trust is None:
+            raise ParameterError(f"trace: mode {Mode.TRACEABLE} expected, got {self.params.mode}")
+        if pseudonym.params != self.params:
+            raise IssueError("trace: the pseudonym is of other parameters")
+        record = self._traced(pseudonym)
+        if record is None:
+            raise IssueError("trace: not a pseudonym that was issued here")
+        parsed = parse_request(record.request)
+        return Trace(pseudonym, PublicKey.from_bytes(parsed.signer, self._trust), parsed.signature)
+
+    def _traced(self, pseudonym: PublicKey) -> Issuance | None:
+        """The record of a pseudonym that opens to the name of the one who asked; None else."""
+        assert self._tracing_key is not None
+        params_id, usage = pseudonym.params.params_id, str(pseudonym.usage)
+        name = self._tracing_key._name(params_id, usage, pseudonym.identity)
+        record = self._registry.by_identity(params_id, usage, pseudonym.identity)
+        # Without the second comparison anybody could put a known pseudonym on an X of its own.
+        if name is None or record is None or record.issued != pseudonym.X:
+            return None
+        signer = parse_request(record.request).signer
+        return record if signer[35:-48] == name else None
 
     def __repr__(self) -> str:
         return f"Issuer({self._master.params!r})"

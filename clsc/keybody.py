@@ -33,10 +33,11 @@ from .._ext.enc import enc
 from .._ext.errors import SottovoceError
 from . import group
 from .group import RandomBytes
+from .issue_wire import TOKEN_BYTES
 from .keys import PublicKey, SecretKey
 from .master import MasterKey, MasterShare, RootKey
 from .params import EpochParams, Mode, Usage, split
-from .request import TOKEN_BYTES, BlindRequest, IdentityRequest
+from .request import BlindRequest, IdentityRequest
 from .trust import TrustStore
 
 Key: TypeAlias = RootKey | MasterKey | MasterShare | SecretKey | IdentityRequest | BlindRequest

@@ -274,7 +274,7 @@ def test_request_arguments(world, both):
         BlindRequest(blind.params, "sign", bytes(32))
     with pytest.raises(ParameterError):
         IdentityRequest(identity.params, Usage.SIGN, b"a", bytes(32)).to_bytes(bytes(31))
-    with pytest.raises(ParameterError, match="traceable"):
+    with pytest.raises(ParameterError, match="tracing_key, trust: are needed"):
         Issuer(world.master[Mode.TRACEABLE])
     with pytest.raises(TypeError):
         Issuer(world.root)

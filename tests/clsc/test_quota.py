@@ -125,7 +125,7 @@ def test_blind_issuances_of_an_epoch_are_bounded(both, monkeypatch):
 
 def test_record_is_durable_before_the_answer_leaves(world):
     class Failing(MemoryRegistry):
-        def record(self, issuance):
+        def record(self, issuance, *, at_most=None):
             raise OSError("disk full")
 
     issuer = Issuer(world.master[Mode.BLIND], Failing())
@@ -222,11 +222,11 @@ def test_equal_identity_requests_that_race_get_the_equal_answer(world):
                 second_came.set()
             return super().find(*args)
 
-        def record(self, issuance):
+        def record(self, issuance, *, at_most=None):
             inside.set()
             assert second_came.wait(5)
             time.sleep(0.05)
-            return super().record(issuance)
+            return super().record(issuance, at_most=at_most)
 
     issuer = Issuer(world.master[Mode.IDENTITY], Slow())
     request = IdentityRequest(issuer.params, Usage.SIGN, b"a", issuer.enrol("a"))

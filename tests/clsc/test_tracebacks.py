@@ -23,8 +23,8 @@ from sottovoce.clsc import (
     UnsigncryptError,
     Usage,
     group,
+    issue_wire,
     packet,
-    request,
     signcrypt,
     unsigncrypt,
     unsigncrypt_batch,
@@ -161,7 +161,7 @@ def _requests(world):
     identity = IdentityRequest(world.params[Mode.IDENTITY], Usage.SIGN, b"a", token)
     blind = BlindRequest(world.params[Mode.BLIND], Usage.SIGN, token)
     wrong = group.g1_mul_vartime(group.P1, 5)
-    yield identity, wrong, request.seal_partial_key(identity.public_key, wrong)
+    yield identity, wrong, issue_wire.seal_partial_key(identity.public_key, wrong)
     yield identity, wrong, bytes([1, 1]) + group.P1.to_compressed_bytes() + bytes(64)
     C = group.g1_mul_vartime(wrong, blind._b)
     yield blind, wrong, bytes([1, 3]) + C.to_compressed_bytes()
@@ -195,17 +195,18 @@ def test_issuer_carries_no_token_and_no_partial_key(world):
             data = right.to_bytes(issuer.challenge())
         with pytest.raises(IssueError, match="not authenticated") as caught:
             issuer.issue("alice", wrong)
-        mac = request.token_mac(token, *[getattr(request.parse_request(wrong), name)
+        mac = issue_wire.token_mac(token, *[getattr(issue_wire.parse_request(wrong), name)
                                          for name in ("params_id", "usage", "issued")])  # fmt: skip
         assert_no_secret_in(caught.value, [token, mac])
 
         class Late(MemoryRegistry):
             """Refuses when the partial key was computed, as a lost race for the last unit does."""
 
-            def record(self, issuance):
+            def record(self, issuance, *, at_most=None):
                 raise IssueError("issue: quota is spent")
 
         late = Late()
+        late.use_challenge = issuer._registry.use_challenge
         late.enrol(issuer._registry.account("alice"))
         issuer._registry = late
         with pytest.raises(IssueError, match="quota") as caught:

@@ -18,8 +18,8 @@ from sottovoce.clsc import (
     TrustStore,
     group,
     hashes,
+    issue_wire,
     kem,
-    request,
     signature,
 )
 from support import clsc_independent as independent
@@ -127,7 +127,7 @@ def test_issue():
         trust = TrustStore(raw(data["root"]))
         trust.add(params)
         public = PublicKey.from_bytes(raw(t["public_key"]), trust)
-        parsed = request.parse_request(raw(t["request"]))
+        parsed = issue_wire.parse_request(raw(t["request"]))
         assert parsed.usage == (None if t["mode"] == "blind" else t["usage"])
         fields = [params.params_id, *([parsed.usage] if parsed.usage else []), parsed.issued]
         authenticated = independent.enc("SOTTOVOCE-V1-ISSUE", *fields)

@@ -24,6 +24,7 @@ from sottovoce.clsc import (
     Usage,
     group,
     hashes,
+    issue_wire,
     kem,
     packet,
     request,
@@ -76,7 +77,7 @@ def hash_vectors(folder, world):
                 "message": b"message".hex(), "message_transcript": transcript.hex(),
                 "challenge": f"{signature._challenge('message', key, A, R, transcript):064x}",
                 "pop_challenge": f"{request._pop_challenge(params_id, usage, name, X, R, bytes(32)):064x}",
-                "token_mac": request.token_mac(
+                "token_mac": issue_wire.token_mac(
                     bytes(range(32)), params_id, None if mode is Mode.BLIND else usage, X
                 ).hex(),
                 "slot_com": com.hex(), "slot_key": k.hex(),
@@ -162,7 +163,7 @@ def issue_vectors(folder, world):
         )
         data = asked._to_bytes_derand(challenge, Drbg(f"proof {usage}"))
         D = group.g1_mul_secret(asked.public_key._Q_base.point, world.master[Mode.IDENTITY]._s)
-        answer = request.seal_partial_key(asked.public_key, D, Drbg(f"envelope {usage}"))
+        answer = issue_wire.seal_partial_key(asked.public_key, D, Drbg(f"envelope {usage}"))
         key = asked.finish(answer)
         tests.append({
             "comment": f"identity, {usage}", "mode": "identity", "usage": str(usage), "token": token.hex(),
@@ -171,8 +172,8 @@ def issue_vectors(folder, world):
             "public_key": key.public_key.to_bytes().hex(),
         })  # fmt: skip
         asked = BlindRequest._derand(world.params[Mode.BLIND], usage, token, Drbg(f"blind {usage}"))
-        B = group.g1_from_bytes(request.parse_request(asked.to_bytes()).issued, "B")
-        answer = request.blind_answer(group.g1_mul_secret(B, world.master[Mode.BLIND]._s))
+        B = group.g1_from_bytes(issue_wire.parse_request(asked.to_bytes()).issued, "B")
+        answer = issue_wire.blind_answer(group.g1_mul_secret(B, world.master[Mode.BLIND]._s))
         key = asked.finish(answer)
         tests.append({
             "comment": f"blind, {usage}", "mode": "blind", "usage": str(usage), "token": token.hex(),
