@@ -5,27 +5,38 @@ certificate, and a pseudonym can be one that its own issuer does not recognise.
 
 * The issuer: :class:`RootKey` signs an epoch, :class:`MasterKey` holds its secret,
   :class:`Issuer` answers requests.
-* A user asks with :class:`IdentityRequest` or :class:`BlindRequest` and gets a :class:`SecretKey`.
+* A user asks with :class:`IdentityRequest`, :class:`TraceableRequest` or :class:`BlindRequest` and gets a
+  :class:`SecretKey`.
 * A verifier pins a root key in a :class:`TrustStore` and reads a :class:`PublicKey` with it.
 * Then :func:`signcrypt` and :func:`unsigncrypt` (many: :func:`unsigncrypt_batch`; files of any size:
   :func:`signcrypt_file`, :func:`unsigncrypt_file`), or only
   :func:`sign` and :func:`verify` (many: :func:`batch_verify`).
+* :func:`make_evidence` shows a packet to somebody without any key, who asks :func:`judge`;
+  :func:`judge_issuer` and :func:`judge_params` convict an issuer.
 
 The construction, every byte of the wire, and what is NOT given: docs/clsc.md.
 """
 
 from .._ext.errors import (
     DecodeError,
+    DkgError,
+    EvidenceError,
     IssueError,
     ParameterError,
     SenderError,
     SignatureError,
     SottovoceError,
+    TooFewAnswers,
     UnsigncryptError,
 )
 from .batch import unsigncrypt_batch
+from .conflict import KeyConflict, SignedStatement, judge_issuer, judge_params
 from .dealer import deal
+from .dkg import DkgParticipant
+from .dkg_session import DkgPublic, DkgResult, DkgSession
+from .evidence import Evidence, Strength
 from .issuer import Issuer
+from .judge import Verdict, judge
 from .keys import PublicKey, SecretKey
 from .master import MasterKey, MasterShare, RootKey
 from .packet import packet_bytes
@@ -35,20 +46,33 @@ from .request import BlindRequest, IdentityRequest
 from .signature import SIGNATURE_BYTES, batch_verify, sign, verify
 from .signcryption import signcrypt
 from .streaming import FileSealed, OpenedFile, signcrypt_file, unsigncrypt_file
+from .threshold import Combined, verify_answer
+from .traceable import TraceableRequest
+from .tracing import Trace, TracingKey
 from .trust import ParamsConflict, TrustStore
 from .unsigncryption import Opened, unsigncrypt
+from .witness import make_evidence
 
 __all__ = [
     "SIGNATURE_BYTES",
     "Account",
     "BlindRequest",
+    "Combined",
     "DecodeError",
+    "DkgError",
+    "DkgParticipant",
+    "DkgPublic",
+    "DkgResult",
+    "DkgSession",
     "EpochParams",
+    "Evidence",
+    "EvidenceError",
     "FileSealed",
     "IdentityRequest",
     "Issuance",
     "IssueError",
     "Issuer",
+    "KeyConflict",
     "MasterKey",
     "MasterShare",
     "MemoryRegistry",
@@ -63,12 +87,23 @@ __all__ = [
     "SecretKey",
     "SenderError",
     "SignatureError",
+    "SignedStatement",
     "SottovoceError",
+    "Strength",
+    "TooFewAnswers",
+    "Trace",
+    "TraceableRequest",
+    "TracingKey",
     "TrustStore",
     "UnsigncryptError",
     "Usage",
+    "Verdict",
     "batch_verify",
     "deal",
+    "judge",
+    "judge_issuer",
+    "judge_params",
+    "make_evidence",
     "packet_bytes",
     "sign",
     "signcrypt",
@@ -77,4 +112,5 @@ __all__ = [
     "unsigncrypt_batch",
     "unsigncrypt_file",
     "verify",
+    "verify_answer",
 ]

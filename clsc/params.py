@@ -184,14 +184,14 @@ class EpochParams:
         return EpochParams.from_bytes, (self._bytes, self.root_public_key)
 
 
-def split(data: bytes) -> list[bytes]:
-    """Undo ``enc``; every byte belongs to a field."""
+def split(data: bytes, name: str = "params") -> list[bytes]:
+    """Undo ``enc``; every byte belongs to a field.  ``name`` is for the message."""
     fields = []
     pos = 0
     while pos < len(data):
         end = pos + 4 + int.from_bytes(data[pos : pos + 4], "big")
         if pos + 4 > len(data) or end > len(data):
-            raise DecodeError("params: truncated")
+            raise DecodeError(f"{name}: truncated")
         fields.append(data[pos + 4 : end])
         pos = end
     return fields
