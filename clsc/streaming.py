@@ -23,13 +23,13 @@ import contextlib
 import hashlib
 import io
 import os
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final, TypeAlias
 
 from .._ext.enc import sha256_enc
 from .._ext.errors import DecodeError, ParameterError
+from .._ext.frames import forget
 from .._ext.limits import MAX_CHUNKS, MAX_RECEIVERS
 from .._ext.spool import NewFile, spool
 from . import packet
@@ -129,7 +129,7 @@ def signcrypt_file(
                 publish()
                 return sealed
     except BaseException as error:
-        _forget(error)
+        forget(error)
         raise
 
 
@@ -251,14 +251,14 @@ def unsigncrypt_file(
     Timing: as :func:`.unsigncrypt`; writing to the target adds to what tells a receiver from a stranger.
     """
     _check_ends(source, target)
-    check_opening([], receiver, trust, ad)
+    check_opening(receiver, trust, ad)
     try:
         with _reading(source, _copy_packet) as file, _keeping(target, overwrite) as (keep, release):
             result = _open_file(file, keep, receiver, trust, ad, progress)
             if isinstance(result, OpenedFile):
                 release()
     except BaseException as error:
-        _forget(error)
+        forget(error)
         raise
     if isinstance(result, _Refusal):
         raise result.error()  # here, where no frame holds anything of the packet's content
@@ -426,15 +426,3 @@ class _Progress:
         self._done += n_bytes
         if self._call is not None:
             self._call(self._done, self._total)
-
-
-def _forget(error: BaseException) -> None:
-    """Empty every frame that an error has left: they hold keys and plaintext.
-
-    Errors of reading and writing, of a callback, and Ctrl-C may come from the innermost loop; they are
-    handed on as they are, and whatever prints a traceback with its variables finds none of ours.
-    """
-    left: BaseException | None = error
-    while left is not None:
-        traceback.clear_frames(left.__traceback__)
-        left = left.__context__

@@ -74,17 +74,16 @@ def unsigncrypt(packet: bytes, *, receiver: SecretKey, trust: TrustStore, ad: by
         whole ciphertext is hashed before; a receiver that goes on to open takes longer than a
         stranger (docs/clsc.md, "local timing").
     """
-    check_opening([packet], receiver, trust, ad)
+    check_public([packet], trust, ad)
+    check_opening(receiver, trust, ad)
     result = _open_and_verify(packet, receiver, trust, ad)
     if isinstance(result, _Refusal):
         raise result.error()  # here, where no frame holds anything of the packet's content
     return result
 
 
-def check_opening(packets: Sequence[bytes], receiver: SecretKey, trust: TrustStore, ad: bytes) -> None:
-    """Everything that can be wrong with the arguments of opening, before a secret is used."""
-    if not isinstance(receiver, SecretKey):
-        raise TypeError(f"receiver: SecretKey expected, got {type(receiver).__name__}")
+def check_public(packets: Sequence[bytes], trust: TrustStore, ad: bytes) -> None:
+    """Everything that can be wrong with the public arguments of opening."""
     if not isinstance(trust, TrustStore):
         raise TypeError(f"trust: TrustStore expected, got {type(trust).__name__}")
     if not isinstance(ad, bytes):
@@ -92,6 +91,13 @@ def check_opening(packets: Sequence[bytes], receiver: SecretKey, trust: TrustSto
     for data in packets:
         if not isinstance(data, bytes):
             raise TypeError(f"packet: bytes expected, got {type(data).__name__}")
+
+
+def check_opening(receiver: SecretKey, trust: TrustStore, ad: bytes) -> None:
+    """Everything that can be wrong with the other arguments, before a secret is used."""
+    if not isinstance(receiver, SecretKey):
+        raise TypeError(f"receiver: SecretKey expected, got {type(receiver).__name__}")
+    check_public([], trust, ad)
     receiver._require(Usage.DECRYPT, "receiver")
     group.self_test()
 
@@ -199,9 +205,17 @@ class _Ciphertext:
 
 
 def _open(
-    parsed: packet.Packet | None, receiver: SecretKey, trust: TrustStore, ad: bytes, write: Write
+    parsed: packet.Packet | None,
+    receiver: SecretKey,
+    trust: TrustStore,
+    ad: bytes,
+    write: Write,
+    senders: dict[bytes, PublicKey] | None = None,
 ) -> _Parts | _Refusal:
-    """Everything but the signature's equations."""
+    """Everything but the signature's equations.
+
+    ``senders``: keys that were decoded before, by what the head says of them; new ones are added.
+    """
     found = parts = None
     if parsed is None:
         return _Refusal.PACKET
@@ -210,7 +224,7 @@ def _open(
     if found is None:
         return _Refusal.PACKET
     with contextlib.suppress(DecodeError, SenderError, SignatureError, _NotForMe):
-        parts = _check_sender(parsed, found, ad, trust)
+        parts = _check_sender(parsed, found, ad, trust, {} if senders is None else senders)
     return _Refusal.SENDER if parts is None else parts
 
 
@@ -234,7 +248,9 @@ def _open_ciphertext(parsed: packet.Packet, receiver: SecretKey, ad: bytes, writ
     return _Ciphertext(slot, bytes(hashes), wire, head, padded, zero)
 
 
-def _check_sender(parsed: packet.Packet, found: _Ciphertext, ad: bytes, trust: TrustStore) -> _Parts:
+def _check_sender(
+    parsed: packet.Packet, found: _Ciphertext, ad: bytes, trust: TrustStore, senders: dict[bytes, PublicKey]
+) -> _Parts:
     """Second half: whatever fails here is the one SenderError."""
     head = packet.parse_head(found.head)
     if head is None or head.identity is None:
@@ -242,8 +258,12 @@ def _check_sender(parsed: packet.Packet, found: _Ciphertext, ad: bytes, trust: T
     n_bytes = head.plaintext_bytes
     if found.padded_bytes not in (n_bytes, padme(n_bytes)) or not found.padding_is_zero:
         raise _NotForMe
-    # The constructor holds the mode rule: a blind key cannot come with a name.
-    sender = PublicKey(trust.get(head.params_id), Usage.SIGN, head.identity, head.X)
+    name = head.params_id + head.name + head.X  # fixed lengths
+    sender = senders.get(name)
+    if sender is None:
+        # The constructor holds the mode rule: a blind key cannot come with a name.
+        sender = PublicKey(trust.get(head.params_id), Usage.SIGN, head.identity, head.X)
+        senders[name] = sender
     trust.acceptable(sender)
     transcript = packet.transcript_hash(found.wire, n_bytes)
     claim = signature._parse(sender, signature.CONTEXT_PACKET, transcript, head.signature)
