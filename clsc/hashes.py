@@ -20,6 +20,8 @@ SUITE: Final = 1
 
 SUITE_NAME: Final = "ACLSC-BLS12381-SHA256-AES256GCM"
 
+MESSAGE_TAG: Final = "SOTTOVOCE-V1-MESSAGE"
+
 
 def expand_message_xmd(message: bytes, dst: bytes, n_bytes: int) -> bytes:
     """RFC 9380 section 5.3.1 with SHA-256; ``dst`` at most 255 bytes, ``n_bytes`` at most 8,160."""
@@ -74,4 +76,4 @@ def issue_transcript(params_id: bytes, usage: str | None, issued: bytes) -> byte
 
 
 def message_transcript(message: bytes) -> bytes:
-    return sha256_enc("SOTTOVOCE-V1-MESSAGE", message)
+    return sha256_enc(MESSAGE_TAG, message)
