@@ -163,4 +163,8 @@ def _link_name(name: str, path: str) -> None:
             raise
         # A file system without hard links (FAT, some networks): claim the name, then replace the claim.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        os.replace(name, path)
+        try:
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(path)
+            raise

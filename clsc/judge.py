@@ -25,12 +25,12 @@ from cryptography.exceptions import InvalidTag
 from .._ext.errors import DecodeError, EvidenceError, ParameterError, SignatureError
 from . import kem, signature
 from .body import open_body
+from .ends import Progress, Report, writer
 from .evidence import HASH_BYTES, Evidence, Strength, cut, open_slot
 from .keys import PublicKey
 from .packet import SLOT_BYTES, Packet
 from .packetfile import PacketSource, SignedBody, open_packet
 from .params import Mode
-from .streaming import Progress, _Progress, _writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def _wrong_packet(
     signed = (evidence.header, evidence.slots, evidence.body_bytes)
     if (parsed.header, b"".join(parsed.slots), parsed.body_bytes) != signed:
         return "packet: not the one that was signed"
-    report = _Progress(progress, parsed.body_bytes * (1 if target is None else 2)).add
+    report = Report(progress, parsed.body_bytes * (1 if target is None else 2)).add
     body = SignedBody(parsed.body, cut(evidence.chunk_hashes, HASH_BYTES), report)
     try:
         if evidence._cek is None:
@@ -188,7 +188,7 @@ def _wrong_packet(
         if not padding_is_zero:
             return "packet: the padding is not zero"
         if target is not None:  # again from the start, now that all of it holds
-            open_body(k_body, body, n_bytes, _writer(target))
+            open_body(k_body, body, n_bytes, writer(target))
     except DecodeError:
         return "packet: another body than the signed one"
     except InvalidTag:

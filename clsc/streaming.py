@@ -3,49 +3,46 @@
 The packets are those of :func:`.signcrypt`, byte for byte; this module only says where bytes come from
 and where they go.
 
-===============  ====================================================  ===============================
-..               source                                                target
-===============  ====================================================  ===============================
-path             read in place                                         appears whole or not at all
-seekable file    read in place, from where it stands to its end        written from where it stands
-pipe, socket     first copied to a private file without a name         written as it comes
-===============  ====================================================  ===============================
-
-Sealing writes the length before the content, so it must be known: that is why a pipe is copied first.
-Opening reads the ciphertext twice and releases nothing before all of it was verified: that is why the
-plaintext waits in a private file.  Memory: a few chunks of 1 MiB, and 32 bytes for each chunk of a packet
-that is opened.
+Sealing writes the length before the content, so it must be known: a pipe is copied first.  Opening
+reads the ciphertext twice, and releases nothing before all of it was verified: a pipe is copied first, and
+the plaintext waits in a private file.  Memory: a few chunks of 1 MiB, however long the file is.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO
 
 from .._ext.enc import sha256_enc
 from .._ext.errors import DecodeError, ParameterError
 from .._ext.frames import forget
-from .._ext.limits import MAX_CHUNKS, MAX_RECEIVERS
-from .._ext.spool import NewFile, spool
+from .._ext.limits import MAX_RECEIVERS
 from . import packet
 from .body import CHUNK_BYTES, FileBody, Write, read_into
+from .ends import (
+    Path,
+    Report,
+    check_ends,
+    copy_packet,
+    copy_plaintext,
+    keeping,
+    read,
+    reading,
+    remaining,
+    writing,
+)
+from .ends import (
+    Progress as Progress,
+)
 from .group import RandomBytes
 from .keys import PublicKey, SecretKey
 from .params import Mode
 from .signcryption import _seal_derand, check_sealing
 from .trust import TrustStore
 from .unsigncryption import _open_parts, _Refusal, check_opening
-
-Path: TypeAlias = str | os.PathLike[str]
-Progress: TypeAlias = Callable[[int, int], object]
-"""Called with bytes done and bytes in all, after every chunk; whatever it raises ends the work."""
-
-_MAX_PLAINTEXT_BYTES: Final = MAX_CHUNKS * CHUNK_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +114,12 @@ def signcrypt_file(
 
     Timing: as :func:`.signcrypt`.
     """
-    _check_ends(source, target)
+    check_ends(source, target)
     try:
-        with _reading(source, _copy_plaintext) as file:
-            size = _remaining(file)
+        with reading(source, copy_plaintext) as file:
+            size = remaining(file)
             receivers = check_sealing(sender, receivers, ad, pad, dummy_slots, trust, size)
-            with _writing(target, overwrite) as (write, publish):
+            with writing(target, overwrite) as (write, publish):
                 sealed = _seal_file_derand(
                     file, size, write, sender, receivers, ad, pad, dummy_slots, progress, os.urandom
                 )
@@ -147,11 +144,11 @@ def _seal_file_derand(
 ) -> FileSealed:
     version = _version(file)
     start = file.tell()
-    first = _read(file, min(size, CHUNK_BYTES))
+    first = read(file, min(size, CHUNK_BYTES))
     file.seek(start)
     n_slots = len(receivers) + dummy_slots
     total = packet.packet_bytes(size, n_slots, pad=pad)
-    report = _Progress(progress, total)
+    report = Report(progress, total)
 
     def write_on(data: memoryview) -> None:
         write(data)
@@ -162,14 +159,6 @@ def _seal_file_derand(
         pad, dummy_slots, random_bytes,
     )  # fmt: skip
     return FileSealed(total, size, packet_id)
-
-
-def _remaining(file: BinaryIO) -> int:
-    """Bytes from where it stands to its end."""
-    start = file.tell()
-    size = file.seek(0, os.SEEK_END) - start
-    file.seek(start)
-    return max(0, size)
 
 
 def _hedge(first: bytes, size: int, version: tuple[int, ...]) -> bytes:
@@ -250,10 +239,10 @@ def unsigncrypt_file(
 
     Timing: as :func:`.unsigncrypt`; writing to the target adds to what tells a receiver from a stranger.
     """
-    _check_ends(source, target)
+    check_ends(source, target)
     check_opening(receiver, trust, ad)
     try:
-        with _reading(source, _copy_packet) as file, _keeping(target, overwrite) as (keep, release):
+        with reading(source, copy_packet) as file, keeping(target, overwrite) as (keep, release):
             result = _open_file(file, keep, receiver, trust, ad, progress)
             if isinstance(result, OpenedFile):
                 release()
@@ -273,7 +262,7 @@ def _open_file(
     ad: bytes,
     progress: Progress | None,
 ) -> OpenedFile | _Refusal:
-    parts = _open_parts(parse_file(file, progress), receiver, trust, ad, keep)
+    parts = _open_parts(parse_file(file, progress), receiver, trust, ad, keep, keep_hashes=False)
     if isinstance(parts, _Refusal):
         return parts
     return OpenedFile(parts.sender, parts.packet_id, parts.sender.mode, parts.head.plaintext_bytes)
@@ -288,141 +277,18 @@ def parse_file(file: BinaryIO, progress: Progress | None = None) -> packet.Packe
     Raises:
         OSError: The file cannot be read.
     """
-    start, size = file.tell(), _remaining(file)
+    start, size = file.tell(), remaining(file)
     try:
-        header, slots, body_bytes = packet.parse_start(_read(file, packet.start_bytes(MAX_RECEIVERS)))
+        header, slots, body_bytes = packet.parse_start(read(file, packet.start_bytes(MAX_RECEIVERS)))
     except DecodeError:
         return None
     body_at = packet.start_bytes(len(slots))
     if size != body_at + body_bytes + packet.HEAD_BYTES:
         return None
     file.seek(start + body_at + body_bytes)
-    head = _read(file, packet.HEAD_BYTES)
+    head = read(file, packet.HEAD_BYTES)
     if len(head) != packet.HEAD_BYTES:
         return None
-    report = _Progress(progress, 2 * body_bytes).add
+    report = Report(progress, 2 * body_bytes).add
     body = FileBody(file, start + body_at, body_bytes, packet.HEAD_BYTES, report)
     return packet.Packet(header, slots, body, head)
-
-
-# -- ends ---------------------------------------------------------------------------------------
-
-
-def _is_path(value: object) -> bool:
-    return isinstance(value, (str, os.PathLike))
-
-
-def _check_ends(source: object, target: object) -> None:
-    for name, value, method in (("source", source, "read"), ("target", target, "write")):
-        if not _is_path(value) and not hasattr(value, method):
-            raise TypeError(f"{name}: path or binary file expected, got {type(value).__name__}")
-        if isinstance(value, io.TextIOBase):
-            raise TypeError(f"{name}: a file opened in binary mode expected")
-
-
-@contextlib.contextmanager
-def _reading(source: Path | BinaryIO, copy: Callable[[BinaryIO, BinaryIO], None]) -> Iterator[BinaryIO]:
-    """A seekable file with the source; what cannot seek is copied first."""
-    with contextlib.ExitStack() as stack:
-        if isinstance(source, (str, os.PathLike)):
-            file: BinaryIO = stack.enter_context(open(source, "rb"))
-        else:
-            file = source
-        if not file.seekable():
-            private = stack.enter_context(spool())
-            copy(file, private)
-            private.seek(0)
-            file = private
-        yield file
-
-
-def _copy_plaintext(file: BinaryIO, private: BinaryIO) -> None:
-    if _copy(file, private.write, _MAX_PLAINTEXT_BYTES + 1) > _MAX_PLAINTEXT_BYTES:
-        raise ParameterError("source: a plaintext of at most 2**40 bytes expected")
-
-
-def _copy_packet(file: BinaryIO, private: BinaryIO) -> None:
-    """Copy as much as the packet says that it has and one byte: what is no packet cannot fill the disk."""
-    start = _read(file, packet.start_bytes(MAX_RECEIVERS))
-    private.write(start)
-    with contextlib.suppress(DecodeError):
-        _, slots, body_bytes = packet.parse_start(start)
-        total = packet.start_bytes(len(slots)) + body_bytes + packet.HEAD_BYTES
-        _copy(file, private.write, max(0, total + 1 - len(start)))
-
-
-@contextlib.contextmanager
-def _writing(target: Path | BinaryIO, overwrite: bool) -> Iterator[tuple[Write, Callable[[], None]]]:
-    """How to write a packet, and what to call when it is whole."""
-    if isinstance(target, (str, os.PathLike)):
-        with NewFile(target, overwrite=overwrite) as new:
-            yield new.file.write, new.publish
-    else:
-        yield _writer(target), getattr(target, "flush", lambda: None)
-
-
-@contextlib.contextmanager
-def _keeping(target: Path | BinaryIO, overwrite: bool) -> Iterator[tuple[Write, Callable[[], None]]]:
-    """Where to keep a plaintext that is not verified, and what to call when it is."""
-    if isinstance(target, (str, os.PathLike)):
-        with NewFile(target, overwrite=overwrite) as new:
-            yield new.file.write, new.publish
-        return
-    with spool() as private:
-
-        def release() -> None:
-            private.seek(0)
-            _copy(private, _writer(target), _MAX_PLAINTEXT_BYTES)
-            getattr(target, "flush", lambda: None)()
-
-        yield private.write, release
-
-
-def _writer(file: BinaryIO) -> Write:
-    """``write`` that writes all of it: one of an unbuffered pipe may stop short."""
-
-    def write(data: memoryview) -> None:
-        done = 0
-        while done < len(data):
-            n = file.write(data[done:])
-            if n is None:
-                raise BlockingIOError("target: a file that blocks expected")
-            done += n
-
-    return write
-
-
-def _copy(file: BinaryIO, write: Write, n_bytes: int) -> int:
-    """Copy up to ``n_bytes``; returns how many there were."""
-    buffer = memoryview(bytearray(CHUNK_BYTES))
-    done = 0
-    while done < n_bytes:
-        n = read_into(file, buffer[: min(CHUNK_BYTES, n_bytes - done)])
-        if n == 0:
-            break
-        write(buffer[:n])
-        done += n
-    return done
-
-
-def _read(file: BinaryIO, n_bytes: int) -> bytes:
-    """Up to ``n_bytes``; fewer only at the end."""
-    buffer = bytearray(n_bytes)
-    return bytes(buffer[: read_into(file, memoryview(buffer))])
-
-
-class _Progress:
-    """Tells whoever asked how far the work is."""
-
-    __slots__ = ("_call", "_done", "_total")
-
-    def __init__(self, call: Progress | None, total: int) -> None:
-        self._call = call
-        self._total = total
-        self._done = 0
-        self.add(0)
-
-    def add(self, n_bytes: int) -> None:
-        self._done += n_bytes
-        if self._call is not None:
-            self._call(self._done, self._total)

@@ -130,7 +130,7 @@ class _Parts:
         parsed: Header, slots, body and sealed head.
         ad: As given.
         slot: The own slot: its index, CEK, ``T`` and ``S``.  SECRET.
-        chunk_hashes: ``h_0 || h_1 || ...``, 32 bytes each.
+        chunk_hashes: ``h_0 || h_1 || ...``, 32 bytes each; empty if nobody asked for it.
         wire: 32 bytes.
         head: Who sent it, well-formed, with ``signature`` and ``plaintext_bytes``.
         sender: Their key, acceptable.
@@ -152,7 +152,13 @@ class _Parts:
 
 
 def _open_parts(
-    parsed: packet.Packet | None, receiver: SecretKey, trust: TrustStore, ad: bytes, write: Write
+    parsed: packet.Packet | None,
+    receiver: SecretKey,
+    trust: TrustStore,
+    ad: bytes,
+    write: Write,
+    *,
+    keep_hashes: bool = True,
 ) -> _Parts | _Refusal:
     """Open a packet as :func:`unsigncrypt` does, signature included, and keep every value on the way.
 
@@ -166,11 +172,12 @@ def _open_parts(
         ad: The associated data that the sender named.
         write: Gets the plaintext, without padding, while it is still UNVERIFIED: whatever it was
             written to counts only if this returns :class:`_Parts`.
+        keep_hashes: Whether ``chunk_hashes`` is wanted: 32 MiB for the longest packet.
 
     Returns:
         The parts of a packet that :func:`unsigncrypt` would accept; else which error it deserves.
     """
-    parts = _open(parsed, receiver, trust, ad, write)
+    parts = _open(parsed, receiver, trust, ad, write, keep_hashes=keep_hashes)
     if isinstance(parts, _Parts) and not parts.claim.holds():
         return _Refusal.SENDER
     return parts
@@ -184,7 +191,7 @@ def _parse(data: bytes) -> packet.Packet | None:
 
 def _open_and_verify(data: bytes, receiver: SecretKey, trust: TrustStore, ad: bytes) -> Opened | _Refusal:
     out = io.BytesIO()
-    parts = _open_parts(_parse(data), receiver, trust, ad, out.write)
+    parts = _open_parts(_parse(data), receiver, trust, ad, out.write, keep_hashes=False)
     return parts if isinstance(parts, _Refusal) else _opened(parts, out)
 
 
@@ -211,6 +218,8 @@ def _open(
     ad: bytes,
     write: Write,
     senders: dict[bytes, PublicKey] | None = None,
+    *,
+    keep_hashes: bool = False,
 ) -> _Parts | _Refusal:
     """Everything but the signature's equations.
 
@@ -220,7 +229,7 @@ def _open(
     if parsed is None:
         return _Refusal.PACKET
     with contextlib.suppress(DecodeError, InvalidTag, _NotForMe):
-        found = _open_ciphertext(parsed, receiver, ad, write)
+        found = _open_ciphertext(parsed, receiver, ad, write, bytearray() if keep_hashes else None)
     if found is None:
         return _Refusal.PACKET
     with contextlib.suppress(DecodeError, SenderError, SignatureError, _NotForMe):
@@ -228,11 +237,12 @@ def _open(
     return _Refusal.SENDER if parts is None else parts
 
 
-def _open_ciphertext(parsed: packet.Packet, receiver: SecretKey, ad: bytes, write: Write) -> _Ciphertext:
+def _open_ciphertext(
+    parsed: packet.Packet, receiver: SecretKey, ad: bytes, write: Write, hashes: bytearray | None
+) -> _Ciphertext:
     """First half: whatever fails here is the one UnsigncryptError."""
     # First, for everybody: hashing takes as long as the body is, and who does it only after a slot
     # was found tells by its time that it is a receiver.
-    hashes = bytearray()
     wire = parsed.wire(ad, hashes)
     slot = kem.open_slot(parsed, receiver)
     if slot is None:
@@ -245,7 +255,7 @@ def _open_ciphertext(parsed: packet.Packet, receiver: SecretKey, ad: bytes, writ
     cut = packet.parse_head(head)
     plaintext_bytes = parsed.body.n_bytes if cut is None else cut.plaintext_bytes
     padded, zero = open_body(k_body, parsed.body, plaintext_bytes, write)
-    return _Ciphertext(slot, bytes(hashes), wire, head, padded, zero)
+    return _Ciphertext(slot, bytes(hashes or b""), wire, head, padded, zero)
 
 
 def _check_sender(

@@ -6,10 +6,10 @@ import os
 
 from .._ext.errors import DecodeError, SenderError, UnsigncryptError
 from .._ext.frames import forget
+from .ends import Progress
 from .evidence import Addressee, Evidence, Strength
 from .keys import SecretKey
 from .packetfile import PacketSource, open_packet
-from .streaming import Progress
 from .trust import TrustStore
 from .unsigncryption import _open_parts, _Refusal, check_opening
 
