@@ -32,6 +32,7 @@ from .._ext.errors import RegistryError
 MARK_TAG: Final = "SOTTOVOCE-V1-REGISTRY-MARK"
 _INSTANCE_BYTES: Final = 16
 _MARK_BYTES: Final = len(enc(MARK_TAG, bytes(_INSTANCE_BYTES), 0))
+_MAGIC: Final = b"SQLite format 3\0"
 _BUSY_S: Final = 60.0
 """How long to wait for another process; its transactions take milliseconds."""
 
@@ -79,6 +80,7 @@ class SqliteFile:
         self._db: sqlite3.Connection | None = None
         if not create_private(self.path):
             require_private(self.path)
+            require_database(self.path)
         with _our_errors(self.path):
             self._db = sqlite3.connect(
                 f"{pathlib.Path(self.path).as_uri()}?mode=rw",
@@ -277,6 +279,18 @@ def require_private(path: str) -> None:
     mode = stat.S_IMODE(os.stat(path).st_mode)
     if os.name == "posix" and mode & 0o077:
         raise RegistryError(f"{path}: mode 0600 expected, got {mode:04o}")
+
+
+def require_database(path: str) -> None:
+    """Raise RegistryError if the file is not empty and no database.
+
+    SQLite would take a file shorter than a page for an empty one and write over it.  With a journal beside
+    it, the file is whatever a crash left, and SQLite undoes that.
+    """
+    with open(path, "rb") as file:
+        head = file.read(len(_MAGIC))
+    if head not in (b"", _MAGIC) and not os.path.exists(f"{path}-journal"):
+        raise RegistryError(f"{path}: not a database")
 
 
 def read_mark(path: str) -> tuple[bytes, int] | None:
