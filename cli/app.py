@@ -9,6 +9,7 @@ import typer
 from . import console
 from .bench.areas import Area
 from .demo.options import MAX_CLIENTS, MAX_ROUNDS, MIN_CLIENTS, MIN_ROUNDS, Options
+from .user.commands import user
 
 _EPILOG = (
     "Exit codes: [bold]0[/] done, [bold]1[/] a check or an operation failed, [bold]2[/] usage, or an extra "
@@ -35,6 +36,8 @@ app = typer.Typer(
     # Typer's own tracebacks can show local variables, and ours are keys.
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(user)
 
 JsonTarget = Annotated[
     str | None,
@@ -96,6 +99,7 @@ def bench(
     json_target: JsonTarget = None,
     peers: Annotated[bool, typer.Option("--peers", help="Measure other libraries in the same run.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions: rougher, in seconds.")] = False,
+    parts: Annotated[bool, typer.Option("--parts", help="List what each work is made of.")] = False,
 ) -> None:
     """Measure the installed package on this machine.
 
@@ -104,4 +108,4 @@ def bench(
     with console.command():
         from .bench import command
 
-        command.main(area, json_target, peers=peers, quick=quick)
+        command.main(area, json_target, peers=peers, quick=quick, parts=parts)

@@ -2,6 +2,8 @@
 
 * :mod:`~sottovoce.cli.bench.measurement` -- what a measurement is, and the register of all.
 * ``areas`` names the areas; ``of_clsc``, ``of_he``, ``of_rs``, ``of_fl`` hold their measurements.
+* ``clsc_parts``, ``clsc_plain``, ``clsc_world``: the primitives of :mod:`sottovoce.clsc`, the plain
+  alternative to it, and the people of its measurements.
 * :mod:`~sottovoce.cli.bench.harness` -- timing: warm-up, interleaved samples, median and spread.
 * :mod:`~sottovoce.cli.bench.report` -- table and JSON.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from .. import console, machine
 from . import report
 from .areas import Area
@@ -9,7 +11,7 @@ from .harness import QUICK, THOROUGH, Effort, measure
 from .measurement import Measurement, Operation, load
 
 
-def main(area: Area, json_target: str | None, *, peers: bool, quick: bool) -> None:
+def main(area: Area, json_target: str | None, *, peers: bool, quick: bool, parts: bool = False) -> None:
     """Measure an area and show the results.
 
     Args:
@@ -17,6 +19,7 @@ def main(area: Area, json_target: str | None, *, peers: bool, quick: bool) -> No
         json_target: JSON file, ``-`` for stdout, or None.
         peers: Measure the peers that are installed, too.
         quick: Fewer repetitions.
+        parts: List what each work is made of, too.
 
     Raises:
         typer.BadParameter: The file cannot be written; known before the work begins.
@@ -37,6 +40,8 @@ def main(area: Area, json_target: str | None, *, peers: bool, quick: bool) -> No
     # The file first: the reader of the table may leave early, as `head` does.
     console.write_json(report.document(results, card, quick=quick), json_target)
     report.print_results(results_console, results)
+    if parts:
+        report.print_parts(results_console, results)
 
 
 def run(m: Measurement, effort: Effort, *, peers: bool) -> report.Result:
@@ -50,15 +55,30 @@ def run(m: Measurement, effort: Effort, *, peers: bool) -> report.Result:
     Returns:
         The result; a peer that is not installed is in it without a timing.
     """
-    subject = m.prepare()
-    ready: dict[str, Operation] = {}
-    for peer in m.peers if peers else ():
-        try:
-            ready[peer.distribution] = peer.prepare()
-        except ImportError:
-            continue
-    first, *others = measure([subject, *ready.values()], effort)
-    timings = dict(zip(ready, others, strict=True))
+    operations = [m.prepare()]
+    efforts = [effort]
+
+    def add(operation: Operation, its_effort: Effort) -> int:
+        operations.append(operation)
+        efforts.append(its_effort)
+        return len(operations) - 1
+
+    asked = m.peers if peers else ()
+    present: dict[int, int] = {}
+    for i, peer in enumerate(asked):
+        with contextlib.suppress(ImportError):
+            present[i] = add(peer.prepare(), effort)
+    alternatives = [add(other.prepare(), effort) for other in m.alternatives]
+    parts = m.parts.of if m.parts is not None else ()
+    indices = [add(part.prepare(), effort.shared_by(len(parts))) for part in parts]
+    timings = measure(operations, efforts)
     return report.Result(
-        m, first, tuple(report.PeerResult(p, timings.get(p.distribution)) for p in (m.peers if peers else ()))
+        m,
+        timings[0],
+        tuple(
+            report.PeerResult(peer, timings[present[i]] if i in present else None)
+            for i, peer in enumerate(asked)
+        ),
+        tuple(timings[i] for i in alternatives),
+        tuple(timings[i] for i in indices),
     )

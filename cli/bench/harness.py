@@ -1,18 +1,20 @@
-"""Timing: warm-up, then samples of the subject and of its peers by turns, then order statistics.
+"""Timing: warm-up, then samples of everything that is compared by turns, then order statistics.
 
 By turns, because the clock of a shared machine drifts: what is compared is measured under the same
-weather.  The median is the figure and the quartiles are its spread; a mean would follow every
-interruption.  Garbage collection is off while a sample runs, as in :mod:`timeit`.
+weather, and a ratio is taken round by round (:func:`ratio`).  The median is the figure and the quartiles
+are its spread; a mean would follow every interruption.  Garbage collection is off while a sample runs, as
+in :mod:`timeit`.
 """
 
 from __future__ import annotations
 
 import gc
 import math
+import operator
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from .measurement import Operation
@@ -37,6 +39,10 @@ class Effort:
     most: int
     warm_up_s: float
 
+    def shared_by(self, n: int) -> Effort:
+        """The effort for one of ``n`` parts, which together take about twice as long as the whole."""
+        return replace(self, seconds=2 * self.seconds / n, warm_up_s=self.warm_up_s / n)
+
 
 THOROUGH: Final = Effort(seconds=2.0, least=9, most=200, warm_up_s=0.2)
 QUICK: Final = Effort(seconds=0.3, least=3, most=50, warm_up_s=0.03)
@@ -53,6 +59,7 @@ class Timing:
         best: Fastest sample.
         n: Samples.
         loops: Calls in a sample; a sample is their mean.
+        samples: In the order in which they were taken.
     """
 
     median: float
@@ -61,6 +68,7 @@ class Timing:
     best: float
     n: int
     loops: int
+    samples: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def spread(self) -> float:
@@ -68,27 +76,64 @@ class Timing:
         return (self.high - self.low) / self.median
 
 
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times longer one thing takes than others together.
+
+    Attributes:
+        median: The figure, over the rounds in which all of them were sampled.
+        low: First quartile.
+        high: Third quartile.
+        n: Rounds.
+    """
+
+    median: float
+    low: float
+    high: float
+    n: int
+
+
+def ratio(subject: Timing, others: Sequence[tuple[int, Timing]]) -> Ratio:
+    """Compare round by round, so that what slows the whole machine down cancels out.
+
+    Args:
+        subject: Of one call of :func:`measure`.
+        others: Counts and timings of the same call of :func:`measure`.
+
+    Returns:
+        ``subject / sum(count * other)``.
+    """
+    rounds = zip(subject.samples, *(timing.samples for _, timing in others), strict=False)
+    counts = [count for count, _ in others]
+    ratios = [first / sum(map(operator.mul, counts, rest)) for first, *rest in rounds]
+    low, median, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return Ratio(median, low, high, len(ratios))
+
+
 def measure(
-    operations: Sequence[Operation], effort: Effort, clock: Callable[[], float] = time.perf_counter
+    operations: Sequence[Operation],
+    effort: Effort | Sequence[Effort],
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[Timing]:
     """Time several operations under the same conditions.
 
     Args:
-        operations: The subject and its peers.
-        effort: How long.
+        operations: The subject and what it is compared with.
+        effort: How long; for all of them, or for each.
         clock: Seconds; another one in tests.
 
     Returns:
         One timing an operation, in order.
     """
-    loops = [_warm_up(operation, effort, clock) for operation in operations]
+    efforts = [effort] * len(operations) if isinstance(effort, Effort) else list(effort)
+    loops = [_warm_up(*pair, clock) for pair in zip(operations, efforts, strict=True)]
     samples: list[list[float]] = [[] for _ in operations]
     spent = [0.0] * len(operations)
     while True:
         pending = [
             i
-            for i, taken in enumerate(samples)
-            if len(taken) < effort.least or (spent[i] < effort.seconds and len(taken) < effort.most)
+            for i, (taken, of) in enumerate(zip(samples, efforts, strict=True))
+            if len(taken) < of.least or (spent[i] < of.seconds and len(taken) < of.most)
         ]
         if not pending:
             break
@@ -136,4 +181,4 @@ def _sample(operation: Operation, loops: int, clock: Callable[[], float]) -> flo
 
 def _timing(samples: list[float], loops: int) -> Timing:
     low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
-    return Timing(median=median, low=low, high=high, best=min(samples), n=len(samples), loops=loops)
+    return Timing(median, low, high, min(samples), len(samples), loops, tuple(samples))

@@ -8,6 +8,11 @@ A measurement is declared by decorating the function that prepares its inputs::
         return Operation(lambda: code.encode(data, out=parity))
 
 Preparation is not timed and uses fixed seeds where it may; one call of the operation is the unit.
+
+Three kinds of things may be measured beside it, by turns in the same run: a :class:`Peer` is somebody
+else's way to do the same work, an :class:`Alternative` is another way of ours, and :class:`Parts` are the
+primitives that the work is made of, each timed alone.  Their sum is what the work would cost if nothing
+came on top; the ratio to it holds on any machine, where a time does not.
 """
 
 from __future__ import annotations
@@ -56,13 +61,62 @@ class Peer:
         prepare: Like that of the measurement, for the same inputs; raises ImportError where the
             peer is not installed.
         extra: The extra of this package that brings it.
-        note: What differs, if something does.
+        note: What differs, if something does; a few words.
+        lacks: What the work done by the peer does not give, in a sentence; stands below the table.
     """
 
     distribution: str
     prepare: Callable[[], Operation]
     extra: str = "bench"
     note: str = ""
+    lacks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another way of ours to do the same work: without a table, one by one.
+
+    Attributes:
+        name: In a few words.
+        prepare: Like that of the measurement, for the same inputs.
+        aim: The measurement should take at most so many times the time of this one; None: no aim.
+    """
+
+    name: str
+    prepare: Callable[[], Operation]
+    aim: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A primitive that one call needs ``count`` times.
+
+    Attributes:
+        name: Unique among the parts, with the size of its input if that matters.
+        prepare: Makes it ready to be timed alone.
+        count: How often.
+    """
+
+    name: str
+    prepare: Callable[[], Operation]
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the work is made of.
+
+    Attributes:
+        of: The primitives; names are distinct.
+        aim: The work should take at most so many times the sum of its parts; None: no aim.
+    """
+
+    of: tuple[Part, ...]
+    aim: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.of or len({part.name for part in self.of}) != len(self.of):
+            raise ValueError("parts: at least one, and distinct names expected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +129,9 @@ class Measurement:
         prepare: Makes the inputs and returns what to time.
         work: What one call does.
         size: Size of the input, name -> number or name; names of byte counts end in ``_bytes``.
-        peers: Others to measure in the same run.
+        peers: Others to measure in the same run, if asked for.
+        alternatives: Other ways of ours, always measured.
+        parts: What the work is made of, always measured; None where nobody has said it yet.
     """
 
     area: Area
@@ -84,6 +140,8 @@ class Measurement:
     work: Work
     size: Mapping[str, int | str]
     peers: tuple[Peer, ...] = field(default=())
+    alternatives: tuple[Alternative, ...] = field(default=())
+    parts: Parts | None = None
 
     @property
     def id(self) -> str:
@@ -95,7 +153,14 @@ _register: Final[dict[str, Measurement]] = {}
 
 
 def measurement(
-    area: Area, name: str, *, work: Work, size: Mapping[str, int | str], peers: tuple[Peer, ...] = ()
+    area: Area,
+    name: str,
+    *,
+    work: Work,
+    size: Mapping[str, int | str],
+    peers: tuple[Peer, ...] = (),
+    alternatives: tuple[Alternative, ...] = (),
+    parts: Parts | None = None,
 ) -> Callable[[Callable[[], Operation]], Measurement]:
     """Register a measurement; its preparing function is what is decorated.
 
@@ -104,7 +169,7 @@ def measurement(
     """
 
     def register(prepare: Callable[[], Operation]) -> Measurement:
-        made = Measurement(area, name, prepare, work, dict(size), peers)
+        made = Measurement(area, name, prepare, work, dict(size), peers, alternatives, parts)
         if area is Area.ALL or made.id in _register:
             raise ValueError(f"measurement {made.id!r}: not a single area, or declared twice")
         _register[made.id] = made

@@ -14,7 +14,7 @@ from rich.console import Console
 from .. import machine
 from ..console import install_hint, pip_line
 from ..tables import Column, print_table
-from .harness import Timing
+from .harness import Ratio, Timing, ratio
 from .measurement import Measurement, Peer, Work
 
 SCHEMA: Final = "sottovoce-bench/1"
@@ -30,11 +30,47 @@ class PeerResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A measurement with its timing and those of its peers."""
+    """A measurement with its timing, and those of what it is compared with.
+
+    Attributes:
+        measurement: What was measured.
+        timing: Its own.
+        peers: As many as were asked for.
+        alternatives: Timings of ``measurement.alternatives``, in order.
+        parts: Timings of ``measurement.parts.of``, in order.
+    """
 
     measurement: Measurement
     timing: Timing
     peers: tuple[PeerResult, ...] = ()
+    alternatives: tuple[Timing, ...] = ()
+    parts: tuple[Timing, ...] = ()
+
+    @property
+    def to_parts(self) -> Ratio | None:
+        """How many times longer than its parts together; None without parts."""
+        parts = self.measurement.parts
+        if parts is None:
+            return None
+        counts = [part.count for part in parts.of]
+        return ratio(self.timing, list(zip(counts, self.parts, strict=True)))
+
+    @property
+    def to_alternatives(self) -> list[Ratio]:
+        """How many times longer than each alternative."""
+        return [ratio(self.timing, [(1, timing)]) for timing in self.alternatives]
+
+    @property
+    def missed(self) -> list[str]:
+        """Every aim that was not reached, in words."""
+        missed = []
+        parts, to_parts = self.measurement.parts, self.to_parts
+        if parts is not None and to_parts is not None and parts.aim and to_parts.median > parts.aim:
+            missed.append(f"{to_parts.median:.2f} times its parts, aim {parts.aim:g}")
+        for other, to in zip(self.measurement.alternatives, self.to_alternatives, strict=True):
+            if other.aim and to.median > other.aim:
+                missed.append(f"{to.median:.2f} times {other.name!r}, aim {other.aim:g}")
+        return missed
 
 
 def print_card(console: Console, card: machine.Card) -> None:
@@ -58,8 +94,12 @@ def print_results(console: Console, results: list[Result]) -> None:
         Column("n", spare=2),
         Column("rate"),
     ]
-    if any(result.peers for result in results):
+    compared = any(result.peers or result.alternatives for result in results)
+    split = any(result.parts for result in results)
+    if compared:
         columns.append(Column("times\nours"))
+    if split:
+        columns.append(Column("times\nits parts"))
     rows: list[tuple[str, ...] | None] = []
     area = None
     for result in results:
@@ -69,12 +109,25 @@ def print_results(console: Console, results: list[Result]) -> None:
                 rows.append(None)
             rows.append((f"[bold]{m.area}[/]",))
             area = m.area
-        rows.append((f"{m.name}\n[dim]{describe(m.size)}[/]", *_cells(result.timing, m.work)))
-        rows += [tuple(f"[dim]{cell}[/]" for cell in _peer_cells(other, result)) for other in result.peers]
+        own = [f"{m.name}\n[dim]{describe(m.size)}[/]", *_cells(result.timing, m.work)]
+        if result.to_parts is not None:
+            own += [""] * compared + [f"{result.to_parts.median:.2f}"]
+        rows.append(tuple(own))
+        below = [_peer_cells(other, result) for other in result.peers] + _alternative_cells(result)
+        rows += [tuple(f"[dim]{cell}[/]" for cell in cells) for cells in below]
     headings = print_table(console, columns, rows)
     if "spread" in headings:
         legend = "median of n samples; spread: distance of the quartiles, relative to the median"
+        if split:
+            legend += (
+                "; parts: the primitives that the work is made of, each timed alone (--parts lists them)"
+            )
         console.print(f"[dim]{legend}[/]")
+    for lacks in dict.fromkeys(other.peer.lacks for r in results for other in r.peers if other.peer.lacks):
+        console.print(lacks, markup=False)
+    for result in results:
+        for missed in result.missed:
+            console.print(f"aim missed: {result.measurement.id}: {missed}", markup=False)
     for extra in sorted({o.peer.extra for r in results for o in r.peers if o.timing is None}):
         console.print(
             f"peers that are not installed come with: {install_hint(extra)}", markup=False, soft_wrap=True
@@ -91,6 +144,46 @@ def _peer_cells(other: PeerResult, result: Result) -> tuple[str, ...]:
         *_cells(other.timing, result.measurement.work),
         f"{ratio:.1f}",
     )
+
+
+def _alternative_cells(result: Result) -> list[tuple[str, ...]]:
+    return [
+        (f"  {other.name}", *_cells(timing, result.measurement.work), f"{1 / to.median:.1f}")
+        for other, timing, to in zip(
+            result.measurement.alternatives, result.alternatives, result.to_alternatives, strict=True
+        )
+    ]
+
+
+def print_parts(console: Console, results: list[Result]) -> None:
+    """For every measurement that has them: its parts, how often, how long, and their share of the sum."""
+    columns = [
+        Column("part", least=20),
+        Column("count"),
+        Column("each"),
+        Column("together"),
+        Column("share", spare=1),
+    ]
+    rows: list[tuple[str, ...] | None] = []
+    for result in results:
+        parts, to = result.measurement.parts, result.to_parts
+        if parts is None or to is None:
+            continue
+        together = [part.count * timing.median for part, timing in zip(parts.of, result.parts, strict=True)]
+        if rows:
+            rows.append(None)
+        rows.append((f"[bold]{result.measurement.id}[/]",))
+        rows += [
+            (part.name, str(part.count), duration(t.median), duration(all_), f"{all_ / sum(together):.0%}")
+            for part, t, all_ in zip(parts.of, result.parts, together, strict=True)
+        ]
+        aim = f", aim {parts.aim:g}" if parts.aim else ""
+        rows.append(("sum", "", "", duration(sum(together)), ""))
+        spread = f"quartiles {to.low:.2f} to {to.high:.2f}, {to.n} rounds{aim}"
+        rows.append(
+            (f"measured: {to.median:.2f} times the sum ({spread})", "", "", duration(result.timing.median))
+        )
+    print_table(console, columns, rows)
 
 
 def describe(size: Mapping[str, int | str]) -> str:
@@ -138,11 +231,40 @@ def _result(result: Result) -> dict[str, Any]:
         "seconds": _seconds(result.timing),
         "per_second": m.work.amount / result.timing.median,
         "peers": [_peer(other, result) for other in result.peers],
+        "alternatives": _alternatives(result),
+        "parts": _parts(result),
     }
+
+
+def _alternatives(result: Result) -> list[dict[str, Any]]:
+    return [
+        {"name": other.name, "seconds": _seconds(timing), "ratio": _ratio(to), "aim": other.aim}
+        for other, timing, to in zip(
+            result.measurement.alternatives, result.alternatives, result.to_alternatives, strict=True
+        )
+    ]
+
+
+def _parts(result: Result) -> dict[str, Any] | None:
+    """Ratio: our time to the sum of the parts, by rounds."""
+    parts, to = result.measurement.parts, result.to_parts
+    if parts is None or to is None:
+        return None
+    of = [
+        {"name": part.name, "count": part.count, "seconds": _seconds(timing)}
+        for part, timing in zip(parts.of, result.parts, strict=True)
+    ]
+    return {"of": of, "ratio": _ratio(to), "aim": parts.aim}
+
+
+def _ratio(to: Ratio) -> dict[str, float | int]:
+    return {"median": to.median, "low": to.low, "high": to.high, "n": to.n}
 
 
 def _peer(other: PeerResult, result: Result) -> dict[str, Any]:
     fields: dict[str, Any] = {"distribution": other.peer.distribution, "note": other.peer.note}
+    if other.peer.lacks:
+        fields["lacks"] = other.peer.lacks
     if other.timing is None:
         return {**fields, "installed": False, "install": pip_line(other.peer.extra)}
     return {

@@ -158,6 +158,8 @@ def test_every_measurement_runs(m):
     result = command.run(m, harness.Effort(seconds=0.0, least=2, most=2, warm_up_s=0.0), peers=True)
     assert 0 < result.timing.best <= result.timing.median < 60
     assert len(result.peers) == len(m.peers)
+    assert len(result.alternatives) == len(m.alternatives)
+    assert len(result.parts) == (0 if m.parts is None else len(m.parts.of))
 
 
 def test_a_missing_peer_is_named_with_its_line(capsys):
@@ -239,7 +241,9 @@ def test_bench_writes_its_schema(tmp_path):
     assert document["machine"] == machine.card()
     assert [r["name"] for r in document["results"]] == [m.name for m in load(Area.RS)]
     for result in document["results"]:
-        assert set(result) == {"area", "name", "size", "work", "seconds", "per_second", "peers"}
+        assert set(result) == {
+            *("area", "name", "size", "work", "seconds", "per_second", "peers", "alternatives", "parts")
+        }
         check_seconds(result["seconds"])
         assert result["per_second"] == pytest.approx(result["work"]["amount"] / result["seconds"]["median"])
         assert result["name"] in done.output

@@ -1,0 +1,376 @@
+"""What each operation of :mod:`sottovoce.clsc` is made of: the primitives that the construction prescribes.
+
+Each list names the step that asks for the primitive (docs/clsc.md, "Signatures", "Packets", "Issuing").
+Counted is what the mathematics and the wire format ask for and a call of a library does: multiplications,
+pairings, hashes to the curve, decoding and encoding of points, AES-GCM, SHA-256, HKDF.  Not counted is
+what an implementation adds, and what the ratio to the sum is there to show: joining fields, checks of
+types, objects, the search for a slot, bookkeeping.
+
+A multiplication by a secret is counted as :mod:`sottovoce.clsc` does it (table, or window of fixed
+sequence), because the construction forbids the faster one of the back end.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import os
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ...clsc import comb, group, hashes
+from .measurement import Operation, Part
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+
+Prepare = Callable[[], Operation]
+
+
+def _timed(call: Callable[[], object]) -> Operation:
+    return Operation(call)
+
+
+# -- primitives -------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _point() -> group.G1:
+    return comb.p1_mul(group.random_scalar())
+
+
+@functools.cache
+def _point2() -> group.G2:
+    return comb.p2_mul(group.random_scalar())
+
+
+def _table() -> Operation:
+    table, k = comb.Comb(_point(), 4), group.random_scalar()
+    return _timed(lambda: table.mul(k))
+
+
+def _p1() -> Operation:
+    k = group.random_scalar()
+    return _timed(lambda: comb.p1_mul(k))
+
+
+def _p2() -> Operation:
+    k = group.random_scalar()
+    return _timed(lambda: comb.p2_mul(k))
+
+
+def _window() -> Operation:
+    point, k = _point(), group.random_scalar()
+    return _timed(lambda: group.g1_mul_secret(point, k))
+
+
+def _public() -> Operation:
+    point, k = _point(), group.random_scalar()
+    return _timed(lambda: group.g1_mul_vartime(point, k))
+
+
+def _msm(*bits: int) -> Prepare:
+    """A sum of as many products as there are lengths of scalars."""
+
+    def prepare() -> Operation:
+        points = [comb.p1_mul(group.random_scalar()) for _ in bits]
+        scalars = [group.random_scalar() >> (255 - n) for n in bits]
+        return _timed(lambda: group.g1_msm_vartime(points, scalars))
+
+    return prepare
+
+
+def _pairing(n: int) -> Prepare:
+    """With the 576 bytes that enter a KDF."""
+
+    def prepare() -> Operation:
+        g1s, g2s = [_point()] * n, [_point2()] * n
+        return _timed(lambda: group.multi_pairing(g1s, g2s))
+
+    return prepare
+
+
+def _check() -> Operation:
+    left, right = comb.p1_mul(group.random_scalar()), -_point()
+    g2 = _point2()
+    return _timed(lambda: group.pairing_is_one([left, right], [group.P2, g2]))
+
+
+def _encode1() -> Operation:
+    # A sum: a point that was never normalised, as every result of a multiplication.
+    point = _point() + group.P1
+    return _timed(point.to_compressed_bytes)
+
+
+def _encode2() -> Operation:
+    point = _point2() + group.P2
+    return _timed(point.to_compressed_bytes)
+
+
+def _decode1() -> Operation:
+    data = _point().to_compressed_bytes()
+    return _timed(lambda: group.g1_from_bytes(data, "point"))
+
+
+def _decode2() -> Operation:
+    data = _point2().to_compressed_bytes()
+    return _timed(lambda: group.g2_from_bytes(data, "point"))
+
+
+def _to_curve() -> Operation:
+    message = os.urandom(92)
+    return _timed(lambda: group.hash_to_g1(b"SOTTOVOCE-V1-QID-sign", message))
+
+
+def _to_scalar() -> Operation:
+    message = os.urandom(300)
+    return _timed(lambda: hashes.hash_to_scalar("SOTTOVOCE-V1-SIG", message))
+
+
+def _hkdf(n_bytes: int) -> Prepare:
+    def prepare() -> Operation:
+        ikm, salt, info = os.urandom(80), os.urandom(32), os.urandom(200)
+        return _timed(lambda: hashes.hkdf(ikm, salt, info, n_bytes))
+
+    return prepare
+
+
+def _sha256(n_bytes: int) -> Prepare:
+    def prepare() -> Operation:
+        data = os.urandom(n_bytes)
+        return _timed(lambda: hashlib.sha256(data).digest())
+
+    return prepare
+
+
+def _seal(n_bytes: int) -> Prepare:
+    def prepare() -> Operation:
+        key, data, ad = os.urandom(32), os.urandom(n_bytes), os.urandom(210)
+        # A key is used once: its schedule belongs to the operation.
+        return _timed(lambda: AESGCM(key).encrypt(bytes(12), data, ad))
+
+    return prepare
+
+
+def _open(n_bytes: int) -> Prepare:
+    def prepare() -> Operation:
+        key, ad = os.urandom(32), os.urandom(210)
+        data = AESGCM(key).encrypt(bytes(12), os.urandom(n_bytes), ad)
+        return _timed(lambda: AESGCM(key).decrypt(bytes(12), data, ad))
+
+    return prepare
+
+
+def _seal_chunks(n_bytes: int) -> Prepare:
+    def prepare() -> Operation:
+        data, aead = memoryview(os.urandom(n_bytes)), AESGCM(os.urandom(32))
+        out = bytearray(MIB + 16)
+
+        def call() -> None:
+            for i in range(0, n_bytes, MIB):
+                aead.encrypt_into(i.to_bytes(12, "big"), data[i : i + MIB], None, out)
+
+        return _timed(call)
+
+    return prepare
+
+
+def _hash_chunks(n_bytes: int) -> Prepare:
+    def prepare() -> Operation:
+        data = memoryview(os.urandom(n_bytes))
+
+        def call() -> None:
+            for i in range(0, n_bytes, MIB):
+                hashlib.sha256(data[i : i + MIB]).digest()
+
+        return _timed(call)
+
+    return prepare
+
+
+def _hmac() -> Operation:
+    key, data = os.urandom(32), os.urandom(100)
+    return _timed(lambda: hmac.digest(key, data, "sha256"))
+
+
+def _inverse() -> Operation:
+    k = group.random_scalar()
+    return _timed(lambda: group.inverse_secret(k))
+
+
+def _random() -> Operation:
+    return _timed(lambda: os.urandom(32))
+
+
+_PRIMITIVES: Final[dict[str, Prepare]] = {
+    "k*B by a table, window 4": _table,
+    "k*P1 by a table, window 6": _p1,
+    "k*P2 by a table, window 6": _p2,
+    "k*U, secret k, window": _window,
+    "k*U, public k": _public,
+    "k*P + l*U, public": _msm(255, 255),
+    "pairing, to bytes": _pairing(1),
+    "product of 2 pairings, to bytes": _pairing(2),
+    "check of 2 pairings": _check,
+    "encode G1": _encode1,
+    "encode G2": _encode2,
+    "decode G1": _decode1,
+    "decode G2": _decode2,
+    "hash to G1": _to_curve,
+    "hash to scalar": _to_scalar,
+    "HMAC": _hmac,
+    "inverse of a secret": _inverse,
+    "random 32": _random,
+}
+
+
+def _part(name: str, count: int = 1) -> Part:
+    return Part(name, _PRIMITIVES[name], count)
+
+
+def _hkdf_part(n_bytes: int, count: int = 1) -> Part:
+    return Part(f"HKDF {n_bytes}", _hkdf(n_bytes), count)
+
+
+def _sha_part(n_bytes: int, count: int = 1) -> Part:
+    return Part(f"SHA-256 of {n_bytes}", _sha256(n_bytes), count)
+
+
+# -- operations -------------------------------------------------------------------------------------
+
+
+def _sum(*lists: tuple[Part, ...]) -> tuple[Part, ...]:
+    """One list, equal parts counted together."""
+    merged: dict[str, Part] = {}
+    for part in (part for parts in lists for part in parts):
+        known = merged.get(part.name)
+        merged[part.name] = Part(part.name, part.prepare, part.count + (known.count if known else 0))
+    return tuple(merged.values())
+
+
+def times(n: int, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """``n`` times the parts."""
+    return tuple(Part(part.name, part.prepare, n * part.count) for part in parts)
+
+
+_SIGN_TRANSCRIPT: Final = (
+    _part("random 32"),  # step 1: salt
+    _hkdf_part(96),  # step 1: k, rho
+    _part("k*B by a table, window 4", 2),  # step 2: A = k*Q; step 4: V = (k + c)*D
+    _part("k*P1 by a table, window 6"),  # step 2: R = rho*P1
+    _part("encode G1", 3),  # A, V, R on the wire
+    _part("hash to scalar"),  # step 3: c
+)
+
+SIGN: Final = _sum(_SIGN_TRANSCRIPT, (_sha_part(KIB),))  # and the transcript of a message of 1 KiB
+
+_PARSE_SIGNATURE: Final = (
+    _part("decode G1", 3),  # A, V, R
+    _part("hash to scalar"),  # c
+)
+
+_CHECK_SIGNATURE: Final = (
+    _part("k*P + l*U, public"),  # z*P1 - c*X = R
+    _part("k*U, public k"),  # c*Q
+    _part("check of 2 pairings"),  # e(V, P2) = e(A + c*Q, Y)
+)
+
+VERIFY: Final = _sum((_sha_part(KIB),), _PARSE_SIGNATURE, _CHECK_SIGNATURE)  # Q is known
+
+
+def batch_equations(n: int) -> tuple[Part, ...]:
+    """One check for ``n`` signatures under one set of parameters: three sums and one product of pairings.
+
+    Weights have 128 bits; a weight times a challenge, and the one scalar of ``P1``, have 255.
+    """
+    return (
+        Part(f"sum of {2 * n + 1} in G1: z, R, X", _msm(255, *(128, 255) * n)),
+        Part(f"sum of {n} in G1: V", _msm(*(128,) * n)),
+        Part(f"sum of {2 * n} in G1: A, Q", _msm(*(128, 255) * n)),
+        _part("check of 2 pairings"),
+    )
+
+
+def batch_verify(n: int) -> tuple[Part, ...]:
+    """Signatures of messages of 1 KiB under known keys."""
+    return _sum(times(n, _sum((_sha_part(KIB),), _PARSE_SIGNATURE)), batch_equations(n))
+
+
+def signcrypt(receivers: int) -> tuple[Part, ...]:
+    """A packet of 1 KiB, receivers used before."""
+    once = (
+        _part("random 32"),  # step 1: hedged ephemerals
+        _sha_part(KIB, 2),  # step 1: of the plaintext; step 4: h_0
+        _hkdf_part(160),  # step 1: u1, u2, CEK, seed
+        _hkdf_part(96),  # step 1: k_body, k_head, kc
+        _part("k*P1 by a table, window 6"),  # step 1: U1
+        _part("k*P2 by a table, window 6"),  # step 1: U2
+        _part("encode G1"),
+        _part("encode G2"),
+        Part("AES-GCM seal 1024", _seal(KIB)),  # step 3: the body, one chunk
+        _sha_part(400, 2),  # step 4: wire; step 5: transcript
+        Part("AES-GCM seal 349", _seal(349)),  # step 6: head
+    )
+    each = (
+        _part("k*B by a table, window 4", 2),  # step 2: u1*X, u2*Q
+        _part("encode G1"),  # step 2: S
+        _part("pairing, to bytes"),  # step 2: T
+        _hkdf_part(64),  # step 2: com, k
+        Part("AES-GCM seal 32", _seal(32)),  # step 2: slot
+    )
+    return _sum(once, times(receivers, each), _SIGN_TRANSCRIPT)
+
+
+_OPEN: Final = (
+    _sha_part(KIB),  # h_0
+    _sha_part(400, 3),  # wire; transcript; packet_id
+    _part("decode G1"),  # U1
+    _part("decode G2"),  # U2
+    _part("k*U, secret k, window"),  # S = x*U1
+    _part("encode G1"),  # S
+    _part("k*P1 by a table, window 6"),  # M = m*P1 splits D
+    _part("product of 2 pairings, to bytes"),  # T = e(D - M, U2) e(M, U2)
+    _hkdf_part(64),  # com, k
+    Part("AES-GCM open 32", _open(32)),  # slot
+    _hkdf_part(96),  # k_body, k_head, kc
+    Part("AES-GCM open 349", _open(349)),  # head
+    Part("AES-GCM open 1024", _open(KIB)),  # body
+)
+
+_UNKNOWN_SENDER: Final = (
+    _part("decode G1"),  # X
+    _part("hash to G1"),  # Q
+    _sha_part(400),  # pid
+)
+
+UNSIGNCRYPT: Final = _sum(_OPEN, _UNKNOWN_SENDER, _PARSE_SIGNATURE, _CHECK_SIGNATURE)
+
+
+def unsigncrypt_batch(n: int) -> tuple[Part, ...]:
+    """Packets of 1 KiB of senders never seen before."""
+    return _sum(times(n, _sum(_OPEN, _UNKNOWN_SENDER, _PARSE_SIGNATURE)), batch_equations(n))
+
+
+ISSUE_BLIND: Final = (
+    # the device: x, b, X, Q, B
+    _part("random 32", 3),
+    _part("k*P1 by a table, window 6"),  # X = x*P1
+    _part("hash to G1"),  # Q
+    _part("k*U, secret k, window", 3),  # B = b*Q; the issuer: C = s*B; the device: D = b^-1*C
+    _part("encode G1", 3),  # X, B, C
+    _part("decode G1", 2),  # the issuer: B; the device: C
+    _part("check of 2 pairings"),  # e(D, P2) = e(Q, Y)
+    _part("inverse of a secret"),  # b^-1
+    _part("HMAC", 2),  # the token's, made and checked
+)
+
+
+def seal_body(n_bytes: int) -> tuple[Part, ...]:
+    """What has to be done to every byte of a body."""
+    return (
+        Part(f"AES-GCM of {n_bytes >> 20} MiB", _seal_chunks(n_bytes)),
+        Part(f"SHA-256 of {n_bytes >> 20} MiB", _hash_chunks(n_bytes)),
+    )
