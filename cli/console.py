@@ -279,6 +279,11 @@ def _hint(error: Exception) -> str | None:
     return next(_HINTS[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in _HINTS)
 
 
+def note(message: str) -> None:
+    """A line on stderr for a person; whoever wants it as data asks for JSON."""
+    stderr().print(message, markup=False, soft_wrap=True)
+
+
 def _complain(message: str, hint: str | None) -> None:
     console = stderr()
     # soft_wrap: a message is one line, so that it can be searched for; no markup inside it.

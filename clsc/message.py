@@ -103,8 +103,11 @@ def _transcript(source: Source, progress: Progress | None) -> bytes:
 def _measured(source: Source) -> Iterator[tuple[BinaryIO, int]]:
     """The source, readable from its first byte, and how many there are."""
     with contextlib.ExitStack() as stack:
-        named = isinstance(source, (str, os.PathLike))
-        file: BinaryIO = stack.enter_context(open(source, "rb")) if named else source
+        file: BinaryIO
+        if isinstance(source, (str, os.PathLike)):  # noqa: SIM108  # mypy loses the types in one line
+            file = stack.enter_context(open(source, "rb"))
+        else:
+            file = source
         if not file.seekable():
             file = _spooled(file, stack.enter_context(spool()))
         start = file.tell()

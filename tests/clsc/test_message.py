@@ -35,8 +35,12 @@ def source(request, tmp_path):
             with os.fdopen(writing, "wb") as stream:
                 stream.write(data)
 
-        threading.Thread(target=feed, daemon=True).start()
-        return os.fdopen(reading, "rb")
+        feeder = threading.Thread(target=feed)
+        feeder.start()
+        pipe = os.fdopen(reading, "rb")
+        request.addfinalizer(pipe.close)
+        request.addfinalizer(feeder.join)
+        return pipe
 
     return make
 
