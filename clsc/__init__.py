@@ -39,6 +39,7 @@ from .issuer import Issuer
 from .judge import Verdict, judge
 from .keys import PublicKey, SecretKey
 from .master import MasterKey, MasterShare, RootKey
+from .message import sign_file, verify_file
 from .packet import packet_bytes
 from .params import EpochParams, Mode, Usage
 from .registry import Account, Issuance, MemoryRegistry, Registry
@@ -106,6 +107,7 @@ __all__ = [
     "make_evidence",
     "packet_bytes",
     "sign",
+    "sign_file",
     "signcrypt",
     "signcrypt_file",
     "unsigncrypt",
@@ -113,4 +115,5 @@ __all__ = [
     "unsigncrypt_file",
     "verify",
     "verify_answer",
+    "verify_file",
 ]
