@@ -11,12 +11,16 @@ kind                      fields
 ``master``                root public key (32), params, s (32)
 ``master-share``          root public key, params, index (8), s_j (32)
 ``secret``                root public key, params, public key, x (32), D (48)
-``identity-request``      root public key, params, usage, identity, token (32), x
-``blind-request``         root public key, params, usage, token, x, b (32)
+``tracing``               tracing key (64)
+``identity-request``      root public key, params, usage, identity, tokens, x
+``blind-request``         root public key, params, usage, tokens, x, b (32)
+``traceable-request``     root public key, params, usage, x, params of the signer, its public key,
+                          signature (176)
 ========================  =========================================================================
 
 ``params`` are the signed bytes of :class:`EpochParams`, so a key needs nothing else to be used.  What
 is read goes through the constructors again: root signature, ``Y = s*P2``, ``e(D, P2) = e(Q, Y)``.
+``tokens`` are the one token (32), or with several servers ``number (8) | token (32)`` of each, ascending.
 
 Nothing here raises with a secret in a frame: :func:`decode` gives None instead, whatever is wrong.
 """
@@ -36,14 +40,27 @@ from .group import RandomBytes
 from .issue_wire import TOKEN_BYTES
 from .keys import PublicKey, SecretKey
 from .master import MasterKey, MasterShare, RootKey
-from .params import EpochParams, Mode, Usage, split
+from .params import EpochParams, Usage, split
 from .request import BlindRequest, IdentityRequest
+from .traceable import TraceableRequest
+from .tracing import TracingKey
 from .trust import TrustStore
 
-Key: TypeAlias = RootKey | MasterKey | MasterShare | SecretKey | IdentityRequest | BlindRequest
+Key: TypeAlias = (
+    RootKey
+    | MasterKey
+    | MasterShare
+    | TracingKey
+    | SecretKey
+    | IdentityRequest
+    | BlindRequest
+    | TraceableRequest
+)
 """What a key file can hold."""
 
 _TAG: Final = b"SOTTOVOCE-V1-KEY"
+_NUMBER_BYTES: Final = 8
+_TOKEN_ENTRY_BYTES: Final = _NUMBER_BYTES + TOKEN_BYTES
 
 
 def encode(key: Key) -> bytes | None:
@@ -55,12 +72,11 @@ def encode(key: Key) -> bytes | None:
 def decode(data: bytes) -> Key | None:
     """The secret that has exactly these bytes, checked as when it was made; else None."""
     key: Key | None = None
-    # Of the builtin errors: an unknown kind, a wrong number of fields.
-    with contextlib.suppress(SottovoceError, KeyError, ValueError):
-        tag, kind, *fields = split(data)
-        if tag == _TAG:
-            key = _READERS[kind](fields)
-    # Everything that a reader may have taken in another spelling differs here.
+    # Of the builtin errors: an unknown kind, a wrong number of fields, a token for a server too many.
+    with contextlib.suppress(SottovoceError, KeyError, TypeError, ValueError):
+        _, kind, *fields = split(data)
+        key = _READERS[kind](fields)
+    # Another tag, and everything that a reader may have taken in another spelling, differs here.
     return key if key is not None and encode(key) == data else None
 
 
@@ -128,57 +144,108 @@ def _read_secret(fields: list[bytes]) -> SecretKey | None:
     return SecretKey._if_fits(key, int.from_bytes(x, "big"), group.g1_from_bytes(d, "D"))
 
 
+def _write_tracing(key: TracingKey) -> list[bytes]:
+    return [key._key]
+
+
+def _read_tracing(fields: list[bytes]) -> TracingKey | None:
+    (key,) = fields
+    return TracingKey(key)
+
+
+def _write_tokens(token: bytes | dict[int, bytes]) -> bytes:
+    if isinstance(token, bytes):
+        return token
+    return b"".join(j.to_bytes(_NUMBER_BYTES, "big") + token[j] for j in sorted(token))
+
+
+def _read_tokens(params: EpochParams, data: bytes) -> bytes | dict[int, bytes]:
+    if params.servers == 1:
+        return data
+    entries = [data[at : at + _TOKEN_ENTRY_BYTES] for at in range(0, len(data), _TOKEN_ENTRY_BYTES)]
+    return {int.from_bytes(e[:_NUMBER_BYTES], "big"): e[_NUMBER_BYTES:] for e in entries}
+
+
 def _write_identity_request(key: IdentityRequest) -> list[bytes]:
     public = key.public_key
     usage, x = str(public.usage).encode(), group.scalar_to_bytes(key._x)
-    return [*_signed(public.params), usage, public.identity, key._token, x]
+    return [*_signed(public.params), usage, public.identity, _write_tokens(key._token), x]
 
 
 def _read_identity_request(fields: list[bytes]) -> IdentityRequest | None:
-    root, signed, usage, identity, token, x = fields
+    root, signed, usage, identity, tokens, x = fields
     params = EpochParams.from_bytes(signed, root)
-    if params.mode is not Mode.IDENTITY or len(token) != TOKEN_BYTES or not _scalars(x):
+    if not _scalars(x):
         return None
-    return IdentityRequest._derand(params, Usage(usage.decode("ascii")), identity, token, _replay(x))
+    return IdentityRequest._derand(
+        params, Usage(usage.decode("ascii")), identity, _read_tokens(params, tokens), _replay(x)
+    )
 
 
 def _write_blind_request(key: BlindRequest) -> list[bytes]:
     public = key._public_key
     x, b = group.scalar_to_bytes(key._x), group.scalar_to_bytes(key._b)
-    return [*_signed(public.params), str(public.usage).encode(), key._token, x, b]
+    return [*_signed(public.params), str(public.usage).encode(), _write_tokens(key._token), x, b]
 
 
 def _read_blind_request(fields: list[bytes]) -> BlindRequest | None:
-    root, signed, usage, token, x, b = fields
+    root, signed, usage, tokens, x, b = fields
     params = EpochParams.from_bytes(signed, root)
-    if params.mode is not Mode.BLIND or len(token) != TOKEN_BYTES or not _scalars(x, b):
+    if not _scalars(x, b):
         return None
-    return BlindRequest._derand(params, Usage(usage.decode("ascii")), token, _replay(x, b))
+    return BlindRequest._derand(
+        params, Usage(usage.decode("ascii")), _read_tokens(params, tokens), _replay(x, b)
+    )
+
+
+def _write_traceable_request(key: TraceableRequest) -> list[bytes]:
+    usage, x = str(key._usage).encode(), group.scalar_to_bytes(key._x)
+    signer = key._signer
+    return [*_signed(key._params), usage, x, signer.params.to_bytes(), signer.to_bytes(), key._signature]
+
+
+def _read_traceable_request(fields: list[bytes]) -> TraceableRequest | None:
+    root, signed, usage, x, signer_params, signer, signature = fields
+    params = EpochParams.from_bytes(signed, root)
+    trust = TrustStore(root)
+    trust.add_bytes(signer_params)
+    if not _scalars(x):
+        return None
+    key = PublicKey.from_bytes(signer, trust)
+    return TraceableRequest._restore(
+        params, Usage(usage.decode("ascii")), int.from_bytes(x, "big"), key, signature
+    )
 
 
 _KINDS: Final[dict[type, bytes]] = {
     RootKey: b"root",
     MasterKey: b"master",
     MasterShare: b"master-share",
+    TracingKey: b"tracing",
     SecretKey: b"secret",
     IdentityRequest: b"identity-request",
     BlindRequest: b"blind-request",
+    TraceableRequest: b"traceable-request",
 }
 
 _WRITERS: Final[dict[bytes, Callable[..., list[bytes]]]] = {
     b"root": _write_root,
     b"master": _write_master,
     b"master-share": _write_master_share,
+    b"tracing": _write_tracing,
     b"secret": _write_secret,
     b"identity-request": _write_identity_request,
     b"blind-request": _write_blind_request,
+    b"traceable-request": _write_traceable_request,
 }
 
 _READERS: Final[dict[bytes, Callable[[list[bytes]], Key | None]]] = {
     b"root": _read_root,
     b"master": _read_master,
     b"master-share": _read_master_share,
+    b"tracing": _read_tracing,
     b"secret": _read_secret,
     b"identity-request": _read_identity_request,
     b"blind-request": _read_blind_request,
+    b"traceable-request": _read_traceable_request,
 }

@@ -46,6 +46,7 @@ K = TypeVar("K", bound=Key)
 _MAGIC: Final = b"SVK\x01"
 _ARGON2ID: Final = 1
 _HEADER_BYTES: Final = 44
+_SALT_BYTES: Final = 32
 _COMMITMENT_BYTES: Final = 32
 _TAG_BYTES: Final = 16
 _BLOCK_BYTES: Final = 1024
@@ -133,12 +134,16 @@ def _seal(key: Key, passphrase: bytes, cost: _Cost, random_bytes: RandomBytes) -
     body = keybody.encode(key)
     if body is None:
         return TypeError(f"key: a secret of clsc expected, got {type(key).__name__}")
+    return _seal_body(body, passphrase, cost, random_bytes)
+
+
+def _seal_body(body: bytes, passphrase: bytes, cost: _Cost, random_bytes: RandomBytes) -> bytes | Exception:
     header = (
         _MAGIC
         + bytes([_ARGON2ID, cost.lanes])
         + cost.passes.to_bytes(2, "big")
         + cost.memory_kib.to_bytes(4, "big")
-        + random_bytes(32)
+        + random_bytes(_SALT_BYTES)
     )
     derived = _derive(header, cost, passphrase)
     if isinstance(derived, Exception):
@@ -218,7 +223,11 @@ def _parse(data: bytes) -> _Cost | Exception:
 def _derive(header: bytes, cost: _Cost, passphrase: bytes) -> tuple[bytes, AESGCM] | Exception:
     """``com`` and the key."""
     kdf = Argon2id(
-        salt=header[-32:], length=32, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory_kib
+        salt=header[-_SALT_BYTES:],
+        length=32,
+        iterations=cost.passes,
+        lanes=cost.lanes,
+        memory_cost=cost.memory_kib,
     )
     try:
         stretched = kdf.derive(passphrase)
@@ -297,7 +306,7 @@ def write_new_private(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(handle)
         try:
-            os.link(beside, path, follow_symlinks=False)  # unlike a move, never replaces anything
+            os.link(beside, path)  # unlike a move, never replaces anything
         except FileExistsError:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
     finally:
