@@ -53,6 +53,19 @@ _HINTS: Final[dict[str, str]] = {
     "KernelUnavailable": "unset the variable that the message names; without it the best back end is taken",
     "ProtocolError": "the round was refused as a whole; more --clients leave more of them after losses",
     "TooManyErasures": "more shards were lost than the code can bear; raise n or lower the loss",
+    "UnsigncryptError": (
+        "it may be for another of your keys (--as), sealed with associated data (--ad), or cut or changed "
+        "on its way"
+    ),
+    "SenderError": (
+        "the epoch may have ended (--expired), parameters be unknown, a key revoked, or the name belong to "
+        "another key: see sottovoce trust show"
+    ),
+    "SignatureError": "file and signature must be those of one signer and of one moment, to the last byte",
+    "EvidenceError": "evidence and packet must be of one packet, as it was received",
+    "DecodeError": "is it the right file, and complete?",
+    "IssueError": "the answer must be to the newest request; or ask the issuer what it refused",
+    "TooFewAnswers": "ask more servers, or the same again: the request stays as it was",
     "ParameterError": "an option or an environment variable is out of its range; see --help",
     "KeyFileError": "type the passphrase again; if it is right the file is damaged, and only a backup helps",
     "SottovoceError": "run it again; if it stays, report it with the output of `sottovoce --version`",

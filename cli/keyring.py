@@ -6,6 +6,7 @@
     params/<mode>-<epoch>.params    parameters that it signed
     keys/<name>.pub                 keys of others, pinned under a name that the user chose
     revoked/<mode>-<epoch>.revoked  the newest revocation list of each, signed by the root key
+    conflicts/*.txt                 what the issuer signed and must not have signed
     secret/<label>/                 the user's own keys (:mod:`sottovoce.cli.user.own`)
 
 All of it is armoured text, checked again whenever it is read: who can write to the folder can take
@@ -15,6 +16,7 @@ things away, but cannot put in parameters or lists that the root key did not sig
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -22,8 +24,8 @@ from typing import Final
 from urllib.parse import quote
 
 from .._ext.errors import DecodeError, ParameterError, SenderError
-from ..clsc import EpochParams, Mode, PublicKey, TrustStore, Usage
-from ..clsc.revocation import RevocationList
+from ..clsc import EpochParams, Mode, ParamsConflict, PublicKey, TrustStore, Usage
+from ..clsc.revocation import RevocationConflict, RevocationList
 from . import console
 from .armor import Label, armor, dearmor
 from .console import Refused
@@ -125,13 +127,22 @@ class Keyring:
 
         Raises:
             DecodeError: Not parameters of the pinned root key.
-            ParamsConflict: Others are known for the mode and epoch.
+            Refused: Others are known for the mode and epoch; both are kept as evidence.
         """
-        params = trust.add_bytes(data)
+        params = self.believe(data, trust)
         name = Path("params", f"{params.mode}-{file_name(params.epoch)}.params")
         if not (self.home / name).exists():
             self.write(name, armor(Label.PARAMS, data))
         return params
+
+    def believe(self, data: bytes, trust: TrustStore) -> EpochParams:
+        """Check parameters for this command only, and keep nothing.
+
+        Raises:
+            DecodeError, Refused: As :meth:`add_params`.
+        """
+        with self._keeping_conflicts(Label.PARAMS):
+            return trust.add_bytes(data)
 
     def add_revocations(self, data: bytes, trust: TrustStore) -> RevocationList:
         """Check a revocation list and keep it in the place of an older one, all of which it holds.
@@ -139,14 +150,29 @@ class Keyring:
         Raises:
             DecodeError: Not a list of the pinned root key.
             SenderError: Its parameters are unknown.
-            RevocationConflict: It contradicts the list that is here.
+            Refused: It contradicts the list that is here; both are kept as evidence.
         """
-        revoked = trust.add_revocations(data)
+        with self._keeping_conflicts(Label.REVOCATIONS):
+            revoked = trust.add_revocations(data)
         if trust.revocations(revoked.params_id) is revoked:
             params = trust.get(revoked.params_id)
             name = Path("revoked", f"{params.mode}-{file_name(params.epoch)}.revoked")
             self.write(name, armor(Label.REVOCATIONS, data))
         return revoked
+
+    @contextlib.contextmanager
+    def _keeping_conflicts(self, label: Label) -> Iterator[None]:
+        """Keep what convicts the issuer: two signed things of which there may be one."""
+        try:
+            yield
+        except (ParamsConflict, RevocationConflict) as error:
+            text = armor(label, error.first) + armor(label, error.second)
+            name = Path("conflicts", hashlib.sha256(text.encode()).hexdigest()[:16] + ".txt")
+            self.write(name, text)
+            raise Refused(
+                f"THE ISSUER CONTRADICTS ITSELF: {error}; both signed texts are in {self.home / name}",
+                "it shows different things to different people: show them to the issuer, and to others",
+            ) from None
 
     # -- people -------------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ def verify(
         raise files.usage("file and signature cannot both come from standard input", "--sig")
     own = OwnKeys(ring, Passphrase(None, None))  # only public halves are looked at
     trust = ring.trust(expired=expired, only=signer)
-    key, signature = _read(signature_file, trust)
+    key, signature = _read(signature_file, ring, trust)
     # A bad signature is told before anything about its alleged signer.
     with console.bytes_progress("verifying") as progress:
         verify_file(key, files.binary_input(source), signature, progress=progress)
@@ -83,10 +83,10 @@ def verify(
     console.write_json({"signer": who}, json_target)
 
 
-def _read(name: str, trust: TrustStore) -> tuple[PublicKey, bytes]:
+def _read(name: str, ring: Keyring, trust: TrustStore) -> tuple[PublicKey, bytes]:
     blocks = files.read_blocks(name)
     for params in files.of_label(blocks, Label.PARAMS):
-        trust.add_bytes(params)
+        ring.believe(params, trust)
     keys = files.of_label(blocks, Label.PUBLIC_KEY)
     signatures = files.of_label(blocks, Label.SIGNATURE)
     if len(keys) != 1 or len(signatures) != 1:
