@@ -13,6 +13,7 @@ certificate, and a pseudonym can be one that its own issuer does not recognise.
   :func:`sign` and :func:`verify` (many: :func:`batch_verify`).
 * :func:`make_evidence` shows a packet to somebody without any key, who asks :func:`judge`;
   :func:`judge_issuer` and :func:`judge_params` convict an issuer.
+* Secrets outlive the process in files under a passphrase: :func:`save_key`, :func:`load_key`.
 
 The construction, every byte of the wire, and what is NOT given: docs/clsc.md.
 """
@@ -22,6 +23,7 @@ from .._ext.errors import (
     DkgError,
     EvidenceError,
     IssueError,
+    KeyFileError,
     ParameterError,
     SenderError,
     SignatureError,
@@ -37,6 +39,7 @@ from .dkg_session import DkgPublic, DkgResult, DkgSession
 from .evidence import Evidence, Strength
 from .issuer import Issuer
 from .judge import Verdict, judge
+from .keyfile import dump_key, load_key, load_key_bytes, save_key
 from .keys import PublicKey, SecretKey
 from .master import MasterKey, MasterShare, RootKey
 from .message import sign_file, verify_file
@@ -74,6 +77,7 @@ __all__ = [
     "IssueError",
     "Issuer",
     "KeyConflict",
+    "KeyFileError",
     "MasterKey",
     "MasterShare",
     "MemoryRegistry",
@@ -101,11 +105,15 @@ __all__ = [
     "Verdict",
     "batch_verify",
     "deal",
+    "dump_key",
     "judge",
     "judge_issuer",
     "judge_params",
+    "load_key",
+    "load_key_bytes",
     "make_evidence",
     "packet_bytes",
+    "save_key",
     "sign",
     "sign_file",
     "signcrypt",
