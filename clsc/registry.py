@@ -149,7 +149,9 @@ def admit(
         spent: Records in the purse of ``entry``.
         n_issued: Records under its parameters.
         name_taken: Whether (params_id, usage, identity) has a record.
-        point_taken: Whether ``X`` has one, under any parameters and usage.
+        point_taken: Whether ``X`` has one, under any parameters and usage: of anybody in mode
+            ``identity``, of the same party in mode ``traceable``.  There nothing proves that ``x`` is
+            known: whoever sees an ``X`` on its way could ask first, and keep its owner out.
 
     Returns:
         ``known``, or None if there may be a new record.
@@ -188,6 +190,7 @@ class MemoryRegistry:
         self._spent: dict[tuple[str, bytes, str], int] = {}
         self._named: dict[tuple[bytes, str, bytes], Issuance] = {}
         self._points: set[bytes] = set()
+        self._points_of: set[tuple[str, bytes]] = set()
         self._issued: dict[bytes, int] = {}
         self._challenges: dict[bytes, None] = {}
 
@@ -245,6 +248,8 @@ class MemoryRegistry:
             self._issued[entry.params_id] = self._issued.get(entry.params_id, 0) + 1
             if entry.mode is not Mode.BLIND:
                 self._named[entry.params_id, entry.usage, entry.identity] = entry
+                self._points_of.add((entry.party, entry.issued))
+            if entry.mode is Mode.IDENTITY:
                 self._points.add(entry.issued)
             return entry
 
@@ -273,7 +278,7 @@ class MemoryRegistry:
             spent=self._spent.get((entry.party, entry.params_id, entry.usage), 0),
             n_issued=self._issued.get(entry.params_id, 0),
             name_taken=(entry.params_id, entry.usage, entry.identity) in self._named,
-            point_taken=entry.issued in self._points,
+            point_taken=(entry.issued in self._points or (entry.party, entry.issued) in self._points_of),
         )
 
     def _quota(self, party: str, at_most: int | None) -> int | None:

@@ -45,7 +45,8 @@ _SCHEMA: Final = (
         PRIMARY KEY (party, params_id, usage, issued),
         UNIQUE (params_id, serial))""",
     "CREATE UNIQUE INDEX one_key_per_name ON issuances (params_id, usage, identity) WHERE mode <> 'blind'",
-    "CREATE UNIQUE INDEX one_key_per_point ON issuances (issued) WHERE mode <> 'blind'",
+    "CREATE UNIQUE INDEX one_key_per_point ON issuances (issued) WHERE mode = 'identity'",
+    "CREATE UNIQUE INDEX one_key_per_own_point ON issuances (party, issued) WHERE mode <> 'blind'",
     "CREATE TABLE challenges (seq INTEGER PRIMARY KEY, value BLOB NOT NULL UNIQUE)",
     # A row for each restoration; after one, only epochs added since are open.
     "CREATE TABLE restored (times INTEGER NOT NULL)",
@@ -292,7 +293,13 @@ def _admit(db: sqlite3.Connection, entry: Issuance, at_most: int | None) -> Issu
             "SELECT 1 FROM issuances WHERE mode <> 'blind' AND params_id = ? AND usage = ? AND identity = ?",
             *name,
         ),
-        point_taken=exists(db, "SELECT 1 FROM issuances WHERE mode <> 'blind' AND issued = ?", entry.issued),
+        point_taken=exists(db, "SELECT 1 FROM issuances WHERE mode = 'identity' AND issued = ?", entry.issued)
+        or exists(
+            db,
+            "SELECT 1 FROM issuances WHERE mode <> 'blind' AND party = ? AND issued = ?",
+            party_bytes(entry.party),
+            entry.issued,
+        ),
     )
     # What left before a restoration may be forgotten: nobody can say who has quota left.
     if (

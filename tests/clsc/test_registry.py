@@ -137,17 +137,27 @@ def test_name_has_one_key_per_usage_and_epoch(registry, mode):
 
 @pytest.mark.parametrize("mode", [Mode.IDENTITY, Mode.TRACEABLE])
 def test_point_is_issued_once_ever(registry, mode):
-    """Under another usage it would be one key for both; to another party, somebody else's."""
+    """Under another usage it would be one key for both."""
     registry.enrol(account("a", 9))
-    registry.enrol(account("b", 9))
     registry.record(entry("a", 1, mode))
     for other in (
         entry("a", 1, mode, usage="decrypt"),
-        entry("b", 1, mode, identity=b"m"),
         entry("a", 1, mode, epoch=1),
         entry("a", 1, Mode.IDENTITY, epoch=2),
+        entry("a", 1, Mode.TRACEABLE, epoch=2),
     ):
         refuses(registry, other, "X was issued before")
+
+
+def test_point_of_another_party(registry):
+    """In mode identity its owner has proved ``x``; a traceable request may carry a copied ``X``."""
+    for party in "abc":
+        registry.enrol(account(party, 9))
+    registry.record(entry("a", 1, Mode.TRACEABLE))
+    registry.record(entry("b", 1, Mode.TRACEABLE, identity=bytes(63) + b"b"))
+    registry.record(entry("c", 1, Mode.IDENTITY, epoch=1, identity=b"c"))
+    for mode in (Mode.IDENTITY, Mode.TRACEABLE):
+        refuses(registry, entry("a", 1, mode, usage="decrypt"), "X was issued before")
 
 
 def test_blind_points_do_not_concern_each_other(registry):

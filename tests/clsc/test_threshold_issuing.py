@@ -27,7 +27,9 @@ from sottovoce.clsc import (
     issue_wire,
     polynomial,
     sign,
+    signature,
     signcrypt,
+    tracing,
     unsigncrypt,
     verify,
     verify_answer,
@@ -399,7 +401,8 @@ def test_each_server_has_its_own_token(world):
 
         for bad, reason in (
             (tokens[1], "one for each server"), ({}, "at least one"), ({1: bytes(31)}, "32 bytes"),
-            ({0: tokens[1]}, "1 to 5"), ({6: tokens[1]}, "1 to 5"), ({1: tokens[1], 2: tokens[1]}, "one token"),
+            ({0: tokens[1]}, "1 to 5"), ({6: tokens[1]}, "1 to 5"),
+            ({1: tokens[1], 2: tokens[1]}, "one token"),
         ):  # fmt: skip
             with pytest.raises(ParameterError, match=reason):
                 ask(bad)
@@ -482,3 +485,16 @@ def test_servers_have_registries_of_their_own(world):
     for j in (2, 3):
         with pytest.raises(IssueError, match="enrolled already"):
             servers.issuers[j].enrol("alice")
+
+
+def test_attack_somebody_asks_some_servers_first_for_the_x_of_another(world):
+    """Were alice refused there, the servers that had answered her would have spent her quota for nothing."""
+    servers = Servers(world, Mode.TRACEABLE, 3, 5)
+    asked, mallory = servers.request(world.signer()), world.signer("mallory")
+    servers.enrol("mallory")
+    transcript = tracing.request_transcript(servers.params.params_id, "sign", asked._X)
+    signed = signature._sign_derand(mallory, "issue", transcript, Drbg("thief"))
+    stolen = tracing.request_bytes(servers.params.params_id, Usage.SIGN, asked._X, mallory.public_key, signed)
+    for j in (3, 4, 5):
+        servers.issuers[j].issue("mallory", stolen)
+    assert asked.combine(servers.ask(asked)).wrong == ()

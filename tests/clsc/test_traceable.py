@@ -621,3 +621,48 @@ def test_traceable_key_needs_both_halves(world, issuer, alice):
     false = traceable.PublicKey(key.params, Usage.SIGN, key.identity, world.signer("x").public_key.X)
     with pytest.raises(SignatureError):
         verify(false, b"m", sign(key, b"m"))
+
+
+# -- somebody else's X --------------------------------------------------------------------------
+
+
+def steal(issuer, victim_request, mallory):
+    """mallory's own, properly signed request for the ``X`` that it saw in another's."""
+    X = victim_request._X
+    transcript = tracing.request_transcript(issuer.params.params_id, "sign", X)
+    signed = signatures._sign_derand(mallory, "issue", transcript, Drbg("thief"))
+    return tracing.request_bytes(issuer.params.params_id, Usage.SIGN, X, mallory.public_key, signed)
+
+
+def test_attack_somebody_asks_first_for_the_x_of_another(world, issuer, alice, mallory):
+    """Nothing proves ``x`` here.  The thief gets what it cannot open, and the owner is not kept out."""
+    party, thief = enrol_signer(issuer, alice), enrol_signer(issuer, mallory)
+    asked = ask(issuer, alice)
+    stolen = issuer.issue(thief, steal(issuer, asked, mallory))
+    key = asked.finish(issuer.issue(party, asked.to_bytes()))
+    assert issuer.trace(key.public_key).name == b"alice"
+    with pytest.raises(IssueError):
+        ask(issuer, mallory).finish(stolen)
+    # Only alice could open it, and it would open to mallory's name.
+    assert issuer.trace(asked.finish(stolen).public_key).name == b"mallory"
+
+
+def test_attack_traceable_request_keeps_nobody_out_of_mode_identity(world, mallory):
+    registry = MemoryRegistry()
+    issuer, names = traceable_issuer(world, registry), Issuer(world.master[Mode.IDENTITY], registry)
+    thief = enrol_signer(issuer, mallory)
+    victim = IdentityRequest(names.params, Usage.SIGN, b"victim", names.enrol("victim"))
+    wrapped = type("Asked", (), {"_X": victim.public_key.X})
+    issuer.issue(thief, steal(issuer, wrapped, mallory))
+    victim.finish(names.issue("victim", victim.to_bytes(names.challenge())))
+
+
+def test_own_x_under_another_usage_is_refused(world, issuer, alice):
+    party = enrol_signer(issuer, alice, quota=2)
+    asked = ask(issuer, alice)
+    issuer.issue(party, asked.to_bytes())
+    transcript = tracing.request_transcript(issuer.params.params_id, "decrypt", asked._X)
+    signed = signatures._sign_derand(alice, "issue", transcript, Drbg("again"))
+    again = tracing.request_bytes(issuer.params.params_id, Usage.DECRYPT, asked._X, alice.public_key, signed)
+    with pytest.raises(IssueError, match="X was issued"):
+        issuer.issue(party, again)
