@@ -4,10 +4,10 @@
 and returns what is sent instead: another message, a list of them, or None for silence.
 """
 
-import contextlib
+import itertools
 
-from sottovoce.clsc import DecodeError, DkgError, DkgParticipant, DkgSession, Mode, polynomial
-from sottovoce.clsc.dkg_messages import Complaints, Confirm, Justifications, PrivateShare, Reveal
+from sottovoce.clsc import DecodeError, DkgError, DkgParticipant, DkgSession, Mode, comb, group, polynomial
+from sottovoce.clsc.dkg_messages import Commit, Complaints, Confirm, Justifications, PrivateShare, Reveal
 from support.clsc_world import Drbg
 
 ROOT = bytes(range(32))
@@ -20,10 +20,17 @@ def session(t=3, n=5, **changes):
     })  # fmt: skip
 
 
-def participants(session, seed="dkg", root=None):
-    return {
-        i: DkgParticipant._derand(session, i, Drbg(f"{seed}/{i}")) for i in range(1, session.servers + 1)
-    }
+def participants(session, seed="dkg"):
+    return {i: DkgParticipant._derand(session, i, Drbg(f"{seed}/{i}")) for i in range(1, session.servers + 1)}
+
+
+KINDS = {
+    "commit": Commit,
+    "reveal": Reveal,
+    "complain": Complaints,
+    "justify": Justifications,
+    "confirm": Confirm,
+}
 
 
 class Net:
@@ -48,6 +55,9 @@ class Net:
 
     def broadcast(self, step, messages):
         for i, data in messages.items():
+            if self.faulty(i) and i in self.parties:
+                # A clever one: it goes on from what all others see of it, so its later messages fit.
+                self.parties[i]._board._received(KINDS[step]).pop(i)
             for sent in self.altered(i, step, data):
                 self.sent.append((step, i, sent))
                 for j, party in self.parties.items():
@@ -136,4 +146,26 @@ def master_secret(results, threshold):
     return sum(w * results[j]._s for w, j in zip(weights, some, strict=True))
 
 
-suppress_refusal = contextlib.suppress(DecodeError, DkgError)
+def one_public(results):
+    """The public result, when all have the same one."""
+    (public,) = {result.public for result in results.values()}
+    return public
+
+
+def check_issuing(results, threshold):
+    """Any t of the honest servers make valid partial keys; fewer do not."""
+    public = one_public(results)
+    Y = group.g2_from_bytes(public.Y, "Y")
+    Y_servers = [group.g2_from_bytes(data, "Y_j") for data in public.Y_servers]
+    Q = group.hash_to_g1(b"SOTTOVOCE-V1-TEST", b"name")
+    answers = {}
+    for j, result in results.items():
+        assert comb.p2_mul(result._s) == Y_servers[j - 1]
+        answers[j] = group.g1_mul_secret(Q, result._s)
+    for some in itertools.islice(itertools.combinations(answers, threshold), 4):
+        D = group.g1_msm_vartime([answers[j] for j in some], polynomial.lagrange_at_zero(some))
+        assert group.pairing_is_one([D, -Q], [group.P2, Y])
+    if threshold > 1:
+        few = list(answers)[: threshold - 1]
+        D = group.g1_msm_vartime([answers[j] for j in few], polynomial.lagrange_at_zero(few))
+        assert not group.pairing_is_one([D, -Q], [group.P2, Y])
