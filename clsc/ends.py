@@ -50,7 +50,8 @@ def reading(source: Path | BinaryIO, copy: Callable[[BinaryIO, BinaryIO], None])
             file: BinaryIO = stack.enter_context(open(source, "rb"))
         else:
             file = source
-        if not file.seekable():
+        seekable = getattr(file, "seekable", None)
+        if seekable is None or not seekable():
             private = stack.enter_context(spool())
             copy(file, private)
             private.seek(0)
