@@ -367,12 +367,27 @@ def test_comb_makes_the_same_additions_for_every_scalar(window):
 def test_window_makes_the_same_operations_for_every_scalar():
     base = secrets.randbelow(R)
     expected = ["double"] + ["add"] * 14 + (["double"] * 4 + ["add"]) * 63
-    for multiply in (group.g1_mul_secret, group.g2_mul_secret):
-        for k in awkward_scalars(group._WINDOW_OFFSET):
-            Traced.trace.clear()
-            assert multiply(Traced(base), k).value == k * base % R
-            if k > 32:  # no draw gives the others
-                assert Traced.trace == expected, hex(k)
+    for k in awkward_scalars(group._WINDOW_OFFSET):
+        Traced.trace.clear()
+        assert group._mul_window(Traced(base), k).value == k * base % R
+        if k > 32:  # no draw gives the others
+            assert Traced.trace == expected, hex(k)
+
+
+def test_coordinates_are_random_before_a_secret_multiplication(monkeypatch):
+    """The same point and scalar: the same result, never the same projective coordinates on the way."""
+    monkeypatch.setattr(group, "_backend", ref)
+    for mask, point, multiply in (
+        (group._Mask(lambda: ref.g1_mul_vartime(ref.P1, group.random_scalar())), ref.P1, group.g1_mul_secret),
+        (group._Mask(lambda: ref.g2_mul_vartime(ref.P2, group.random_scalar())), ref.P2, group.g2_mul_secret),
+    ):
+        monkeypatch.setattr(group, "_mask1" if point is ref.P1 else "_mask2", mask)
+        seen = [mask.rerandomise(point) for _ in range(4)]
+        assert all(same == point for same in seen)
+        assert len({repr(same.triple) for same in seen}) == 4
+        results = [multiply(point, 0x1234567) for _ in range(2)]
+        assert results[0] == results[1]
+        assert repr(results[0].triple) != repr(results[1].triple)
 
 
 def test_inverse_is_right():
