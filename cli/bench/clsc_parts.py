@@ -15,9 +15,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
+import itertools
 import os
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -28,57 +29,71 @@ KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 
 Prepare = Callable[[], Operation]
-
-
-def _timed(call: Callable[[], object]) -> Operation:
-    return Operation(call)
+T = TypeVar("T")
 
 
 # -- primitives -------------------------------------------------------------------------------------
+# Every call has another input, as in real work.  With one input again and again the processor learns
+# the branches of that one inversion and keeps those few entries of a table close: the sum would come
+# out too small by a tenth.
+
+_POOL: Final = 256
 
 
 @functools.cache
-def _point() -> group.G1:
-    return comb.p1_mul(group.random_scalar())
+def _scalars() -> tuple[int, ...]:
+    return tuple(group.random_scalar() for _ in range(_POOL))
 
 
 @functools.cache
-def _point2() -> group.G2:
-    return comb.p2_mul(group.random_scalar())
+def _points() -> tuple[group.G1, ...]:
+    """Results of multiplications: never normalised."""
+    return tuple(comb.p1_mul(k) for k in _scalars())
+
+
+@functools.cache
+def _points2() -> tuple[group.G2, ...]:
+    return tuple(comb.p2_mul(k) for k in _scalars())
+
+
+def _over(call: Callable[[T], object], inputs: Iterable[T]) -> Operation:
+    """Each call takes the next input, round and round."""
+    take = itertools.cycle(inputs).__next__
+    return Operation(lambda: call(take()))
 
 
 def _table() -> Operation:
-    table, k = comb.Comb(_point(), 4), group.random_scalar()
-    return _timed(lambda: table.mul(k))
+    return _over(comb.Comb(_points()[0], 4).mul, _scalars())
 
 
 def _p1() -> Operation:
-    k = group.random_scalar()
-    return _timed(lambda: comb.p1_mul(k))
+    return _over(comb.p1_mul, _scalars())
 
 
 def _p2() -> Operation:
-    k = group.random_scalar()
-    return _timed(lambda: comb.p2_mul(k))
+    return _over(comb.p2_mul, _scalars())
 
 
 def _window() -> Operation:
-    point, k = _point(), group.random_scalar()
-    return _timed(lambda: group.g1_mul_secret(point, k))
+    pairs = zip(_points(), reversed(_scalars()), strict=True)
+    return _over(lambda pair: group.g1_mul_secret(*pair), pairs)
 
 
 def _public() -> Operation:
-    point, k = _point(), group.random_scalar()
-    return _timed(lambda: group.g1_mul_vartime(point, k))
+    pairs = zip(_points(), reversed(_scalars()), strict=True)
+    return _over(lambda pair: group.g1_mul_vartime(*pair), pairs)
 
 
 def _msm(*bits: int) -> Prepare:
     """A sum of as many products as there are lengths of scalars."""
 
     def prepare() -> Operation:
-        points = [comb.p1_mul(group.random_scalar()) for _ in bits]
-        scalars = [group.random_scalar() >> (255 - n) for n in bits]
-        return _timed(lambda: group.g1_msm_vartime(points, scalars))
+        points, scalars = itertools.cycle(_points()), itertools.cycle(_scalars())
+        inputs = [
+            ([next(points) for _ in bits], [next(scalars) >> (255 - n) for n in bits])
+            for _ in range(max(2, _POOL // len(bits)))
+        ]
+        return _over(lambda pair: group.g1_msm_vartime(*pair), inputs)
 
     return prepare
 
@@ -87,53 +102,50 @@ def _pairing(n: int) -> Prepare:
     """With the 576 bytes that enter a KDF."""
 
     def prepare() -> Operation:
-        g1s, g2s = [_point()] * n, [_point2()] * n
-        return _timed(lambda: group.multi_pairing(g1s, g2s))
+        inputs = [([g1] * n, [g2] * n) for g1, g2 in zip(_points(), _points2(), strict=True)]
+        return _over(lambda pair: group.multi_pairing(*pair), inputs)
 
     return prepare
 
 
 def _check() -> Operation:
-    left, right = comb.p1_mul(group.random_scalar()), -_point()
-    g2 = _point2()
-    return _timed(lambda: group.pairing_is_one([left, right], [group.P2, g2]))
+    g2s = [group.P2, _points2()[0]]
+    inputs = [[left, -right] for left, right in itertools.pairwise(_points())]
+    return _over(lambda g1s: group.pairing_is_one(g1s, g2s), inputs)
 
 
 def _encode1() -> Operation:
-    # A sum: a point that was never normalised, as every result of a multiplication.
-    point = _point() + group.P1
-    return _timed(point.to_compressed_bytes)
+    return _over(lambda point: point.to_compressed_bytes(), _points())
 
 
 def _encode2() -> Operation:
-    point = _point2() + group.P2
-    return _timed(point.to_compressed_bytes)
+    return _over(lambda point: point.to_compressed_bytes(), _points2())
 
 
 def _decode1() -> Operation:
-    data = _point().to_compressed_bytes()
-    return _timed(lambda: group.g1_from_bytes(data, "point"))
+    inputs = [point.to_compressed_bytes() for point in _points()]
+    return _over(lambda data: group.g1_from_bytes(data, "point"), inputs)
 
 
 def _decode2() -> Operation:
-    data = _point2().to_compressed_bytes()
-    return _timed(lambda: group.g2_from_bytes(data, "point"))
+    inputs = [point.to_compressed_bytes() for point in _points2()]
+    return _over(lambda data: group.g2_from_bytes(data, "point"), inputs)
 
 
 def _to_curve() -> Operation:
-    message = os.urandom(92)
-    return _timed(lambda: group.hash_to_g1(b"SOTTOVOCE-V1-QID-sign", message))
+    inputs = [os.urandom(92) for _ in range(_POOL)]
+    return _over(lambda message: group.hash_to_g1(b"SOTTOVOCE-V1-QID-sign", message), inputs)
 
 
 def _to_scalar() -> Operation:
     message = os.urandom(300)
-    return _timed(lambda: hashes.hash_to_scalar("SOTTOVOCE-V1-SIG", message))
+    return Operation(lambda: hashes.hash_to_scalar("SOTTOVOCE-V1-SIG", message))
 
 
 def _hkdf(n_bytes: int) -> Prepare:
     def prepare() -> Operation:
         ikm, salt, info = os.urandom(80), os.urandom(32), os.urandom(200)
-        return _timed(lambda: hashes.hkdf(ikm, salt, info, n_bytes))
+        return Operation(lambda: hashes.hkdf(ikm, salt, info, n_bytes))
 
     return prepare
 
@@ -141,7 +153,7 @@ def _hkdf(n_bytes: int) -> Prepare:
 def _sha256(n_bytes: int) -> Prepare:
     def prepare() -> Operation:
         data = os.urandom(n_bytes)
-        return _timed(lambda: hashlib.sha256(data).digest())
+        return Operation(lambda: hashlib.sha256(data).digest())
 
     return prepare
 
@@ -150,7 +162,7 @@ def _seal(n_bytes: int) -> Prepare:
     def prepare() -> Operation:
         key, data, ad = os.urandom(32), os.urandom(n_bytes), os.urandom(210)
         # A key is used once: its schedule belongs to the operation.
-        return _timed(lambda: AESGCM(key).encrypt(bytes(12), data, ad))
+        return Operation(lambda: AESGCM(key).encrypt(bytes(12), data, ad))
 
     return prepare
 
@@ -159,7 +171,7 @@ def _open(n_bytes: int) -> Prepare:
     def prepare() -> Operation:
         key, ad = os.urandom(32), os.urandom(210)
         data = AESGCM(key).encrypt(bytes(12), os.urandom(n_bytes), ad)
-        return _timed(lambda: AESGCM(key).decrypt(bytes(12), data, ad))
+        return Operation(lambda: AESGCM(key).decrypt(bytes(12), data, ad))
 
     return prepare
 
@@ -173,7 +185,7 @@ def _seal_chunks(n_bytes: int) -> Prepare:
             for i in range(0, n_bytes, MIB):
                 aead.encrypt_into(i.to_bytes(12, "big"), data[i : i + MIB], None, out)
 
-        return _timed(call)
+        return Operation(call)
 
     return prepare
 
@@ -186,23 +198,22 @@ def _hash_chunks(n_bytes: int) -> Prepare:
             for i in range(0, n_bytes, MIB):
                 hashlib.sha256(data[i : i + MIB]).digest()
 
-        return _timed(call)
+        return Operation(call)
 
     return prepare
 
 
 def _hmac() -> Operation:
     key, data = os.urandom(32), os.urandom(100)
-    return _timed(lambda: hmac.digest(key, data, "sha256"))
+    return Operation(lambda: hmac.digest(key, data, "sha256"))
 
 
 def _inverse() -> Operation:
-    k = group.random_scalar()
-    return _timed(lambda: group.inverse_secret(k))
+    return _over(group.inverse_secret, _scalars())
 
 
 def _random() -> Operation:
-    return _timed(lambda: os.urandom(32))
+    return Operation(lambda: os.urandom(32))
 
 
 _PRIMITIVES: Final[dict[str, Prepare]] = {
