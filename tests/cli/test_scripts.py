@@ -6,7 +6,6 @@ MODULE...`` (modules that cannot be imported), and after it ``exit N`` and what 
 and runs of blanks become one; ``...`` stands for anything.
 """
 
-import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.cli_command import sottovoce
+from support.cli_session import matches
 
 SCRIPTS = Path(__file__).parent / "scripts"
 
@@ -50,16 +50,6 @@ def parse(path):
             assert not line or line.startswith("#"), f"{path.name}:{number}: {line}"
     assert all(case.exit_code is not None for case in cases)
     return cases
-
-
-def plain(text):
-    """Without frames, and with single blanks."""
-    return " ".join(re.sub("[─│╭╮╰╯]", " ", text).split())
-
-
-def matches(expected, text):
-    pattern = ".*".join(re.escape(part) for part in plain(expected).split("..."))
-    return re.fullmatch(pattern, plain(text), re.DOTALL) is not None
 
 
 CASES = [(path.stem, case) for path in sorted(SCRIPTS.glob("*.txt")) for case in parse(path)]

@@ -26,16 +26,22 @@ _DECIDED = {
     "TERM",
     "SOTTOVOCE_KERNEL",
     "SOTTOVOCE_BACKEND",
+    "SOTTOVOCE_HOME",
 }
+
+
+def environment(env=None):
+    """What a command inherits, and what the test says."""
+    inherited = {k: v for k, v in os.environ.items() if k not in _DECIDED and not k.startswith("TTY_")}
+    return {**inherited, "TERM": "xterm", "COLUMNS": "100", **(env or {})}
 
 
 def _plan(arguments, cwd, env, blocked):
     program = ["-c", _PROGRAM, ",".join(blocked)] if blocked else ["-m", "sottovoce"]
-    inherited = {k: v for k, v in os.environ.items() if k not in _DECIDED and not k.startswith("TTY_")}
     return {
         "args": [sys.executable, *program, *map(str, arguments)],
         "cwd": cwd,
-        "env": {**inherited, "TERM": "xterm", "COLUMNS": "100", **(env or {})},
+        "env": environment(env),
         "stdin": subprocess.DEVNULL,
         # A suite in the background may ignore SIGINT, and its children would inherit that.
         "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler),

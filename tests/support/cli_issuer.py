@@ -8,54 +8,92 @@ import time
 from sottovoce.cli.armor import Label, armor
 from sottovoce.cli.enrolment import Enrolment
 from sottovoce.cli.files import of_label, read_blocks
-from sottovoce.clsc import Issuer, MasterKey, MemoryRegistry, Mode, RootKey, TracingKey
+from sottovoce.clsc import (
+    Issuer,
+    MasterKey,
+    MemoryRegistry,
+    Mode,
+    PublicKey,
+    RootKey,
+    TracingKey,
+    TrustStore,
+    deal,
+)
+from sottovoce.clsc.revocation import RevocationList
 
 DAY = 86_400
 
 
 class CliIssuer:
-    """One root key, one epoch of each mode that is asked for, everybody enrolled by name."""
+    """One root key, epochs as they are opened, everybody enrolled by name at every server."""
 
-    def __init__(self, *modes, epoch=b"2026-W47", root=None, begins=None, ends=None):
-        self.root = root or RootKey.generate()
-        self.registry = MemoryRegistry()
+    def __init__(self):
+        self.root = RootKey.generate()
+        self.registries = {}
+        self.params = {}
         self.issuers = {}
         self.tokens = {}
-        for mode in modes or (Mode.IDENTITY,):
-            self.open_epoch(mode, epoch, begins=begins, ends=ends)
+        self.trust = TrustStore(self.root.public_key)
 
-    def open_epoch(self, mode, epoch, *, begins=None, ends=None):
+    def open(self, mode, epoch, *, begins=-1, ends=7, threshold=1, servers=1):
+        """A new epoch; ``begins`` and ``ends`` are days from now."""
         now = int(time.time())
-        master = MasterKey.generate(
-            self.root, mode, epoch, not_before=begins or now - DAY, not_after=ends or now + 7 * DAY
-        )
-        tracing = {"tracing_key": TracingKey.generate()} if mode is Mode.TRACEABLE else {}
-        self.issuers[mode] = Issuer(master, self.registry, **tracing)
-        return master.params
+        times = {"not_before": now + begins * DAY, "not_after": now + ends * DAY}
+        if servers == 1:
+            shares = [MasterKey.generate(self.root, mode, epoch.encode(), **times)]
+        else:
+            shares = deal(self.root, mode, epoch.encode(), threshold=threshold, servers=servers, **times)
+        self.params[mode, epoch] = shares[0].params
+        self.trust.add(shares[0].params)
+        extra = {}
+        if mode is Mode.TRACEABLE:
+            extra = {"tracing_key": TracingKey.generate(), "trust": self.trust}
+        for server, share in enumerate(shares, 1):
+            registry = self.registries.setdefault(server, MemoryRegistry())
+            self.issuers[server, share.params.params_id] = Issuer(share, registry, **extra)
 
-    @property
-    def params(self):
-        return {mode: issuer.params for mode, issuer in self.issuers.items()}
+    def twin(self):
+        """The same root key, which has forgotten what it signed: a dishonest issuer."""
+        twin = CliIssuer()
+        twin.root = RootKey(self.root._key)
+        return twin
 
-    def enrol(self, party, path, *, quota=2):
-        """Write the enrolment file of a party; the same token again for somebody enrolled."""
-        issuer = next(iter(self.issuers.values()))
-        if party not in self.tokens:
-            self.tokens[party] = issuer.enrol(party, quota=quota)
-        challenges = (issuer.challenge(), issuer.challenge())
+    def enrol(self, party, path, *, server=1, quota=2, challenges=2):
+        """Write an enrolment file; the same token again for somebody enrolled."""
+        issuer = next(i for (j, _), i in self.issuers.items() if j == server)
+        if (server, party) not in self.tokens:
+            self.tokens[server, party] = issuer.enrol(party, quota=quota)
+        fresh = tuple(issuer.challenge() for _ in range(challenges))
         enrolment = Enrolment(
-            self.root.public_key, party, party.encode(), quota, self.tokens[party],
-            tuple(self.params.values()), challenges,
+            self.root.public_key, party, party.encode(), quota, self.tokens[server, party],
+            tuple(self.params.values()), fresh,
         )  # fmt: skip
         path.write_text(armor(Label.ENROLMENT, enrolment.to_bytes()))
 
-    def answer(self, party, request, path, mode=Mode.IDENTITY):
-        """Answer a file of requests."""
-        answers = [
-            armor(Label.ANSWER, self.issuers[mode].issue(party, data))
-            for data in of_label(read_blocks(str(request)), Label.REQUEST)
-        ]
+    def answer(self, party, request, path, *, server=1):
+        """Answer a file of requests, each by the issuer of its epoch."""
+        answers = []
+        for data in of_label(read_blocks(str(request)), Label.REQUEST):
+            at = 2 if data[1] == 3 else 3  # a blind request has no usage before its params_id
+            answers.append(armor(Label.ANSWER, self.issuers[server, data[at : at + 32]].issue(party, data)))
         path.write_text("".join(answers))
 
-    def root_file(self, path):
+    def write_root(self, path):
         path.write_text(armor(Label.ROOT, self.root.public_key))
+
+    def write_params(self, path):
+        path.write_text("".join(armor(Label.PARAMS, p.to_bytes()) for p in self.params.values()))
+
+    def revoke(self, keys, path, *, number=1):
+        """Write a list of the keys in a text; all are of one epoch."""
+        found = [
+            PublicKey.from_bytes(d, self.trust) for d in of_label(read_blocks(str(keys)), Label.PUBLIC_KEY)
+        ]
+        signed = RevocationList.sign(
+            self.root,
+            found[0].params.params_id,
+            number=number,
+            issued_at=int(time.time()),
+            pids=[key.pid for key in found],
+        )
+        path.write_text(armor(Label.REVOCATIONS, signed.to_bytes()))
