@@ -295,7 +295,7 @@ def test_issuer_works_over_either_registry(world, registry):
     assert blind.issue("bob", data) == Issuer(world.master[Mode.BLIND], registry).issue("bob", data)
 
 
-# -- side by side -----------------------------------------------------------------------------------
+# -- side by side ----------------------------------------------------------------------------------
 
 PARTIES = st.sampled_from(["a", "b", "c"])
 ENTRIES = st.builds(

@@ -60,7 +60,7 @@ def copy(path, name):
     return target
 
 
-# -- the file ---------------------------------------------------------------------------------------
+# -- the file --------------------------------------------------------------------------------------
 
 
 def test_everything_survives_the_process(path):
@@ -253,7 +253,7 @@ def test_error_in_a_transaction_leaves_nothing_and_the_registry_usable(registry)
     assert registry.account("a").quota == 1
 
 
-# -- several processes --------------------------------------------------------------------------------
+# -- several processes -----------------------------------------------------------------------------
 
 
 def test_processes_spend_a_quota_exactly(path):
@@ -324,7 +324,7 @@ def test_registry_of_before_a_fork_is_refused(path, monkeypatch):
     registry.close()
 
 
-# -- backups --------------------------------------------------------------------------------------------
+# -- backups ---------------------------------------------------------------------------------------
 
 
 def test_attack_backup_brought_back_would_spend_a_unit_twice(path):
@@ -485,7 +485,7 @@ def test_restored_registry_issues_in_new_epochs_only(path):
         SqliteRegistry.restore(path.with_name("nothing"))
 
 
-# -- epochs -----------------------------------------------------------------------------------------------
+# -- epochs ----------------------------------------------------------------------------------------
 
 
 def test_epoch_is_reserved_once(registry):
@@ -537,7 +537,7 @@ def test_epochs_come_in_the_order_in_which_they_were_added(registry):
     assert list(registry.epochs()) == params
 
 
-# -- revocations --------------------------------------------------------------------------------------------
+# -- revocations -----------------------------------------------------------------------------------
 
 
 def listing(root, number=1, pids=(), epoch=0, issued_at=5):
