@@ -76,15 +76,20 @@ def _open_run(
 ) -> list[Result]:
     """One task.  Raises only what the loading raises, and about the key that was loaded."""
     try:
-        key = receiver if isinstance(receiver, SecretKey) else receiver()
-        check_opening(key, trust, ad)
-        return _open_all(packets, key, trust, ad)
+        return _load_and_open(packets, receiver, trust, ad)
     except BaseException as error:
         forget(error)
         raise
 
 
-def _open_all(packets: Sequence[bytes], key: SecretKey, trust: TrustStore, ad: bytes) -> list[Result]:
+def _load_and_open(
+    packets: Sequence[bytes],
+    receiver: SecretKey | Callable[[], SecretKey],
+    trust: TrustStore,
+    ad: bytes,
+) -> list[Result]:
+    key = receiver if isinstance(receiver, SecretKey) else receiver()
+    check_opening(key, trust, ad)
     results: list[Result] = []
     waiting: list[tuple[int, signature._Claim]] = []
     senders: dict[bytes, PublicKey] = {}  # one that comes again is not decoded and hashed again
