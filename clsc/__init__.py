@@ -4,10 +4,11 @@ One packet is encrypted to named receivers and signed by a sender whom only they
 certificate, and a pseudonym can be one that its own issuer does not recognise.
 
 * The issuer: :class:`RootKey` signs an epoch, :class:`MasterKey` holds its secret,
-  :class:`Issuer` answers requests.
+  :class:`Issuer` answers requests and remembers them in a :class:`SqliteRegistry`.
 * A user asks with :class:`IdentityRequest`, :class:`TraceableRequest` or :class:`BlindRequest` and gets a
   :class:`SecretKey`.
-* A verifier pins a root key in a :class:`TrustStore` and reads a :class:`PublicKey` with it.
+* A verifier pins a root key in a :class:`TrustStore`, gives it every :class:`RevocationList`, and reads a
+  :class:`PublicKey` with it.
 * Then :func:`signcrypt` and :func:`unsigncrypt` (many: :func:`unsigncrypt_batch`; files of any size:
   :func:`signcrypt_file`, :func:`unsigncrypt_file`), or only
   :func:`sign` and :func:`verify` (many: :func:`batch_verify`).
@@ -25,6 +26,7 @@ from .._ext.errors import (
     IssueError,
     KeyFileError,
     ParameterError,
+    RegistryError,
     SenderError,
     SignatureError,
     SottovoceError,
@@ -47,8 +49,10 @@ from .packet import packet_bytes
 from .params import EpochParams, Mode, Usage
 from .registry import Account, Issuance, MemoryRegistry, Registry
 from .request import BlindRequest, IdentityRequest
+from .revocation import RevocationConflict, RevocationList
 from .signature import SIGNATURE_BYTES, batch_verify, sign, verify
 from .signcryption import signcrypt
+from .sqlite_registry import SqliteRegistry
 from .streaming import FileSealed, OpenedFile, signcrypt_file, unsigncrypt_file
 from .threshold import Combined, verify_answer
 from .traceable import TraceableRequest
@@ -88,12 +92,16 @@ __all__ = [
     "ParamsConflict",
     "PublicKey",
     "Registry",
+    "RegistryError",
+    "RevocationConflict",
+    "RevocationList",
     "RootKey",
     "SecretKey",
     "SenderError",
     "SignatureError",
     "SignedStatement",
     "SottovoceError",
+    "SqliteRegistry",
     "Strength",
     "TooFewAnswers",
     "Trace",
