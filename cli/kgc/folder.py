@@ -1,0 +1,201 @@
+"""The issuer's folder.
+
+::
+
+    root.pub                       the root key's public half, armoured: what everybody pins
+    root.key                       the root key (key file); not in the folder of a server (kgc join)
+    registry.sqlite, .mark         people, quotas, answers, epochs; holds the tokens, so mode 0600
+    epochs/<mode>-<epoch>.key      master key, or this server's share (key file)
+    epochs/<mode>-<epoch>.tracing  tracing key of a traceable epoch (key file)
+    params/<mode>-<epoch>.params   signed parameters, armoured, for everybody
+    revoked/<mode>-<epoch>.revoked newest revocation list, armoured, for everybody
+    shares/<mode>-<epoch>/         what a dealer has to hand to the servers, until it has
+
+All key files of a folder have one passphrase.  One command at a time changes a folder: it holds a lock on
+it, which the kernel gives back whatever happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ..._ext.errors import DecodeError
+from ...clsc import EpochParams, Issuer, MasterKey, MasterShare, Mode, RootKey, TracingKey, TrustStore
+from ...clsc.keyfile import load_key
+from ...clsc.sqlite_registry import SqliteRegistry
+from .. import console
+from ..armor import Label, armor, dearmor
+from ..console import Refused
+from ..text import text_of
+
+if TYPE_CHECKING:
+    from ..passphrase import Passphrase
+
+
+class Folder:
+    """Names and contents of an issuer's folder.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.root_key_path = path / "root.key"
+        self.root_path = path / "root.pub"
+        self.registry_path = path / "registry.sqlite"
+
+    # -- the folder itself ----------------------------------------------------------------------
+
+    def make(self) -> None:
+        """Make an empty folder for its owner only; one that is there must be so already.
+
+        Raises:
+            Refused: It has something of others in it, or others may look in.
+        """
+        with contextlib.suppress(FileExistsError):
+            self.path.mkdir(mode=0o700)
+        if self.path.stat().st_mode & 0o077:
+            raise Refused(f"{self.path} is open to others than its owner", f"chmod 700 {self.path}")
+        foreign = [
+            p.name for p in self.path.iterdir() if not p.name.startswith((".root", "root.", "registry."))
+        ]
+        if foreign and not self.root_path.exists():
+            raise Refused(f"{self.path} is not empty", "name a folder that is not there yet")
+
+    def require(self) -> None:
+        """Refuse a folder that is no issuer's."""
+        if not self.root_path.exists():
+            raise Refused(f"{self.path} is not an issuer's folder", f"sottovoce kgc init {self.path}")
+
+    @property
+    def has_root_key(self) -> bool:
+        """Whether this is where epochs are signed, and not a server of a threshold issuer."""
+        return self.root_key_path.exists()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Wait until no other command changes this folder."""
+        handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    @contextlib.contextmanager
+    def registry(self) -> Iterator[SqliteRegistry]:
+        """The registry, with the lock of the folder."""
+        self.require()
+        with self.locked(), SqliteRegistry(self.registry_path) as registry:
+            yield registry
+
+    # -- keys -----------------------------------------------------------------------------------
+
+    def root_public_key(self) -> bytes:
+        """32 bytes.
+
+        Raises:
+            DecodeError: The file was damaged.
+        """
+        data = dearmor(Label.ROOT, self.root_path.read_bytes())
+        if len(data) != 32:
+            raise DecodeError(f"{self.root_path}: a root key has 32 bytes")
+        return data
+
+    def root_key(self, passphrase: Passphrase) -> RootKey:
+        """The root key.
+
+        Raises:
+            Refused: It is not in this folder.
+            DecodeError: ``root.pub`` is that of another one.
+            KeyFileError: Wrong passphrase, or the file was damaged.
+        """
+        if not self.has_root_key:
+            raise Refused(
+                f"the root key is not in {self.path}: this is the folder of one server",
+                "run the command where the root key is",
+            )
+        key = load_key(self.root_key_path, self.passphrase(passphrase), RootKey)
+        if key.public_key != self.root_public_key():
+            raise DecodeError(f"{self.root_path}: not the public half of {self.root_key_path}")
+        return key
+
+    def passphrase(self, passphrase: Passphrase) -> bytes:
+        """The one passphrase of this folder's key files."""
+        return passphrase.existing(str(self.path))
+
+    def file(self, kind: str, params: EpochParams | tuple[Mode, bytes]) -> Path:
+        """The file of an epoch: ``epochs`` (key), ``tracing``, ``params``, ``revoked`` or ``shares``."""
+        mode, epoch = params if isinstance(params, tuple) else (params.mode, params.epoch)
+        folder, suffix = {
+            "epochs": ("epochs", ".key"),
+            "tracing": ("epochs", ".tracing"),
+            "params": ("params", ".params"),
+            "revoked": ("revoked", ".revoked"),
+            "shares": ("shares", ""),
+        }[kind]
+        # The name of an epoch is any text; what is no plain name becomes %XX.
+        return self.path / folder / f"{mode}-{quote(epoch, safe='')}{suffix}"
+
+    def private_parent(self, path: Path) -> Path:
+        """``path``, its folder made for the owner only."""
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        return path
+
+    def publish(self, kind: str, label: Label, params: EpochParams, data: bytes) -> Path:
+        """Write a public text; the same again changes nothing."""
+        path = self.private_parent(self.file(kind, params))
+        with console.atomic_file(path) as temporary:
+            temporary.write_text(armor(label, data), encoding="ascii")
+        return path
+
+    # -- what issues ----------------------------------------------------------------------------
+
+    def trust(self, registry: SqliteRegistry) -> TrustStore:
+        """What this issuer itself believes: its epochs, and every key that it has revoked."""
+        trust = TrustStore(self.root_public_key())
+        for params in registry.epochs():
+            trust.add(params)
+            for pid in registry.revoked(params.params_id):
+                trust.revoke(pid)
+        return trust
+
+    def issuer(self, registry: SqliteRegistry, params: EpochParams, passphrase: Passphrase) -> Issuer:
+        """The issuer of an epoch, from its key files.
+
+        Raises:
+            Refused: They are not in this folder.
+            KeyFileError: Wrong passphrase, or a file was damaged.
+        """
+        path = self.file("epochs", params)
+        if not path.exists():
+            raise Refused(
+                f"{self.path} has no key of the {params.mode} epoch {text_of(params.epoch)}",
+                "its key is shared among servers: run the command in the folder of one (kgc join)",
+            )
+        master = load_key(path, self.passphrase(passphrase))
+        if not isinstance(master, (MasterKey, MasterShare)) or master.params != params:
+            raise DecodeError(f"{path}: not the key of this epoch")
+        if params.mode is not Mode.TRACEABLE:
+            return Issuer(master, registry)
+        tracing = load_key(self.file("tracing", params), self.passphrase(passphrase), TracingKey)
+        return Issuer(master, registry, tracing_key=tracing, trust=self.trust(registry))
+
+
+def find_params(registry: SqliteRegistry, params_id: bytes) -> EpochParams:
+    """The parameters with this id.
+
+    Raises:
+        Refused: None of this issuer.
+    """
+    for params in registry.epochs():
+        if params.params_id == params_id:
+            return params
+    raise Refused("the request is for another issuer or epoch", "sottovoce kgc show lists the epochs")

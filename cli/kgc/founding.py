@@ -1,0 +1,116 @@
+"""``kgc init``, ``kgc join`` and ``kgc restore``: how a folder comes to be, and comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..._ext.errors import DecodeError
+from ...clsc import MasterShare, Mode, RootKey, TracingKey
+from ...clsc.keyfile import load_key, save_key
+from ...clsc.sqlite_registry import SqliteRegistry
+from .. import console, files
+from ..armor import Label, armor
+from ..console import Refused
+from ..passphrase import Passphrase
+from ..text import fingerprint, text_of
+from .folder import Folder
+
+
+def init(folder: Folder, passphrase: Passphrase, json_target: str | None) -> None:
+    """Make a new issuer; see the command's help."""
+    console.check_writable(json_target, "--json")
+    if folder.root_key_path.exists():
+        raise Refused(f"{folder.path} is an issuer's folder already", "name another folder")
+    folder.make()
+    secret = passphrase.new(f"the issuer {folder.path}")
+    with folder.locked():
+        with SqliteRegistry(folder.registry_path):
+            pass
+        root = RootKey.generate()
+        _write_root(folder, root.public_key)
+        # Last: with this file the issuer exists.  An interrupted init is begun again by the next one.
+        save_key(folder.root_key_path, root, secret)
+    _tell(folder, root.public_key, json_target)
+    console.note(f"give {folder.root_path} to everybody, and read the digits out over another channel")
+    console.note("keep a copy of root.key elsewhere: without it there is no next epoch")
+
+
+def _write_root(folder: Folder, root_public_key: bytes) -> None:
+    with console.atomic_file(folder.root_path) as path:
+        path.write_text(armor(Label.ROOT, root_public_key), encoding="ascii")
+
+
+def _tell(folder: Folder, root: bytes, json_target: str | None) -> None:
+    document = {"folder": str(folder.path), "root_public_key": root.hex(), "fingerprint": fingerprint(root)}
+    console.write_json(document, json_target)
+    console.results_console(json_target).print(f"root key: {fingerprint(root)}", markup=False, soft_wrap=True)
+
+
+def join(
+    folder: Folder,
+    passphrase: Passphrase,
+    share_file: Path,
+    root_file: str,
+    transfer: Path,
+    json_target: str | None,
+) -> None:
+    """Take a share from the dealer; see the command's help."""
+    console.check_writable(json_target, "--json")
+    roots = files.of_label(files.read_blocks(root_file), Label.ROOT)
+    if len(roots) != 1:
+        raise DecodeError(f"{root_file}: a root key expected")
+    if folder.has_root_key:
+        raise Refused(
+            f"{folder.path} holds the root key: a server beside it would be no second machine",
+            "name another folder, on the server's own machine",
+        )
+    carried = Passphrase(transfer, None).existing(str(share_file))
+    share = load_key(share_file, carried, MasterShare)
+    params = share.params
+    if params.root_public_key != roots[0]:
+        raise Refused("the share is of another issuer than the root key", "ask the dealer which is right")
+    tracing = None
+    if params.mode is Mode.TRACEABLE:
+        tracing = load_key(share_file.with_suffix(".tracing"), carried, TracingKey)
+    new = not folder.root_path.exists()
+    if new:
+        folder.make()
+    elif folder.root_public_key() != params.root_public_key:
+        raise Refused(f"{folder.path} is a server of another issuer", "name another folder")
+    secret = passphrase.new(f"the server {folder.path}") if new else folder.passphrase(passphrase)
+    if not new:
+        _check_passphrase(folder, secret)
+    with folder.locked(), SqliteRegistry(folder.registry_path) as registry:
+        if new:
+            _write_root(folder, params.root_public_key)
+        registry.add_epoch(params)  # refuses a second one for this mode and epoch
+        path = folder.private_parent(folder.file("epochs", params))
+        if folder.file("params", params).exists():
+            raise Refused(
+                f"{folder.path} has a share of this epoch already", "sottovoce kgc show lists what it has"
+            )
+        # What is there is of an interrupted join, and complete.
+        if tracing is not None and not folder.file("tracing", params).exists():
+            save_key(folder.file("tracing", params), tracing, secret)
+        if not path.exists():
+            save_key(path, share, secret)
+        folder.publish("params", Label.PARAMS, params, params.to_bytes())
+    console.note(f"server {share.index} of {params.servers}, {params.mode} epoch {text_of(params.epoch)}")
+    console.note(f"now destroy {share_file} and its passphrase, here and at the dealer's")
+    _tell(folder, params.root_public_key, json_target)
+
+
+def _check_passphrase(folder: Folder, secret: bytes) -> None:
+    """Else the new key file would have another passphrase than the others."""
+    for path in sorted((folder.path / "epochs").glob("*.key")):
+        load_key(path, secret)
+        return
+
+
+def restore(folder: Folder) -> None:
+    """Use a registry that comes from a backup; see the command's help."""
+    folder.require()
+    with folder.locked(), SqliteRegistry.restore(folder.registry_path):
+        pass
+    console.note("every epoch that the backup knew is closed: answers on record are given again, no new keys")
+    console.note("next: kgc epoch for new epochs; kgc enrol, kgc revoke for whatever came after the backup")
