@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..._ext.errors import DecodeError, SenderError
-from ...clsc import EpochParams, PublicKey, TrustStore
+from ...clsc import EpochParams, Mode, PublicKey, TrustStore
 from .. import console, files
 from ..armor import Label, armor
 from ..console import Refused
@@ -96,8 +96,8 @@ def add(ring: Keyring, sources: list[str], name: str | None) -> None:
 
 
 def _add_key(ring: Keyring, key: PublicKey, name: str | None, trust: TrustStore) -> None:
-    if name is None and not key.identity:
-        raise Refused("a blind key has no name", "give it one of your own: --name NAME")
+    if name is None and key.mode is not Mode.IDENTITY:
+        raise Refused("this is the key of a pseudonym", "give it a name of your own: --name NAME")
     chosen = text_of(key.identity) if name is None else name
     own = _mine(ring).label_of(key, trust)
     if own is not None:

@@ -27,8 +27,8 @@ DAY = 86_400
 class CliIssuer:
     """One root key, epochs as they are opened, everybody enrolled by name at every server."""
 
-    def __init__(self):
-        self.root = RootKey.generate()
+    def __init__(self, root=None):
+        self.root = root or RootKey.generate()
         self.registries = {}
         self.params = {}
         self.issuers = {}
@@ -54,9 +54,7 @@ class CliIssuer:
 
     def twin(self):
         """The same root key, which has forgotten what it signed: a dishonest issuer."""
-        twin = CliIssuer()
-        twin.root = RootKey(self.root._key)
-        return twin
+        return CliIssuer(RootKey(self.root._key))
 
     def enrol(self, party, path, *, server=1, quota=2, challenges=2):
         """Write an enrolment file; the same token again for somebody enrolled."""
