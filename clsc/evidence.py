@@ -329,7 +329,7 @@ def _check_ciphertext(
     if len(slots) != header[1] * packet.SLOT_BYTES:
         raise DecodeError("evidence: not as many slots as the header says")
     padded = packet.body_plain_bytes(body_bytes)
-    if plaintext_bytes > padded or padded not in (plaintext_bytes, padme(plaintext_bytes)):
+    if padded not in (plaintext_bytes, padme(plaintext_bytes)):
         raise DecodeError("evidence: the plaintext length does not fit the body")
     if len(chunk_hashes) != chunk_count(padded) * HASH_BYTES:
         raise DecodeError("evidence: not as many hashes as the body has chunks")

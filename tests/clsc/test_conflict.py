@@ -85,6 +85,7 @@ def test_attack_user_accuses_an_honest_issuer(world):
         SignedStatement.of_evidence(evidence_of(world, sealed(world))),  # the same X
         statement(mallory),
         statement(other_epoch),
+        statement(World("another").signer()),  # the same name in another epoch
         SignedStatement(decrypting, "message", bytes(32), bytes(176)),
         replace(SignedStatement.of_message(made_up, b"m", bytes(176)), context="packets"),
         replace(SignedStatement.of_message(made_up, b"m", bytes(176)), transcript=b""),

@@ -120,6 +120,11 @@ def test_encoding_and_its_length(world, data):
     assert evidence != encoded
 
 
+def test_fields_without_number_are_not_collected(world, data):
+    with pytest.raises(DecodeError, match="too many fields"):
+        Evidence.from_bytes(evidence_of(world, data).to_bytes() + bytes(4_000_000))
+
+
 def test_evidence_is_immutable_and_shows_no_key(world, data):
     evidence = evidence_of(world, data)
     secrets = [fields_of(evidence)[name] for name in ("cek", "T", "S")]

@@ -268,6 +268,13 @@ def test_attack_sender_signs_what_no_receiver_accepts(world):
     broken = replace_body(insider, flip(bytes(next(insider.parsed.body.chunks())), 0), mallory)
     claim = evidence_by_the_sender(world, broken, bob, cek)
     refused(EvidenceError, world, Evidence.from_bytes(claim).weakened(Strength.CONTENT), broken, match="open")
+    # The right commitment before a CEK that does not open: unsigncrypt refuses it.
+    header = insider.parsed.header
+    T, S = secrets_of(insider.parsed, bob)
+    closed = slot_of(bob.public_key, T, S, header, cek)[:32] + bytes(48)
+    data = insider.rewrite(slots=(closed,), sign_as=mallory)
+    claim = evidence_by_the_sender(world, data, bob, cek, T, S)
+    refused(EvidenceError, world, claim, data, match="holds CEK")
     # Two slots for one receiver: unsigncrypt opens neither.
     for receivers in (to, to * 2):
         data = lying_sender(mallory, receivers, b"text")
