@@ -7,7 +7,7 @@ from sottovoce.clsc import BlindRequest, IdentityRequest, Mode, Usage, hashes, i
 from sottovoce.clsc import signcryption as sc
 from support.clsc_world import Drbg, World
 
-FROZEN = "bd15bdd6d4707f66a4b89b0cd972746fc640655207f409304dceec1d63764bdb"
+FROZEN = "e5238b8342b9d09bd87954be875e452c37ec535a6cac0ebb42f96cc6f9a56791"
 
 
 def test_wire_frozen():
