@@ -12,6 +12,7 @@ from ..._ext.spool import NewFile, spool
 from ...clsc import Evidence, PublicKey, SecretKey, Strength, Verdict, judge, make_evidence
 from .. import console, files
 from ..armor import Label, armor
+from ..console import STDOUT
 from ..keyring import Keyring
 from ..passphrase import Passphrase
 from ..text import date_of, fingerprint, text_of
@@ -74,7 +75,7 @@ def judge_(
             verdict = judge(shown, root, packet=path, target=_nowhere(shown, path, stack))
         else:
             verdict = _judge_into(shown, root, path, target, force)
-    _tell(verdict, root, json_target)
+    _tell(verdict, root, target, json_target)
 
 
 def _judge_into(shown: Evidence, root: bytes, path: Path | None, target: str, force: bool) -> Verdict:
@@ -116,8 +117,8 @@ def _packet_path(name: str) -> Iterator[Path]:
         yield Path(f"/dev/fd/{kept.fileno()}")
 
 
-def _tell(verdict: Verdict, root: bytes, json_target: str | None) -> None:
-    """The verdict, as lines on stdout, or as JSON."""
+def _tell(verdict: Verdict, root: bytes, target: str | None, json_target: str | None) -> None:
+    """The verdict in lines, on stdout unless that has content or JSON; and as JSON."""
     lines = {
         "signed by": _who(verdict.sender),
         "issuer": f"root key {fingerprint(root)}",
@@ -135,7 +136,7 @@ def _tell(verdict: Verdict, root: bytes, json_target: str | None) -> None:
         Strength.ADDRESSED: "who signed this packet, what it says, and to whom it was addressed",
     }[verdict.strength]
     console.write_json(_document(verdict, root), json_target)
-    results = console.results_console(json_target)
+    results = console.results_console(target if target == STDOUT else json_target)
     for name, value in lines.items():
         results.print(f"{name + ':':<14}{value}", markup=False, soft_wrap=True)
 

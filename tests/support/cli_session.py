@@ -22,6 +22,7 @@
 ``file``, ``issuer`` and the last three may stand between any two commands.
 """
 
+import os
 import re
 import shlex
 import stat
@@ -126,17 +127,25 @@ class Session:
 
     def _in_shell(self, line):
         assert self.days == 0
-        python = f'sottovoce() {{ {shlex.quote(sys.executable)} -m sottovoce "$@"; }}\n'
         done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", python + line],
+            ["bash", "-o", "pipefail", "-c", line],
             cwd=self.folder,
-            env=environment(self._environment()),
+            env=environment({**self._environment(), "PATH": f"{self._bin()}:{os.environ['PATH']}"}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=120,
             check=False,
         )
         return done.returncode, _text(done.stdout), _text(done.stderr)
+
+    def _bin(self):
+        """A folder with the command, as an installation makes it."""
+        script = self.folder / "bin" / "sottovoce"
+        if not script.exists():
+            script.parent.mkdir()
+            script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m sottovoce "$@"\n')
+            script.chmod(0o755)
+        return script.parent
 
     def _environment(self):
         return {"SOTTOVOCE_HOME": str(self.folder / self.home), "COLUMNS": "100"}
