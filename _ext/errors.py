@@ -102,7 +102,7 @@ class KeyFileError(SottovoceError):
 
 class RegistryError(SottovoceError):
     """An issuer's registry file cannot be used: another program's, of a newer version, readable by others,
-    damaged, locked, or older than what it is known to have answered.  Nothing was issued."""
+    damaged, locked, or older than what it is known to have answered.  No answer leaves."""
 
 
 class ProofError(SottovoceError):

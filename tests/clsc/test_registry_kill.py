@@ -27,7 +27,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 
 
 def run(how, folder, *args, preload=None):
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    folders = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": folders}
     if preload:
         environment["LD_PRELOAD"] = str(preload)
     command = [sys.executable, TESTS / "support/registry_victim.py", how, folder, *map(str, args)]

@@ -258,7 +258,8 @@ def test_error_in_a_transaction_leaves_nothing_and_the_registry_usable(registry)
 
 def test_processes_spend_a_quota_exactly(path):
     """Made, enrolled and spent by four processes at once: every open, every transaction races."""
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    folders = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": folders}
     processes = [
         subprocess.Popen(
             [sys.executable, TESTS / "support/registry_clients.py", path, str(first), str(first + 8)],
