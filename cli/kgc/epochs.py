@@ -26,7 +26,7 @@ from pathlib import Path
 
 import typer
 
-from ..._ext.errors import DecodeError, ParameterError
+from ..._ext.errors import DecodeError, IssueError, ParameterError
 from ...clsc import EpochParams, MasterKey, MasterShare, Mode, RootKey, TracingKey, deal
 from ...clsc.keyfile import load_key, save_key, write_new_private
 from ...clsc.master import check_arguments
@@ -154,7 +154,10 @@ def _same_plan(params: EpochParams, plan: Plan) -> None:
 
 
 def _sign(folder: Folder, registry: SqliteRegistry, root: RootKey, secret: bytes, plan: Plan) -> EpochParams:
-    registry.reserve_epoch(root.public_key, plan.mode, plan.epoch)
+    try:
+        registry.reserve_epoch(root.public_key, plan.mode, plan.epoch)
+    except IssueError as error:
+        raise Refused(str(error), "an interrupted run used the name up: take another") from None
     tracing = TracingKey.generate() if plan.mode is Mode.TRACEABLE else None
     if plan.servers == 1:
         master = MasterKey.generate(

@@ -28,6 +28,7 @@ from urllib.parse import quote
 from ..._ext.errors import DecodeError
 from ...clsc import EpochParams, Issuer, MasterKey, MasterShare, Mode, RootKey, TracingKey, TrustStore
 from ...clsc.keyfile import load_key
+from ...clsc.revocation import RevocationList
 from ...clsc.sqlite_registry import SqliteRegistry
 from .. import console
 from ..armor import Label, armor, dearmor
@@ -159,8 +160,18 @@ class Folder:
     # -- what issues ----------------------------------------------------------------------------
 
     def trust(self, registry: SqliteRegistry) -> TrustStore:
-        """What this issuer itself believes: its epochs, and every key that it has revoked."""
+        """What this issuer itself believes: its epochs, and every key that it has revoked.
+
+        Also what the operator puts into ``params`` and ``revoked``: a server of a traceable epoch needs the
+        parameters of the identity epoch whose keys sign the requests, and is not always a server of
+        that one too.  The root key has signed all of it.
+        """
         trust = TrustStore(self.root_public_key())
+        for path in sorted((self.path / "params").glob("*.params")):
+            trust.add_bytes(dearmor(Label.PARAMS, path.read_bytes()))
+        for path in sorted((self.path / "revoked").glob("*.revoked")):
+            data = dearmor(Label.REVOCATIONS, path.read_bytes())
+            trust.add_revocations(RevocationList.from_bytes(data, trust.root_public_key))
         for params in registry.epochs():
             trust.add(params)
             for pid in registry.revoked(params.params_id):

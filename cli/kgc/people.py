@@ -7,7 +7,7 @@ import secrets
 import typer
 
 from ..._ext import limits
-from ..._ext.errors import DecodeError
+from ..._ext.errors import DecodeError, IssueError
 from ...clsc import Account, Issuer, Mode
 from ...clsc.issue_wire import TOKEN_BYTES, parse_request
 from ...clsc.sqlite_registry import SqliteRegistry
@@ -103,5 +103,12 @@ def issue(
                     raise Refused("the epoch has ended", "the party needs an enrolment file of a newer one")
                 issuers[params_id] = folder.issuer(registry, params, passphrase)
             # Recorded when this returns: if the rest fails, the same request gets the same answer.
-            answers.append(issuers[params_id].issue(party, request))
+            try:
+                answers.append(issuers[params_id].issue(party, request))
+            except IssueError as error:
+                raise Refused(
+                    str(error),
+                    "sottovoce kgc show tells who is enrolled and has quota left; kgc enrol --again "
+                    "gives fresh challenges",
+                ) from None
     files.write_text("".join(armor(Label.ANSWER, answer) for answer in answers), target)
