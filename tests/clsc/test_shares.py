@@ -200,7 +200,7 @@ def test_dealer_draws_again_where_a_share_would_be_zero_or_double():
 
         def __init__(self):
             self.values = [
-                5, R - 10, 5,  # f(1) = 0
+                6, R - 11, 5,  # f(1) = 0
                 5, R - 9, 3,  # f(1) = f(2) = -1
                 5, R - 1, 1,  # f(1) = 5 = f(0): server 1 alone would know s
                 5, 7, 3,
@@ -288,6 +288,7 @@ def test_every_answer_count_that_the_inequality_allows():
             assert (broken_rule(b"e", 0, 1, t, n, q, f) is None) is fine
             if fine:
                 assert 2 * t > n + f  # what dkg.py builds on
+    assert "does not hold" in broken_rule(b"e", 0, 1, 3, 5, 1, -1)
 
 
 # -- shares ---------------------------------------------------------------------------------------
