@@ -116,8 +116,8 @@ class Registry(Protocol):
         Raises:
             IssueError: The party is disabled; its quota for (params_id, usage) is spent, where
                 ``usage`` is empty in mode blind; the name has a key for (params_id, usage) already;
-                ``issued`` was issued under another usage or to another party (modes other than
-                blind); or ``MAX_BLIND_ISSUANCES`` is reached.
+                ``X`` was issued to the same party under another usage or parameters, or to anybody in
+                mode identity; or ``MAX_BLIND_ISSUANCES`` is reached.
         """
 
     def new_challenge(self) -> bytes:

@@ -357,6 +357,20 @@ def test_server_answers_q_requests_whatever_the_quota(world, q, quota, most):
     servers.ask(requests[0])  # an earlier answer again is no other request
 
 
+def test_server_holds_to_q_when_two_requests_race(world):
+    """Both pass the check; the record decides."""
+
+    class Raced(MemoryRegistry):
+        def check(self, issuance, *, at_most=None):
+            pass
+
+    servers = Servers(world, Mode.BLIND, 3, 5, registry=Raced)
+    servers.enrol(quota=5)
+    servers.ask(servers.request(None), [1])
+    with pytest.raises(IssueError, match="quota"):
+        servers.ask(servers.request(None), [1])
+
+
 def test_quota_of_a_single_issuer_is_not_cut(both):
     _, issuer = both
     token = issuer.enrol("a", quota=3)

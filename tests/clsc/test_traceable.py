@@ -463,6 +463,16 @@ def test_room_that_is_not_name_and_zeros_opens_to_nobody(world, alice, room):
         issuer.trace(key.public_key)
 
 
+@pytest.mark.parametrize("length", [0, 32, 255])
+def test_length_byte_is_held_even_where_the_name_would_fit(world, length):
+    """31 times ``a`` after a length of 32 reads as the name of 31 bytes."""
+    room = bytes([length]) + (b"a" * 31 if length else bytes(31))
+    params_id = world.params[Mode.TRACEABLE].params_id
+    key, N = tracing_key(), bytes(16)
+    identity = N + AESSIV(key._key).encrypt(room, [params_id, b"sign", N])
+    assert key._name(params_id, "sign", identity) is None
+
+
 def test_attack_issuer_puts_the_name_of_another_into_a_pseudonym(world, alice, mallory):
     """Nobody can see that without the tracing key, but no trace convicts the other."""
 
