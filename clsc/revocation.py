@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -23,10 +23,8 @@ from .._ext.enc import enc
 from .._ext.errors import DecodeError, ParameterError, SenderError
 from .._ext.limits import MAX_REVOKED
 from .keys import PID_BYTES
+from .master import RootKey
 from .params import MAX_TIME
-
-if TYPE_CHECKING:
-    from .master import RootKey
 
 REVOKED_TAG: Final = "SOTTOVOCE-V1-REVOKED"
 MAX_NUMBER: Final = (1 << 32) - 1
@@ -128,6 +126,8 @@ class RevocationList:
             TypeError: Wrong types.
             ParameterError: A length or number out of range, or more than ``MAX_REVOKED`` keys.
         """
+        if not isinstance(root, RootKey):
+            raise TypeError(f"root: RootKey expected, got {type(root).__name__}")
         if type(number) is not int or type(issued_at) is not int or not isinstance(params_id, bytes):
             raise TypeError("revocations: params_id as bytes, number and issued_at as int expected")
         distinct = set(pids)

@@ -57,9 +57,24 @@ class SqliteEpochs:
         second signature for one (mode, epoch) impossible across processes and crashes.  A crash after
         it costs the name: take another.
 
+        Args:
+            root_public_key: 32 bytes.
+            mode: Kind of names.
+            epoch: 1 to 64 bytes.
+
         Raises:
+            TypeError: Wrong types.
+            ParameterError: A length is out of range.
             IssueError: Reserved, or parameters are known.
         """
+        if not isinstance(root_public_key, bytes) or not isinstance(epoch, bytes):
+            raise TypeError("root_public_key, epoch: bytes expected")
+        if not isinstance(mode, Mode):
+            raise TypeError(f"mode: Mode expected, got {type(mode).__name__}")
+        if len(root_public_key) != 32 or not 1 <= len(epoch) <= limits.MAX_EPOCH_BYTES:
+            raise ParameterError(
+                f"root_public_key, epoch: 32 and 1 to {limits.MAX_EPOCH_BYTES} bytes expected"
+            )
         key = (root_public_key, str(mode), epoch)
         with self._file.changing() as db:
             if exists(db, "SELECT 1 FROM reserved WHERE root = ? AND mode = ? AND epoch = ?", *key) or exists(
@@ -117,9 +132,12 @@ class SqliteEpochs:
         """Put a key on the next revocation list of its parameters; again changes nothing.
 
         Raises:
+            TypeError: Not bytes.
             ParameterError: ``params_id`` is not 32 bytes, or ``pid`` not 16.
             IssueError: ``MAX_REVOKED`` keys are revoked.
         """
+        if not isinstance(params_id, bytes) or not isinstance(pid, bytes):
+            raise TypeError("params_id, pid: bytes expected")
         if len(params_id) != 32 or len(pid) != PID_BYTES:
             raise ParameterError(f"params_id, pid: 32 and {PID_BYTES} bytes expected")
         with self._file.changing() as db:
@@ -140,9 +158,12 @@ class SqliteEpochs:
         """Record a signed list, BEFORE it is published; the same again changes nothing.
 
         Raises:
+            TypeError: Not a RevocationList.
             RevocationConflict: Not what :meth:`RevocationList.check_agrees` allows beside a recorded list,
                 or older than one.  Then destroy it unpublished.
         """
+        if not isinstance(revocations, RevocationList):
+            raise TypeError(f"revocations: RevocationList expected, got {type(revocations).__name__}")
         key = (revocations.root_public_key, revocations.params_id)
         with self._file.changing() as db:
             same = "SELECT list FROM lists WHERE root = ? AND params_id = ? AND number = ?"

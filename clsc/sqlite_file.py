@@ -73,8 +73,8 @@ class SqliteFile:
         restore: bool = False,
     ) -> None:
         # Absolute: SQLite gives names such as ":memory:" a meaning, and the working directory may change.
-        self.path = os.path.abspath(os.fspath(path))
-        self._mark_path = os.path.abspath(os.fspath(mark)) if mark is not None else f"{self.path}.mark"
+        self.path = os.path.abspath(os.fsdecode(path))
+        self._mark_path = os.path.abspath(os.fsdecode(mark)) if mark is not None else f"{self.path}.mark"
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._db: sqlite3.Connection | None = None
@@ -195,8 +195,8 @@ class SqliteFile:
     def _begun(self, begin: str) -> Iterator[sqlite3.Connection]:
         with self._lock, _our_errors(self.path):
             db = self._connection()
-            db.execute(begin)
             try:
+                db.execute(begin)
                 yield db
                 db.execute("COMMIT")
             except BaseException:

@@ -46,6 +46,10 @@ class TrustStore:
             name that was never pinned is refused, not believed on first sight.  Pseudonyms are not
             concerned, nobody can know them before; nor are receivers.
 
+    Attributes:
+        root_public_key: As given.
+        known_only: As given.
+
     Raises:
         TypeError: Wrong types.
         ParameterError: A length, or a ``blind`` key among ``known_keys``.

@@ -72,6 +72,11 @@ def test_list_is_immutable_and_may_be_pickled():
     assert not hasattr(one, "__dict__")
 
 
+def test_only_a_root_key_signs():
+    with pytest.raises(TypeError, match="RootKey"):
+        RevocationList.sign(ROOT.public_key, params_id(), number=1, issued_at=7, pids=[])
+
+
 def test_longest_list_and_one_more():
     pids = [i.to_bytes(16, "big") for i in range(MAX_REVOKED + 1)]
     one = listing(1, pids[:-1])

@@ -495,6 +495,16 @@ def test_epoch_is_reserved_once(registry):
     for _ in range(2):
         with pytest.raises(IssueError, match="blind were signed for it, or may have been"):
             registry.reserve_epoch(root, Mode.BLIND, b"e")
+    for wrong, error in (
+        ((root, "blind", b"e"), TypeError),
+        ((root, Mode.BLIND, "e"), TypeError),
+        (("root", Mode.BLIND, b"e"), TypeError),
+        ((root[:-1], Mode.BLIND, b"e"), ParameterError),
+        ((root, Mode.BLIND, b""), ParameterError),
+        ((root, Mode.BLIND, bytes(65)), ParameterError),
+    ):
+        with pytest.raises(error):
+            registry.reserve_epoch(*wrong)
     registry.reserve_epoch(root, Mode.IDENTITY, b"e")
     registry.reserve_epoch(root, Mode.BLIND, b"f")
     registry.reserve_epoch(bytes([1]) * 32, Mode.BLIND, b"e")
@@ -583,6 +593,11 @@ def test_revoked_keys_are_kept_sorted_and_bounded(registry, monkeypatch):
     for wrong in ((b"", pid(1)), (params_id(), b""), (pid(1), params_id())):
         with pytest.raises(ParameterError):
             registry.revoke(*wrong)
+    for wrong in ((params_id(), "x" * 16), ("x" * 32, pid(1))):
+        with pytest.raises(TypeError):
+            registry.revoke(*wrong)
+    with pytest.raises(TypeError):
+        registry.add_revocations(listing(forked_root()).to_bytes())
 
 
 def test_lists_only_grow(registry):
