@@ -18,8 +18,10 @@ from sottovoce.clsc import (
     SenderError,
     SignatureError,
     UnsigncryptError,
+    Usage,
     batch,
     batch_verify,
+    hashes,
     sign,
     signature,
     signcrypt,
@@ -134,6 +136,21 @@ def test_results_do_not_depend_on_the_executor(worlds, trust, packets, threads, 
         assert same(found, expected * 4)
         assert all(r.__traceback__ is None for r in found if isinstance(r, Exception))
         assert unsigncrypt_batch([], receiver=receiver, trust=trust, executor=executor) == []
+
+
+def test_a_repeated_sender_is_hashed_once_and_never_taken_for_another(worlds, trust, monkeypatch):
+    """One name with two keys, one key in two epochs: each packet is checked with its own."""
+    first, second = worlds
+    bob = first.receiver("bob")
+    senders = [first.signer(), second.signer(), first.make_key("other x", Usage.SIGN, identity=b"alice")]
+    packets = [signcrypt(b"%d" % i, sender=senders[i % 3], receivers=[bob.public_key]) for i in range(9)]
+    hashed = []
+    real = hashes.hash_identity
+    monkeypatch.setattr(hashes, "hash_identity", lambda *a: hashed.append(a) or real(*a))
+    found = unsigncrypt_batch(packets, receiver=bob, trust=trust)
+    assert [result.sender for result in found] == [key.public_key for key in senders] * 3
+    assert [result.plaintext for result in found] == [b"%d" % i for i in range(9)]
+    assert len(hashed) == len(set(hashed)) == 3
 
 
 def test_no_secret_key_is_sent_anywhere(worlds, trust, packets, processes):

@@ -190,6 +190,28 @@ def test_every_way_of_opening_gives_the_equal_error(world, cast, tmp_path):
         assert open_everywhere(world, data, bob, tmp_path, b"right") is UnsigncryptError
 
 
+def test_pipe_is_read_as_far_as_the_packet_says(world, cast, tmp_path):
+    """One byte more is an error; what is no packet, or never ends, does not fill the disk."""
+    alice, bob, _ = cast
+    good = signcrypt(bytes(50_000), sender=alice, receivers=[bob.public_key])
+    assert open_everywhere(world, good, bob, tmp_path) is None
+    os.unlink(tmp_path / "target" / "opened")
+    assert open_everywhere(world, good + b"\0", bob, tmp_path) is UnsigncryptError
+
+    class Endless(NoSeek):
+        def readinto(self, buffer):
+            n = super().readinto(buffer)
+            buffer[n:] = bytes(len(buffer) - n)
+            self.total = getattr(self, "total", 0) + len(buffer)
+            return len(buffer)
+
+    for data, expected in ((good, len(good) + 1), (b"no packet", packet.start_bytes(255))):
+        source = Endless(data)
+        with pytest.raises(UnsigncryptError):
+            unsigncrypt_file(source, io.BytesIO(), receiver=bob, trust=world.trust)
+        assert source.total == expected
+
+
 def test_chunks_cannot_be_moved_cut_or_repeated(world, cast, tmp_path):
     alice, bob, _ = cast
     text = b"".join(bytes([i]) * MIB for i in range(2)) + b"end"
@@ -392,6 +414,31 @@ def test_errors_of_the_disk_are_handed_on_and_leave_nothing(world, cast, tmp_pat
         assert os.listdir(tmp_path) == []
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="space"):
         signcrypt_file(io.BytesIO(text), full, **sealing)
+
+
+def test_files_that_do_not_block_are_refused(world, cast):
+    """They would give None for "nothing yet", which is not the end."""
+    alice, bob, _ = cast
+
+    class Later(NoSeek):
+        def readinto(self, buffer):
+            return None
+
+        def write(self, data):
+            return None
+
+    for source, target in ((Later(), io.BytesIO()), (io.BytesIO(b"text"), Later())):
+        with pytest.raises(BlockingIOError, match=r"source|target"):
+            signcrypt_file(source, target, sender=alice, receivers=[bob.public_key])
+
+
+def test_text_from_a_file_object_is_refused(cast):
+    class Text:
+        def read(self, n):
+            return "text"
+
+    with pytest.raises(TypeError, match="bytes"):
+        signcrypt_file(Text(), io.BytesIO(), sender=cast[0], receivers=[cast[1].public_key])
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError, SystemExit])

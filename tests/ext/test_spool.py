@@ -75,6 +75,20 @@ def test_appears_whole_or_never(tmp_path, way, overwrite):
     assert listed(tmp_path) == ["new"]
 
 
+def test_is_on_the_disk_before_it_has_a_name(tmp_path, way, monkeypatch):
+    done = []
+    for name in ("fsync", "link", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *a, real=real, name=name, **k: done.append(name) or real(*a, **k)
+        )
+    with NewFile(tmp_path / "new") as new:
+        new.file.write(b"text")
+        new.publish()
+    assert done[:2] == ["fsync", "link"]
+    assert done[-1] == "fsync"  # the folder
+
+
 def test_never_replaces_what_is_there(tmp_path, way):
     path = tmp_path / "old"
     path.write_bytes(b"old")
