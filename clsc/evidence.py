@@ -25,7 +25,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, Self
 
@@ -69,8 +69,8 @@ class Addressee:
     """Whom a slot was made for, and the two secrets of its KDF."""
 
     key: PublicKey
-    T: bytes
-    S: bytes
+    T: bytes = field(repr=False)
+    S: bytes = field(repr=False)
 
 
 class Evidence:
@@ -92,7 +92,6 @@ class Evidence:
         plaintext_bytes: Length of the plaintext, padding excluded.
         chunk_hashes: 32 bytes for each chunk of the body.
         packet_id: 32 bytes, as :class:`Opened` has it.
-        addressee: The receiver, if the strength is ADDRESSED.
 
     Threads: safe.  May be pickled.
     """
@@ -157,6 +156,7 @@ class Evidence:
 
     @property
     def addressee(self) -> PublicKey | None:
+        """The receiver that it names, if the strength is ADDRESSED; believed only by :func:`.judge`."""
         return None if self._addressee is None else self._addressee.key
 
     @classmethod
@@ -181,22 +181,23 @@ class Evidence:
         strength = read_integer(fields[2], "evidence: strength")
         if strength not in list(Strength) or len(fields) != _N_FIELDS[Strength(strength)]:
             raise DecodeError("evidence: unknown strength, or not the fields that it has")
-        sender = read_key(Usage.SIGN, *fields[3:6])
-        if len(fields[6]) != SIGNATURE_BYTES:
+        signed, identity, X, signature, header, slots, ad, body, plaintext, chunk_hashes, *rest = fields[3:]
+        sender = read_key(Usage.SIGN, signed, identity, X)
+        if len(signature) != SIGNATURE_BYTES:
             raise DecodeError(f"evidence: signature of {SIGNATURE_BYTES} bytes expected")
-        if strength >= Strength.CONTENT and len(fields[13]) != packet.CEK_BYTES:
+        if rest and len(rest[0]) != packet.CEK_BYTES:
             raise DecodeError(f"evidence: CEK of {packet.CEK_BYTES} bytes expected")
         return cls(
             sender,
-            fields[6],
-            fields[7],
-            fields[8],
-            fields[9],
-            read_integer(fields[10], "evidence: body length"),
-            read_integer(fields[11], "evidence: plaintext length"),
-            fields[12],
-            fields[13] if strength >= Strength.CONTENT else None,
-            _read_addressee(fields[14:]) if strength == Strength.ADDRESSED else None,
+            signature,
+            header,
+            slots,
+            ad,
+            read_integer(body, "evidence: body length"),
+            read_integer(plaintext, "evidence: plaintext length"),
+            chunk_hashes,
+            rest[0] if rest else None,
+            _read_addressee(*rest[1:]) if len(rest) > 1 else None,
         )
 
     def to_bytes(self) -> bytes:
@@ -306,9 +307,8 @@ def read_key(usage: Usage, signed: bytes, identity: bytes, X: bytes) -> PublicKe
     return PublicKey(EpochParams.from_bytes(signed, root), usage, identity, X)
 
 
-def _read_addressee(fields: list[bytes]) -> Addressee:
-    key = read_key(Usage.DECRYPT, *fields[:3])
-    T, S = fields[3:]
+def _read_addressee(signed: bytes, identity: bytes, X: bytes, T: bytes, S: bytes) -> Addressee:
+    key = read_key(Usage.DECRYPT, signed, identity, X)
     coefficients = (T[i : i + 48] for i in range(0, group.GT_BYTES, 48))
     if len(T) != group.GT_BYTES or any(
         int.from_bytes(value, "little") >= _FIELD_MODULUS for value in coefficients

@@ -5,6 +5,7 @@ import pickle
 import tracemalloc
 
 import pytest
+from py_ecc.fields import optimized_bls12_381_FQ
 
 from sottovoce._ext.padme import padme
 from sottovoce.clsc import (
@@ -29,6 +30,7 @@ from support.clsc_world import NOT_AFTER, World
 AD = b"round 1"
 TEXT = b"I owe bob 5"
 MIB = 1 << 20
+FIELD_MODULUS = optimized_bls12_381_FQ.field_modulus
 
 
 @pytest.fixture
@@ -125,10 +127,27 @@ def test_fields_without_number_are_not_collected(world, data):
         Evidence.from_bytes(evidence_of(world, data).to_bytes() + bytes(4_000_000))
 
 
+def test_coefficients_of_T_end_below_p(world, data):
+    evidence = evidence_of(world, data)
+    T = fields_of(evidence)["T"]
+    for i in (0, 1, 11):
+        for value in (FIELD_MODULUS - 1, FIELD_MODULUS):
+            changed = T[: 48 * i] + value.to_bytes(48, "little") + T[48 * i + 48 :]
+            if value < FIELD_MODULUS:
+                Evidence.from_bytes(forged(evidence, T=changed))
+            else:
+                with pytest.raises(DecodeError, match="T is not"):
+                    Evidence.from_bytes(forged(evidence, T=changed))
+
+
 def test_evidence_is_immutable_and_shows_no_key(world, data):
     evidence = evidence_of(world, data)
     secrets = [fields_of(evidence)[name] for name in ("cek", "T", "S")]
-    for shown in (repr(evidence), repr(judge(evidence, world.root.public_key, packet=data))):
+    for shown in (
+        repr(evidence),
+        repr(evidence._addressee),
+        repr(judge(evidence, world.root.public_key, packet=data)),
+    ):
         assert len(shown) < 600
         assert not any(s.hex()[:16] in shown or repr(s)[2:-1] in shown for s in [*secrets, TEXT])
     with pytest.raises(AttributeError):
