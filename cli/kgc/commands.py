@@ -182,7 +182,7 @@ def enrol(
 def issue(
     folder: Dir,
     party: Annotated[str, typer.Argument(metavar="PARTY", help="Who asks.")],
-    request: Annotated[str, typer.Argument(metavar="[REQUEST]", help="Its request; - is stdin.")] = "-",
+    request: Annotated[str, typer.Argument(metavar="REQUEST", help="Its request; - is stdin.")] = "-",
     output: Output = None,
     force: Force = False,
     passphrase_file: PassphraseFile = None,
@@ -205,7 +205,7 @@ def issue(
 @kgc.command(rich_help_panel=PEOPLE)
 def revoke(
     folder: Dir,
-    party: Annotated[str | None, typer.Argument(metavar="[PARTY]", help="Gets nothing more.")] = None,
+    party: Annotated[str | None, typer.Argument(metavar="PARTY", help="Gets nothing more.")] = None,
     pid: Annotated[
         list[str] | None, typer.Option("--pid", metavar="HEX", help="A single key; may be repeated.")
     ] = None,

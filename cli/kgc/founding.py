@@ -21,8 +21,8 @@ def init(folder: Folder, passphrase: Passphrase, json_target: str | None) -> Non
     console.check_writable(json_target, "--json")
     if folder.root_key_path.exists():
         raise Refused(f"{folder.path} is an issuer's folder already", "name another folder")
-    folder.make()
     secret = passphrase.new(f"the issuer {folder.path}")
+    folder.make()
     with folder.locked():
         with SqliteRegistry(folder.registry_path):
             pass
@@ -73,12 +73,12 @@ def join(
     if params.mode is Mode.TRACEABLE:
         tracing = load_key(share_file.with_suffix(".tracing"), carried, TracingKey)
     new = not folder.root_path.exists()
-    if new:
-        folder.make()
-    elif folder.root_public_key() != params.root_public_key:
+    if not new and folder.root_public_key() != params.root_public_key:
         raise Refused(f"{folder.path} is a server of another issuer", "name another folder")
     secret = passphrase.new(f"the server {folder.path}") if new else folder.passphrase(passphrase)
-    if not new:
+    if new:
+        folder.make()
+    else:
         _check_passphrase(folder, secret)
     with folder.locked(), SqliteRegistry(folder.registry_path) as registry:
         if new:

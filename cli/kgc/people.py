@@ -42,7 +42,7 @@ def enrol(
         raise typer.BadParameter("fixed when the party was enrolled", param_hint="--identity, --quota")
     files.check_output(target, "--output", force=force)
     with folder.registry() as registry:
-        account = _known(registry, party) if again else _enrolled(registry, party, identity, quota or 1)
+        account = _known(registry, party) if again else _enrolled(registry, party, identity, quota)
         params = tuple(each for each in registry.epochs() if is_open(each))
         count = _N_CHALLENGES if any(each.mode is Mode.IDENTITY for each in params) else 0
         challenges = tuple(registry.new_challenge() for _ in range(count))
@@ -57,8 +57,9 @@ def enrol(
         console.note(f"give {target} to {party} where nobody else can read it: it holds the token")
 
 
-def _enrolled(registry: SqliteRegistry, party: str, identity: str | None, quota: int) -> Account:
+def _enrolled(registry: SqliteRegistry, party: str, identity: str | None, quota: int | None) -> Account:
     name = party if identity is None else identity
+    quota = 1 if quota is None else quota
     for value, option in ((party, "PARTY"), (name, "--identity")):
         if not 1 <= len(_utf8(value, option)) <= _MAX_NAME_BYTES:
             raise typer.BadParameter(f"1 to {_MAX_NAME_BYTES} bytes of UTF-8 expected", param_hint=option)
