@@ -4,12 +4,7 @@ import pickle
 
 import pytest
 
-from sottovoce.clsc import (
-    DecodeError,
-    DkgError,
-    comb,
-    group,
-)
+from sottovoce.clsc import DecodeError, DkgError, comb, dkg_proof, group
 from sottovoce.clsc.dkg_board import Round
 from sottovoce.clsc.dkg_messages import Commit, Complaints, Justifications, Reveal
 from sottovoce.clsc.dkg_session import Fault
@@ -27,10 +22,9 @@ from support.clsc_dkg import (
     silent,
     wrong_justification,
 )
-from support.clsc_world import NOT_AFTER, Drbg
+from support.clsc_world import Drbg
 
 R = group.ORDER
-TIMES = {"not_before": 0, "not_after": NOT_AFTER}
 
 
 # -- silent, wrong and lying servers --------------------------------------------------------------
@@ -169,8 +163,6 @@ def other_polynomial(t, seed="other"):
 
     def change(data):
         own = Reveal.from_bytes(data)
-        from sottovoce.clsc import dkg_proof
-
         at = session()
         object.__setattr__(at, "id", own.session)
         return dkg_proof.commit_to(party._f, at, own.sender, Drbg("proof")).to_bytes()
@@ -330,16 +322,21 @@ def test_too_few_qualified_name_the_culprits():
                 getattr(parties[i], step)()
 
 
-@pytest.mark.parametrize("coefficients", [
-    {1: [5, 1], 2: [R - 5, 1]},  # Y is the identity
-    {1: [5, 1], 2: [7, R - 1]},  # degree 0: every server holds the secret
-    {1: [5, 1], 2: [7, R - 13]},  # server 1's share is zero
-])  # fmt: skip
-def test_degenerate_sum_fails(coefficients):
-    """No honest run meets one; commitments before reveals keep a faulty server from aiming at it."""
-    from sottovoce.clsc import dkg_proof
+DEGENERATE = {
+    "Y is the identity": {1: [5, 1], 2: [R - 5, 1]},
+    "server 1's share is zero": {1: [5, 1], 2: [7, R - 13]},
+    "degree 0: every server holds the secret": {1: [5, 1], 2: [7, R - 1]},
+    "degree 1 of three: any two know the secret": {1: [5, 1, 2], 2: [7, 1, 3], 3: [9, 1, R - 5]},
+    "servers 1 and 2 hold one share": {1: [5, 1, 2], 2: [7, 1, 3], 3: [9, R - 41, 8]},
+    "server 2 holds the secret": {1: [5, 1, 2], 2: [7, 1, 3], 3: [9, R - 28, 8]},
+}
 
-    at = session(2, 2)
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_degenerate_sum_fails(name):
+    """No honest run meets one; commitments before reveals keep a faulty server from aiming at it."""
+    coefficients = DEGENERATE[name]
+    at = session(len(coefficients), len(coefficients))
     parties = participants(at)
     for i, f in coefficients.items():
         party = parties[i]
@@ -359,8 +356,8 @@ def test_degenerate_sum_fails(coefficients):
 class Split(Net):
     """A broadcast channel that is none: server 2's messages of one step differ by receiver."""
 
-    def __init__(self, parties, step, change, deceived):
-        super().__init__(parties)
+    def __init__(self, parties, step, change, deceived, faults=None):
+        super().__init__(parties, faults)
         self.split, self.change, self.deceived = step, change, deceived
 
     def broadcast(self, step, messages):
@@ -404,3 +401,20 @@ def test_attack_equivocation_never_gives_two_results(step, change, deceived):
             assert "needed servers" in str(net.failed[i])
     if honest:
         check_issuing(honest, 4)
+
+
+@pytest.mark.parametrize("change", [silent, wrong_justification])
+@pytest.mark.parametrize("deceived", [(5,), (1, 3), (1, 3, 5)])
+def test_attack_equivocation_in_a_justification(change, deceived):
+    """Server 2 wrongs server 4 and justifies itself before some: they would count its secret, others not."""
+    at = session(4, 6, corrupted=1)
+    net = Split(participants(at), "justify", change, deceived, {(2, "share 4"): share_off_by_one})
+    results = net.run()
+    counted = {j: party for j, party in results.items() if j != 2}
+    assert len({r.public for r in counted.values()}) <= 1
+    if len(deceived) == 1:
+        assert sorted(counted) == [1, 3, 4, 6]
+        assert all(r.dissenting == (5,) for r in counted.values())
+        check_issuing(counted, 4)
+    assert not set(counted) & set(deceived)
+    assert all("needed servers confirm" in str(net.failed[j]) for j in deceived)
