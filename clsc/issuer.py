@@ -23,8 +23,8 @@ from .issue_wire import (
 from .keys import PublicKey
 from .master import MasterKey, MasterShare
 from .params import EpochParams, Mode
+from .possession import check_possession
 from .registry import Account, Issuance, MemoryRegistry, Registry
-from .request import check_possession
 from .tracing import Trace, TracingKey, check_request_signature, check_signer
 from .trust import TrustStore
 
@@ -154,6 +154,8 @@ class Issuer:
 
         The record is durable before this returns.  The same request (same party, parameters, and
         usage and ``X``, or ``B``) gets the same answer again; a different one counts against the quota.
+        Of two equal identity requests at one moment in two processes one may be refused for its
+        challenge; asked again, it gets the answer of the other.
 
         Args:
             party: Who asks, as the transport says; the token's MAC in the request proves it, or the

@@ -18,21 +18,20 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from .._ext.enc import enc
 from .._ext.errors import DecodeError, IssueError, ParameterError
 from . import comb, group, hashes, threshold
-from .group import ORDER, RandomBytes
+from .group import RandomBytes
 from .issue_wire import (
     CHALLENGE_BYTES,
     MODE_BYTE,
     TOKEN_BYTES,
-    IssueRequest,
     answer_body,
     open_partial_key,
     token_mac,
 )
 from .keys import USAGE_BYTE, PublicKey, SecretKey
 from .params import EpochParams, Mode, Usage
+from .possession import prove
 from .threshold import Combined
 
 if TYPE_CHECKING:
@@ -40,43 +39,6 @@ if TYPE_CHECKING:
 
 WRONG_ANSWER: Final = "answer: not the answer to this request, or a wrong partial key"
 NO_ANSWER: Final = "answer: not the answer to such a request"
-
-
-# -- proof of possession ------------------------------------------------------------------------
-
-
-def _pop_challenge(params_id: bytes, usage: str, identity: bytes, X: bytes, R: bytes, nonce: bytes) -> int:
-    message = enc("SOTTOVOCE-V1-POP", params_id, usage, identity, X, R, nonce)
-    return hashes.hash_to_scalar("SOTTOVOCE-V1-POP", message)
-
-
-def _prove(
-    x: int, key: PublicKey, challenge: bytes, random_bytes: RandomBytes = os.urandom
-) -> tuple[bytes, int]:
-    info = enc("SOTTOVOCE-V1-POP-NONCE", key.params.params_id, key.usage, key.identity, key.X, challenge)
-    while True:
-        material = hashes.hkdf(group.scalar_to_bytes(x), random_bytes(32), info, 48)
-        rho = int.from_bytes(material, "big") % ORDER
-        if not rho:
-            continue
-        R = comb.p1_mul(rho).to_compressed_bytes()
-        c = _pop_challenge(key.params.params_id, key.usage, key.identity, key.X, R, challenge)
-        z = (rho + c * x) % ORDER
-        if z:
-            return R, z
-
-
-def check_possession(request: IssueRequest, key: PublicKey) -> None:
-    """Verify the Schnorr proof of an identity request for ``key``.
-
-    Raises:
-        DecodeError: ``R`` is not a valid point.
-        IssueError: It does not hold.
-    """
-    c = _pop_challenge(key.params.params_id, key.usage, key.identity, key.X, request.R, request.challenge)
-    R = group.g1_from_bytes(request.R, "request: R")
-    if group.g1_msm_vartime([group.P1, key._X], [request.z, -c % ORDER]) != R:
-        raise IssueError("issue: the proof of possession does not hold")
 
 
 # -- arguments ----------------------------------------------------------------------------------
@@ -215,7 +177,7 @@ class IdentityRequest:
         server = threshold.server_index(key.params, server)
         token = _token_of(self._token, server)
         params_id, name = key.params.params_id, key.identity
-        R, z = _prove(self._x, key, challenge, random_bytes)
+        R, z = prove(self._x, key, challenge, random_bytes)
         head = bytes([hashes.SUITE, MODE_BYTE[Mode.IDENTITY], USAGE_BYTE[key.usage]]) + params_id
         proof = R + group.scalar_to_bytes(z) + challenge
         mac = token_mac(token, params_id, key.usage, key.X)

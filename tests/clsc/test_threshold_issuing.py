@@ -5,11 +5,15 @@ import itertools
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sottovoce._ext.enc import enc
 from sottovoce.clsc import (
     BlindRequest,
     Combined,
     DecodeError,
+    EpochParams,
     IdentityRequest,
     IssueError,
     Issuer,
@@ -22,6 +26,7 @@ from sottovoce.clsc import (
     TraceableRequest,
     TracingKey,
     Usage,
+    comb,
     deal,
     group,
     issue_wire,
@@ -192,6 +197,36 @@ def test_attack_errors_of_two_servers_that_cancel(world, blind):
         assert made.wrong == (1, 2)
 
 
+@pytest.fixture(scope="module")
+def asked_and_answers(world):
+    servers = Servers(world, Mode.BLIND, 3, 5)
+    asked = servers.request(None)
+    return asked, servers.ask(asked)
+
+
+@given(st.dictionaries(st.integers(1, 5), st.sampled_from(["good", "neighbour", "flipped", "cut", "other"])))
+def test_whatever_servers_answer_the_good_ones_decide(asked_and_answers, kinds):
+    asked, answers = asked_and_answers
+    given_ = {}
+    for j, kind in kinds.items():
+        good = answers[j]
+        given_[j] = {
+            "good": good,
+            "neighbour": answers[j % 5 + 1],
+            "flipped": good[:-1] + bytes([good[-1] ^ 1]),
+            "cut": good[:-1],
+            "other": issue_wire.blind_answer(group.P1),
+        }[kind]
+    wrong = tuple(sorted(j for j, kind in kinds.items() if kind != "good"))
+    if len(kinds) - len(wrong) >= 3:
+        made = asked.combine(given_)
+        assert (made.wrong, made.key.public_key) == (wrong, asked.combine(answers).key.public_key)
+    else:
+        with pytest.raises(TooFewAnswers) as caught:
+            asked.combine(given_)
+        assert (caught.value.present, caught.value.wrong) == (len(kinds) - len(wrong), wrong)
+
+
 def test_too_few_answers_can_be_completed(world, servers):
     asked = servers.request(world.signer())
     answers = {}
@@ -272,9 +307,14 @@ def test_attack_two_of_four_gives_two_keys_and_is_refused(world):
     for mode in Mode:
         with pytest.raises(ParameterError, match=r"q\(n-f\)"):
             deal(root, mode, b"e", not_before=0, not_after=9, threshold=2, servers=4)
-    # What would happen without the rule, by the mathematics alone: both combinations are right.
     coefficients = polynomial.draw(2, Drbg("2 of 4"))
-    shares = {j: polynomial.evaluate(coefficients, j) for j in range(1, 5)}
+    shares = {j: polynomial.evaluate(coefficients, j) for j in range(5)}
+    Y, *Y_servers = (comb.p2_mul(share).to_compressed_bytes() for share in shares.values())
+    # Nor does a client take such parameters, should the root have signed them all the same.
+    body = enc("SOTTOVOCE-V1-PARAMS", root.public_key, 1, "blind", b"e", Y, 0, 9, 2, 4, 1, 0, *Y_servers)
+    with pytest.raises(DecodeError, match=r"q\(n-f\)"):
+        EpochParams.from_bytes(body + root._key.sign(body), root.public_key)
+    # What would happen without the rule, by the mathematics alone: both combinations are right.
     for asked, B in (((1, 2), group.P1), ((3, 4), group.P1 + group.P1)):
         answers = [group.g1_mul_vartime(B, shares[j]) for j in asked]
         made = group.g1_msm_vartime(answers, polynomial.lagrange_at_zero(asked))

@@ -27,7 +27,7 @@ from sottovoce.clsc import (
     issue_wire,
     kem,
     packet,
-    request,
+    possession,
     signature,
 )
 from sottovoce.clsc import signcryption as sc
@@ -76,7 +76,7 @@ def hash_vectors(folder, world):
                 "pid": key.pid.hex(),
                 "message": b"message".hex(), "message_transcript": transcript.hex(),
                 "challenge": f"{signature._challenge('message', key, A, R, transcript):064x}",
-                "pop_challenge": f"{request._pop_challenge(params_id, usage, name, X, R, bytes(32)):064x}",
+                "pop_challenge": f"{possession._pop_challenge(params_id, usage, name, X, R, bytes(32)):064x}",
                 "token_mac": issue_wire.token_mac(
                     bytes(range(32)), params_id, None if mode is Mode.BLIND else usage, X
                 ).hex(),
