@@ -58,8 +58,8 @@ class Fingerprint:
 
     def add(self, chunk: bytes | memoryview) -> None:
         """The next chunk, up to 1 MiB and a tag."""
-        # The nonce repeats under one key from one fingerprint to the next.  That would give the key away
-        # if tags were seen; they go into the hash only.
+        # The nonce repeats under one key from one fingerprint to the next.  That would give the hash key
+        # away if tags were seen; they go into SHA-256 only.
         self._hash.update(self._aead.encrypt(self._count.to_bytes(12, "big"), b"", chunk))
         self._count += 1
 

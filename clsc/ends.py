@@ -103,14 +103,17 @@ def keeping(target: Path | BinaryIO, overwrite: bool) -> Iterator[tuple[Write, C
 
 def writer(file: BinaryIO) -> Write:
     """``write`` that writes all of it: one of an unbuffered pipe may stop short."""
+    foreign = not isinstance(file, io.IOBase)
 
     def write(data: memoryview) -> None:
         done = 0
         while done < len(data):
-            n = file.write(data[done:])
-            if n is None:
+            # An object of somebody's own may keep what it gets, and not say how much it took.
+            piece = bytes(data[done:]) if foreign else data[done:]
+            n = file.write(piece)
+            if n is None and not foreign:
                 raise BlockingIOError("target: a file that blocks expected")
-            done += n
+            done += len(piece) if n is None else n
 
     return write
 

@@ -164,16 +164,25 @@ def test_real_pipes(world, people, tmp_path):
     assert (tmp_path / "opened").read_bytes() == text
 
 
-def test_a_file_object_with_nothing_but_read(world, people):
+def test_file_objects_with_nothing_but_read_or_write(world, people):
     class OnlyRead:
         def __init__(self, data):
             self.read = io.BytesIO(data).read
 
-    sealed = io.BytesIO()
-    seal(people, OnlyRead(b"text"), sealed)
-    opened = io.BytesIO()
-    unseal(world, people, OnlyRead(sealed.getvalue()), opened)
-    assert opened.getvalue() == b"text"
+    class OnlyWrite:
+        """Keeps what it is given, and does not say how much that was."""
+
+        def __init__(self):
+            self.pieces = []
+
+        def write(self, data):
+            self.pieces.append(data)
+
+    text = text_of(2 * MIB + 3)
+    sealed, opened = OnlyWrite(), OnlyWrite()
+    seal(people, OnlyRead(text), sealed)
+    unseal(world, people, OnlyRead(b"".join(sealed.pieces)), opened)
+    assert b"".join(opened.pieces) == text
 
 
 def test_targets_are_private_and_never_replaced_unasked(world, people, tmp_path):
