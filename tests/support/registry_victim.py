@@ -18,13 +18,25 @@ import signal
 import sys
 import traceback
 
-from sottovoce.clsc import BlindRequest, IdentityRequest, IssueError, Issuer, Mode, Usage, sqlite_file
+from sottovoce.clsc import (
+    BlindRequest,
+    IdentityRequest,
+    IssueError,
+    Issuer,
+    Mode,
+    TraceableRequest,
+    Usage,
+    sqlite_file,
+)
 from sottovoce.clsc.registry import Account
 from sottovoce.clsc.revocation import RevocationList
 from sottovoce.clsc.sqlite_registry import SqliteRegistry
+from support.clsc_servers import traceable_issuer
 from support.clsc_world import NOW, Drbg, World
 
 QUOTA = 2
+N_KEYS = QUOTA + 2
+"""Two blind ones, one of a name, one pseudonym."""
 TOKENS = {name: Drbg(f"token of {name}")(32) for name in ("alice", "bob", "carol")}
 
 
@@ -72,6 +84,8 @@ class Scenario:
         ]
         self.named = IdentityRequest._derand(identity, Usage.SIGN, b"bob", TOKENS["bob"], Drbg("named"))
         self.other = IdentityRequest._derand(identity, Usage.SIGN, b"bob", TOKENS["bob"], Drbg("other"))
+        bob = self.world.signer("bob")
+        self.hidden = TraceableRequest._derand(self.world.params[Mode.TRACEABLE], Usage.SIGN, bob, Drbg("t"))
 
     def run(self, folder, place):
         with SqliteRegistry(f"{folder}/registry.sqlite") as registry:
@@ -89,6 +103,8 @@ class Scenario:
                 # A fresh challenge and proof each time, as a client does whose answer was lost.
                 data = getattr(self, name).to_bytes(issuer.challenge())
                 ask(folder, place, name, issuer, "bob", data)
+            hidden = traceable_issuer(self.world, registry)
+            ask(folder, place, "hidden", hidden, "bob", self.hidden.to_bytes())
             params_id = self.world.params[Mode.IDENTITY].params_id
             for pid in registry.pids_of("bob", params_id):
                 registry.revoke(params_id, pid)
@@ -112,10 +128,10 @@ class Scenario:
             assert sqlite_file.read_mark(f"{folder}/registry.sqlite.mark")[1] == generation
             assert all(request and answer for _, _, request, answer in rows)
             recorded = {answer for _, _, _, answer in rows}
-            assert len(recorded) == len(rows) <= QUOTA + 1
+            assert len(recorded) == len(rows) <= N_KEYS
             for name, answers in left.items():
                 assert len(answers) == 1, f"{name} got different answers"
-            for name in [name for name in left if name.startswith("blind") or name == "named"]:
+            for name in [name for name in left if name.startswith(("blind", "named", "hidden"))]:
                 assert left[name] <= recorded | {b"refused"}, f"the answer of {name} left before its record"
             if "carol" in left:
                 assert registry.account("carol") is None
@@ -125,7 +141,7 @@ class Scenario:
                 assert left["list"] == {newest.to_bytes()}
                 assert newest.pids == registry.revoked(params_id) == (self.named.public_key.pid,)
             if complete:
-                assert len(rows) == QUOTA + 1
+                assert len(rows) == N_KEYS
                 assert set(registry.epochs()) == set(self.world.params.values())
         assert left.get("other", {b"refused"}) == {b"refused"}
         if complete:
@@ -134,6 +150,7 @@ class Scenario:
             for i in range(QUOTA):
                 self.blind[i].finish(*left[f"blind {i}"])
             self.named.finish(*left["named"])
+            self.hidden.finish(*left["hidden"])
 
 
 def read_left(folder):
