@@ -110,7 +110,7 @@ def writer(file: BinaryIO) -> Write:
         while done < len(data):
             # An object of somebody's own may keep what it gets, and not say how much it took.
             piece = bytes(data[done:]) if foreign else data[done:]
-            n = file.write(piece)
+            n: int | None = file.write(piece)
             if n is None and not foreign:
                 raise BlockingIOError("target: a file that blocks expected")
             done += len(piece) if n is None else n
