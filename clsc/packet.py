@@ -24,11 +24,7 @@ from .._ext.enc import enc, sha256_enc
 from .._ext.errors import DecodeError, ParameterError
 from .._ext.limits import MAX_CHUNKS
 from .._ext.padme import padme
-from .body import CHUNK_BYTES as CHUNK_BYTES  # the layout can be read from this module alone
-from .body import TAG_BYTES as TAG_BYTES
-from .body import Body, MemoryBody
-from .body import chunk_count as chunk_count
-from .body import stream_nonce as _stream_nonce  # noqa: F401
+from .body import CHUNK_BYTES, TAG_BYTES, Body, MemoryBody, chunk_count
 from .hashes import SUITE
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sottovoce.clsc import (
     ParameterError,
@@ -549,3 +551,27 @@ def test_head_that_lies_about_the_length(world, cast, tmp_path):
     broken = replace(insider.head, name=b"\xff" * 65)
     sealed = AESGCM(insider.k_head).encrypt(bytes(12), broken.to_bytes()[:-9] + bytes(9), insider.wire)
     assert open_everywhere(world, data[:-365] + sealed, bob, tmp_path) is SenderError
+
+
+@given(
+    at=st.integers(0, 20_000),
+    delete=st.integers(0, 3000),
+    insert=st.binary(max_size=300),
+    piped=st.booleans(),
+)
+def test_whatever_is_cut_or_put_in_gives_what_memory_gives(world, at, delete, insert, piped):
+    alice, bob = world.signer(), world.receiver("bob")
+    if not hasattr(world, "_fuzzed"):
+        world._fuzzed = signcrypt(TEXT * 600, sender=alice, receivers=[bob.public_key], dummy_slots=3)
+    good = world._fuzzed
+    data = good[:at] + insert + good[at + delete :]
+    keys = {"receiver": bob, "trust": world.trust}
+    out = io.BytesIO()
+    source = NoSeek(data) if piped else io.BytesIO(data)
+    if data == good:
+        assert unsigncrypt_file(source, out, **keys).plaintext_bytes == len(TEXT) * 600
+        return
+    for call in (lambda: unsigncrypt(data, **keys), lambda: unsigncrypt_file(source, out, **keys)):
+        with pytest.raises(UnsigncryptError):
+            call()
+    assert out.getvalue() == b""

@@ -126,3 +126,14 @@ def test_generator_reproduces_every_byte(backend, n_valid, tmp_path):
     for name in ("root", "params", "now", "suite"):
         assert made[name] == kept[name]
     assert made["tests"] == kept["tests"][: len(made["tests"])]
+
+
+@pytest.mark.slow
+def test_vectors_on_py_ecc():
+    """Every case once more, both ways of opening, on the reference."""
+    test = f"{__file__}::{test_vectors.__name__}"
+    env = {**os.environ, "SOTTOVOCE_BACKEND": "py_ecc"}
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
+        check=True, env=env, cwd=ROOT.parents[1], timeout=600,
+    )  # fmt: skip
