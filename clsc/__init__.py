@@ -5,6 +5,8 @@ certificate, and a pseudonym can be one that its own issuer does not recognise.
 
 * The issuer: :class:`RootKey` signs an epoch, :class:`MasterKey` holds its secret,
   :class:`Issuer` answers requests and remembers them in a :class:`SqliteRegistry`.
+* Several servers share the secret of an epoch, each with a :class:`MasterShare`: :func:`deal` makes them, or
+  the servers themselves as :class:`DkgParticipant`, and nobody ever holds the secret.
 * A user asks with :class:`IdentityRequest`, :class:`TraceableRequest` or :class:`BlindRequest` and gets a
   :class:`SecretKey`.
 * A verifier pins a root key in a :class:`TrustStore`, gives it every :class:`RevocationList`, and reads a
@@ -37,7 +39,8 @@ from .batch import unsigncrypt_batch
 from .conflict import KeyConflict, SignedStatement, judge_issuer, judge_params
 from .dealer import deal
 from .dkg import DkgParticipant
-from .dkg_session import DkgPublic, DkgResult, DkgSession
+from .dkg_board import DkgRound
+from .dkg_session import DkgFault, DkgPublic, DkgResult, DkgSession
 from .evidence import Evidence, Strength
 from .issuer import Issuer
 from .judge import Verdict, judge
@@ -68,9 +71,11 @@ __all__ = [
     "Combined",
     "DecodeError",
     "DkgError",
+    "DkgFault",
     "DkgParticipant",
     "DkgPublic",
     "DkgResult",
+    "DkgRound",
     "DkgSession",
     "EpochParams",
     "Evidence",

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .._ext.errors import DkgError
 from . import dkg_proof, polynomial
-from .dkg_board import Board, Round
+from .dkg_board import Board, DkgRound
 from .dkg_messages import Commit, Complaints, Confirm, Justifications, PrivateShare
 from .dkg_session import DkgPublic, DkgResult, DkgSession
 from .group import ORDER, RandomBytes
@@ -107,7 +107,7 @@ class DkgParticipant:
         self._post(Commit(session.id, index, self._own.digest()))
 
     @property
-    def round(self) -> Round:
+    def round(self) -> DkgRound:
         """Which messages are taken now."""
         return self._board.round
 
@@ -155,7 +155,7 @@ class DkgParticipant:
 
     def _take_private(self, sender: int, data: bytes) -> Exception | None:
         """What is wrong with a private share; returned, because this frame holds it."""
-        if self._board.round is not Round.REVEAL:
+        if self._board.round is not DkgRound.REVEAL:
             return DkgError(f"share: received in round {self._board.round.words}")
         message = PrivateShare._parse(data)
         if isinstance(message, Exception):
@@ -178,7 +178,7 @@ class DkgParticipant:
         Raises:
             DkgError: The round is over.
         """
-        self._enters(Round.COMMIT, "commit")
+        self._enters(DkgRound.COMMIT, "commit")
         return self._sent
 
     def reveal(self) -> tuple[bytes, dict[int, bytes]]:
@@ -191,8 +191,8 @@ class DkgParticipant:
         Raises:
             DkgError: Called out of turn.
         """
-        if self._enters(Round.REVEAL, "reveal"):
-            self._board.round = Round.REVEAL
+        if self._enters(DkgRound.REVEAL, "reveal"):
+            self._board.round = DkgRound.REVEAL
             self._post(self._own)
         shares = {
             j: PrivateShare(self.session.id, self.index, j, polynomial.evaluate(self._f, j)).to_bytes()
@@ -212,8 +212,8 @@ class DkgParticipant:
 
         Timing: one comb multiplication by each private share in G2.
         """
-        if self._enters(Round.COMPLAIN, "complain"):
-            self._board.round = Round.COMPLAIN
+        if self._enters(DkgRound.COMPLAIN, "complain"):
+            self._board.round = DkgRound.COMPLAIN
             self._shares[self.index] = polynomial.evaluate(self._f, self.index)
             fits = self._board.fits
             self._shares = {i: value for i, value in self._shares.items() if fits(i, self.index, value)}
@@ -232,8 +232,8 @@ class DkgParticipant:
         Raises:
             DkgError: Called out of turn.
         """
-        if self._enters(Round.JUSTIFY, "justify"):
-            self._board.round = Round.JUSTIFY
+        if self._enters(DkgRound.JUSTIFY, "justify"):
+            self._board.round = DkgRound.JUSTIFY
             disputed = self._board.disputed(self.index)
             shares = tuple((j, polynomial.evaluate(self._f, j)) for j in disputed)
             self._post(Justifications(self.session.id, self.index, shares))
@@ -251,16 +251,16 @@ class DkgParticipant:
             DkgError: Called out of turn; or fewer than ``t`` servers are qualified, whose reasons
                 ``culprits`` says: then the run has failed, and the participant is closed.
         """
-        if self._enters(Round.CONFIRM, "confirm"):
+        if self._enters(DkgRound.CONFIRM, "confirm"):
             try:
                 self._public = self._board.result()
             except DkgError:
-                self._board.round = Round.FAILED
+                self._board.round = DkgRound.FAILED
                 self._forget()
                 raise
             self._s = self._sum(self._public.qualified)
             self._forget()
-            self._board.round = Round.CONFIRM
+            self._board.round = DkgRound.CONFIRM
             self._post(Confirm(self.session.id, self.index, self._public.transcript))
         return self._sent
 
@@ -270,7 +270,7 @@ class DkgParticipant:
         Raises:
             DkgError: Called out of turn, or too few confirmations so far: more may still be received.
         """
-        self._enters(Round.FINISHED, "finish", again=False)
+        self._enters(DkgRound.FINISHED, "finish", again=False)
         assert self._public is not None
         equal, dissenting = self._board.confirmations(self._public.transcript)
         if len(equal) < self.session.threshold:
@@ -280,10 +280,10 @@ class DkgParticipant:
             )
         result = DkgResult(self._public, self.index, self._s, dissenting)
         self._s = 0
-        self._board.round = Round.FINISHED
+        self._board.round = DkgRound.FINISHED
         return result
 
-    def _enters(self, target: Round, name: str, *, again: bool = True) -> bool:
+    def _enters(self, target: DkgRound, name: str, *, again: bool = True) -> bool:
         """Whether the call closes the round before ``target``; False if it repeats itself."""
         if self.round == target - 1:
             return True

@@ -13,13 +13,13 @@ from .._ext.enc import sha256_enc
 from .._ext.errors import DkgError, ParameterError
 from . import comb, dkg_proof, group, polynomial
 from .dkg_messages import Commit, Complaints, Confirm, Justifications, PrivateShare, Reveal
-from .dkg_session import DkgPublic, DkgSession, Fault
+from .dkg_session import DkgFault, DkgPublic, DkgSession
 
 if TYPE_CHECKING:
     Broadcast = Commit | Reveal | Complaints | Justifications | Confirm
 
 
-class Round(IntEnum):
+class DkgRound(IntEnum):
     """Where a participant stands: which messages it takes."""
 
     COMMIT = 1
@@ -36,12 +36,12 @@ class Round(IntEnum):
         return self.name.lower()
 
 
-_KINDS: Final[dict[Round, type[Broadcast]]] = {
-    Round.COMMIT: Commit,
-    Round.REVEAL: Reveal,
-    Round.COMPLAIN: Complaints,
-    Round.JUSTIFY: Justifications,
-    Round.CONFIRM: Confirm,
+_KINDS: Final[dict[DkgRound, type[Broadcast]]] = {
+    DkgRound.COMMIT: Commit,
+    DkgRound.REVEAL: Reveal,
+    DkgRound.COMPLAIN: Complaints,
+    DkgRound.JUSTIFY: Justifications,
+    DkgRound.CONFIRM: Confirm,
 }
 _NAMES: Final = {kind.KIND: kind.NAME for kind in (*_KINDS.values(), PrivateShare)}
 
@@ -58,7 +58,7 @@ class Board:
 
     def __init__(self, session: DkgSession) -> None:
         self.session = session
-        self.round = Round.COMMIT
+        self.round = DkgRound.COMMIT
         self._commits: dict[int, Commit] = {}
         self._reveals: dict[int, Reveal] = {}
         self._complaints: dict[int, Complaints] = {}
@@ -182,17 +182,17 @@ class Board:
         """The shares that server ``i`` published, by receiver."""
         return dict(self._justifications[i].shares) if i in self._justifications else {}
 
-    def fault(self, i: int) -> Fault | None:
+    def fault(self, i: int) -> DkgFault | None:
         """Why server ``i`` is disqualified, or None."""
         if i not in self._commits:
-            return Fault.NO_COMMITMENT
+            return DkgFault.NO_COMMITMENT
         if i not in self._reveals:
-            return Fault.NO_REVEAL
+            return DkgFault.NO_REVEAL
         if len(self.accusers(i)) >= self.session.threshold:
-            return Fault.ACCUSED
+            return DkgFault.ACCUSED
         published = self.published(i)
         if not all(j in published and self.fits(i, j, published[j]) for j in self.disputed(i)):
-            return Fault.NOT_JUSTIFIED
+            return DkgFault.NOT_JUSTIFIED
         return None
 
     def result(self) -> DkgPublic:

@@ -72,7 +72,7 @@ class DkgSession:
         object.__setattr__(self, "id", digest)
 
 
-class Fault(IntEnum):
+class DkgFault(IntEnum):
     """Why a server was disqualified: its share of the master secret does not count."""
 
     NO_COMMITMENT = 1
@@ -110,7 +110,7 @@ class DkgPublic:
     transcript: bytes
     Y: bytes
     Y_servers: tuple[bytes, ...]
-    disqualified: tuple[tuple[int, Fault], ...]
+    disqualified: tuple[tuple[int, DkgFault], ...]
 
     @property
     def qualified(self) -> tuple[int, ...]:
@@ -172,7 +172,7 @@ class DkgPublic:
         return enc(_PUBLIC_TAG, self.session.id, self.transcript, faults, self.Y, *self.Y_servers)
 
 
-def _read_faults(data: bytes, session: DkgSession) -> tuple[tuple[int, Fault], ...]:
+def _read_faults(data: bytes, session: DkgSession) -> tuple[tuple[int, DkgFault], ...]:
     indices = list(data[::2])
     in_range = all(1 <= j <= session.servers for j in indices)
     if len(data) % 2 or not in_range or indices != sorted(set(indices)):
@@ -180,7 +180,7 @@ def _read_faults(data: bytes, session: DkgSession) -> tuple[tuple[int, Fault], .
     if session.servers - len(indices) < session.threshold:
         raise DecodeError(f"dkg result: at least t = {session.threshold} qualified servers expected")
     try:
-        return tuple((j, Fault(code)) for j, code in zip(indices, data[1::2], strict=True))
+        return tuple((j, DkgFault(code)) for j, code in zip(indices, data[1::2], strict=True))
     except ValueError:
         raise DecodeError("dkg result: unknown reason of a disqualification") from None
 

@@ -18,7 +18,7 @@ from sottovoce.clsc import (
     group,
     polynomial,
 )
-from sottovoce.clsc.dkg_board import Board, Round
+from sottovoce.clsc.dkg_board import Board, DkgRound
 from sottovoce.clsc.dkg_messages import Complaints, Confirm, PrivateShare
 from support.clsc_dkg import (
     Net,
@@ -78,7 +78,7 @@ def test_runs_are_independent():
 def test_t_minus_one_shares_fit_every_secret():
     """What two of five servers hold of an honest one's polynomial fits any constant term."""
     party = participants(session(3, 5))[1]
-    _, shares = advance(party, Round.REVEAL)
+    _, shares = advance(party, DkgRound.REVEAL)
     known = {j: PrivateShare.from_bytes(shares[j]).value for j in (2, 3)}
     for constant in (1, party._f[0] + 1, R - 1):
         # f(x) + (constant - f(0)) * (x - 2)(x - 3) / 6 agrees in 2 and 3 and has this constant term.
@@ -314,7 +314,7 @@ def test_observer_gets_the_same_public_result():
     at = session()
     results, net = run(at, {(2, "share 4"): share_off_by_one, (3, "commit"): silent})
     board = Board(at)
-    rounds = dict(zip(("commit", "reveal", "complain", "justify", "confirm"), list(Round), strict=False))
+    rounds = dict(zip(("commit", "reveal", "complain", "justify", "confirm"), list(DkgRound), strict=False))
     for step, i, data in net.sent:
         if step in rounds:
             board.round = rounds[step]

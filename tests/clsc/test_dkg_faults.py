@@ -5,9 +5,9 @@ import pickle
 import pytest
 
 from sottovoce.clsc import DecodeError, DkgError, comb, dkg_proof, group
-from sottovoce.clsc.dkg_board import Round
+from sottovoce.clsc.dkg_board import DkgRound
 from sottovoce.clsc.dkg_messages import Commit, Complaints, Justifications, Reveal
-from sottovoce.clsc.dkg_session import Fault
+from sottovoce.clsc.dkg_session import DkgFault
 from support.clsc_dkg import (
     Net,
     accuse,
@@ -36,9 +36,14 @@ def disqualified(fault, index=2):
 
 @pytest.mark.parametrize(
     ("step", "fault"),
-    [("commit", Fault.NO_COMMITMENT), ("reveal", Fault.NO_REVEAL), ("complain", None), ("justify", None),
-     ("confirm", None)],
-)  # fmt: skip
+    [
+        ("commit", DkgFault.NO_COMMITMENT),
+        ("reveal", DkgFault.NO_REVEAL),
+        ("complain", None),
+        ("justify", None),
+        ("confirm", None),
+    ],
+)
 def test_silent_server(step, fault):
     results, _ = run(session(), {(2, step): silent})
     assert sorted(results) == [1, 3, 4, 5]
@@ -83,7 +88,7 @@ def test_wrong_share_is_justified_in_public(name):
 @pytest.mark.parametrize("change", [silent, wrong_justification], ids=["silent", "wrong"])
 def test_wrong_share_that_is_not_justified(change):
     results, _ = run(session(), {(2, "share 4"): share_off_by_one, (2, "justify"): change})
-    assert one_public(results).disqualified == disqualified(Fault.NOT_JUSTIFIED)
+    assert one_public(results).disqualified == disqualified(DkgFault.NOT_JUSTIFIED)
     check_issuing(results, 3)
 
 
@@ -91,7 +96,7 @@ def test_wrong_share_that_is_not_justified(change):
 def test_wrong_shares_to_many(receivers):
     """Two complaints are answered; three would show the polynomial, and prove the fault."""
     results, net = run(session(), {(2, f"share {j}"): share_off_by_one for j in receivers})
-    expected = () if len(receivers) < 3 else disqualified(Fault.ACCUSED)
+    expected = () if len(receivers) < 3 else disqualified(DkgFault.ACCUSED)
     assert one_public(results).disqualified == expected
     published = next(Justifications.from_bytes(d) for s, i, d in net.sent if (s, i) == ("justify", 2))
     assert [j for j, _ in published.shares] == (list(receivers) if len(receivers) < 3 else [])
@@ -135,7 +140,7 @@ def test_attack_t_liars_do_not_get_a_polynomial_published():
     results, net = run(session(), {(i, "complain"): accuse(1) for i in (2, 3, 4)})
     published = next(Justifications.from_bytes(d) for s, j, d in net.sent if (s, j) == ("justify", 1))
     assert published.shares == ()
-    assert one_public(results).disqualified == disqualified(Fault.ACCUSED, 1)
+    assert one_public(results).disqualified == disqualified(DkgFault.ACCUSED, 1)
 
 
 def test_justification_of_more_than_is_disputed_is_refused():
@@ -145,13 +150,13 @@ def test_justification_of_more_than_is_disputed_is_refused():
 
     results, net = run(session(), {(2, "share 4"): share_off_by_one, (2, "justify"): more})
     assert any("other shares than the disputed" in str(error) for *_, error in net.refused)
-    assert one_public(results).disqualified == disqualified(Fault.NOT_JUSTIFIED)
+    assert one_public(results).disqualified == disqualified(DkgFault.NOT_JUSTIFIED)
 
 
 def test_complaint_about_a_server_without_reveal_is_refused():
     results, net = run(session(), {(3, "reveal"): silent, (2, "complain"): accuse(1, 3)})
     assert any("without a valid reveal" in str(error) for *_, error in net.refused)
-    assert one_public(results).disqualified == disqualified(Fault.NO_REVEAL, 3)
+    assert one_public(results).disqualified == disqualified(DkgFault.NO_REVEAL, 3)
 
 
 # -- reveals --------------------------------------------------------------------------------------
@@ -200,7 +205,7 @@ def test_recommitting_the_honest_reveal_is_accepted():
 def test_reveals_something_else_than_committed():
     results, net = run(session(), {(2, "reveal"): other_polynomial(3)})
     assert any("not what it committed to" in str(error) for *_, error in net.refused)
-    assert one_public(results).disqualified == disqualified(Fault.NO_REVEAL)
+    assert one_public(results).disqualified == disqualified(DkgFault.NO_REVEAL)
     check_issuing(results, 3)
 
 
@@ -208,7 +213,7 @@ def test_reveals_something_else_than_committed():
 def test_degree_too_low_or_too_high(t):
     results, net = run_recommitted(session(), other_polynomial(t))
     assert any(f"3 commitments expected, got {t}" in str(error) for *_, error in net.refused)
-    assert one_public(results).disqualified == disqualified(Fault.NO_REVEAL)
+    assert one_public(results).disqualified == disqualified(DkgFault.NO_REVEAL)
     check_issuing(results, 3)
 
 
@@ -232,7 +237,7 @@ def test_proof_covers_the_whole_reveal(name):
         session(), lambda data: reveal_with(**fields(Reveal.from_bytes(data)))(data)
     )
     assert any("does not hold" in str(error) for *_, error in net.refused), name
-    assert one_public(results).disqualified == disqualified(Fault.NO_REVEAL)
+    assert one_public(results).disqualified == disqualified(DkgFault.NO_REVEAL)
 
 
 @pytest.mark.parametrize("at", [35, 131, 227, 323], ids=["constant term", "middle", "leading", "R"])
@@ -241,7 +246,7 @@ def test_identity_and_invalid_points_in_a_reveal(at, point):
     """A constant term of zero is the identity; so is a leading coefficient that lowers the degree."""
     results, net = run(session(), {(2, "reveal"): lambda data: data[:at] + point + data[at + 96 :]})
     assert [type(error) for *_, error in net.refused] == [DecodeError] * 5
-    assert one_public(results).disqualified == disqualified(Fault.NO_REVEAL)
+    assert one_public(results).disqualified == disqualified(DkgFault.NO_REVEAL)
 
 
 def test_attack_rogue_constant_term():
@@ -270,14 +275,14 @@ def test_attack_copy_of_another_servers_messages():
 
     results, net = run_recommitted(at, as_own)
     assert any("does not hold" in str(error) for *_, error in net.refused)
-    assert one_public(results).disqualified == disqualified(Fault.NO_REVEAL)
+    assert one_public(results).disqualified == disqualified(DkgFault.NO_REVEAL)
     # And the bytes as they are: the commitment is copied, but the reveal says whose it is.
     results, net = run(at, {
         (2, "commit"): lambda data: data[:35] + copied.digest(),
         (2, "reveal"): lambda data: copied.to_bytes(),
     })  # fmt: skip
     assert any("says it is of server 1" in str(error) for *_, error in net.refused)
-    assert one_public(results).disqualified == disqualified(Fault.NO_REVEAL)
+    assert one_public(results).disqualified == disqualified(DkgFault.NO_REVEAL)
 
 
 def test_attack_replay_from_another_session():
@@ -287,7 +292,7 @@ def test_attack_replay_from_another_session():
     old = participants(before)[2]
     results, net = run(now, {(2, "commit"): lambda _: old.commit(), (2, "reveal"): lambda _: old.reveal()[0]})
     assert sum("another session" in str(error) for *_, error in net.refused) == 10
-    assert one_public(results).disqualified == disqualified(Fault.NO_COMMITMENT)
+    assert one_public(results).disqualified == disqualified(DkgFault.NO_COMMITMENT)
     # With the session number replaced the proof fails.
     moved = old._own
     results, net = run_recommitted(
@@ -313,7 +318,7 @@ def test_too_few_qualified_name_the_culprits():
         assert error.culprits == {1: "no commitment", 2: "no reveal", 4: "not justified"}
         again = pickle.loads(pickle.dumps(error))
         assert (str(again), again.culprits) == (str(error), error.culprits)
-        assert parties[i].round is Round.FAILED
+        assert parties[i].round is DkgRound.FAILED
         assert parties[i]._f == []
         assert parties[i]._shares == {}
         assert parties[i]._s == 0
@@ -366,7 +371,7 @@ class Split(Net):
                 sent = data
                 if (i, step) == (2, self.split) and j in self.deceived:
                     sent = self.change(data)
-                if sent is not None and party.round < Round.FAILED:
+                if sent is not None and party.round < DkgRound.FAILED:
                     try:
                         party.receive(i, sent)
                     except (DecodeError, DkgError) as error:

@@ -24,7 +24,7 @@ from sottovoce.clsc import (
     group,
     polynomial,
 )
-from sottovoce.clsc.dkg_board import Board, Round
+from sottovoce.clsc.dkg_board import Board, DkgRound
 from sottovoce.clsc.dkg_messages import Commit, Complaints, Confirm, Justifications, PrivateShare, Reveal
 from support import clsc_independent_shares as independent
 from support.clsc_vectors import ROOT, load, raw
@@ -176,7 +176,13 @@ def dkg():
 def board_at(session, tests, kind, leave_out):
     """A board in the round of ``kind``, with all that was valid before; ``leave_out`` is silent in it."""
     board = Board(session)
-    rounds = {1: Round.COMMIT, 2: Round.REVEAL, 4: Round.COMPLAIN, 5: Round.JUSTIFY, 6: Round.CONFIRM}
+    rounds = {
+        1: DkgRound.COMMIT,
+        2: DkgRound.REVEAL,
+        4: DkgRound.COMPLAIN,
+        5: DkgRound.JUSTIFY,
+        6: DkgRound.CONFIRM,
+    }
     for t in tests:
         if t["result"] == "valid" and t["kind"] in rounds and t["kind"] <= kind:
             board.round = rounds[t["kind"]]

@@ -74,6 +74,10 @@ class Net:
                 out[i] = getattr(party, step)()
             except DkgError as error:
                 self.failed[i] = error
+            except KeyError as error:
+                # It swallowed its own complaint, and has no share; an honest one cannot come here.
+                assert self.faulty(i)
+                self.failed[i] = error
         for i in self.failed:
             self.parties.pop(i, None)
         return out
