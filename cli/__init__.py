@@ -1,5 +1,7 @@
 """sottovoce.cli: the ``sottovoce`` command.
 
+* ``sottovoce kgc`` -- an issuer of keys in a folder: epochs, people, answers, revocation, traces
+  (:mod:`sottovoce.cli.kgc`).
 * ``sottovoce demo`` -- a federated training on real data through the whole stack, with faults
   (:mod:`sottovoce.cli.demo`; extra ``demo``).
 * ``sottovoce bench`` -- what the installed package does per second on this machine

@@ -27,10 +27,9 @@ from pathlib import Path
 import typer
 
 from ..._ext.errors import DecodeError, IssueError, ParameterError
-from ...clsc import EpochParams, MasterKey, MasterShare, Mode, RootKey, TracingKey, deal
+from ...clsc import EpochParams, MasterKey, MasterShare, Mode, RootKey, SqliteRegistry, TracingKey, deal
 from ...clsc.keyfile import load_key, save_key, write_new_private
 from ...clsc.master import check_arguments
-from ...clsc.sqlite_registry import SqliteRegistry
 from .. import console
 from ..armor import Label
 from ..console import Refused

@@ -26,10 +26,19 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..._ext.errors import DecodeError
-from ...clsc import EpochParams, Issuer, MasterKey, MasterShare, Mode, RootKey, TracingKey, TrustStore
+from ...clsc import (
+    EpochParams,
+    Issuer,
+    MasterKey,
+    MasterShare,
+    Mode,
+    RevocationList,
+    RootKey,
+    SqliteRegistry,
+    TracingKey,
+    TrustStore,
+)
 from ...clsc.keyfile import load_key
-from ...clsc.revocation import RevocationList
-from ...clsc.sqlite_registry import SqliteRegistry
 from .. import console
 from ..armor import Label, armor, dearmor
 from ..console import Refused

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..._ext.errors import DecodeError
-from ...clsc import MasterShare, Mode, RootKey, TracingKey
+from ...clsc import MasterShare, Mode, RootKey, SqliteRegistry, TracingKey
 from ...clsc.keyfile import load_key, save_key
-from ...clsc.sqlite_registry import SqliteRegistry
 from .. import console, files
 from ..armor import Label, armor
 from ..console import Refused

@@ -8,9 +8,8 @@ import typer
 
 from ..._ext import limits
 from ..._ext.errors import DecodeError, IssueError
-from ...clsc import Account, Issuer, Mode
+from ...clsc import Account, Issuer, Mode, SqliteRegistry
 from ...clsc.issue_wire import TOKEN_BYTES, parse_request
-from ...clsc.sqlite_registry import SqliteRegistry
 from .. import console, files
 from ..armor import Label, armor
 from ..console import STDOUT, Refused
@@ -93,6 +92,8 @@ def issue(
     requests = files.of_label(files.read_blocks(source), Label.REQUEST)
     if not requests:
         raise DecodeError(f"{source}: a request expected")
+    folder.require()
+    folder.passphrase(passphrase)  # asked for now: nobody should wait for a person while the lock is held
     issuers: dict[bytes, Issuer] = {}
     answers = []
     with folder.registry() as registry:

@@ -6,9 +6,7 @@ import time
 
 import typer
 
-from ...clsc import EpochParams, Mode, RootKey
-from ...clsc.revocation import RevocationList
-from ...clsc.sqlite_registry import SqliteRegistry
+from ...clsc import EpochParams, Mode, RevocationList, RootKey, SqliteRegistry
 from .. import console
 from ..armor import Label
 from ..passphrase import Passphrase

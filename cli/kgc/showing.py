@@ -7,9 +7,8 @@ from typing import Any
 
 from rich.markup import escape
 
-from ...clsc import EpochParams
+from ...clsc import EpochParams, SqliteRegistry
 from ...clsc.sqlite_overview import PartyOverview, closed_epochs, parties
-from ...clsc.sqlite_registry import SqliteRegistry
 from .. import console, tables
 from ..tables import Column
 from ..text import date_of, fingerprint, text_of

@@ -25,6 +25,8 @@ def trace(
     """Open a pseudonym; see the command's help."""
     files.check_output(target, "--output", force=force)
     console.check_writable(json_target, "--json")
+    folder.require()
+    folder.passphrase(passphrase)  # asked for now: nobody should wait for a person while the lock is held
     with folder.registry() as registry:
         trust = folder.trust(registry)
         keys = _traceable_keys(source, trust)

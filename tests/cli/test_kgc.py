@@ -351,6 +351,13 @@ def test_an_interrupted_revocation_is_finished_by_the_next(monkeypatch):
     assert RevocationList.from_bytes(data, issuer.root_public_key()).number == 1
 
 
+def test_the_issuer_itself_holds_a_key_for_revoked_before_the_list_is_out():
+    issuer = founded("blind")
+    with issuer.registry() as registry:
+        registry.revoke(published(issuer).params_id, b"p" * 16)
+        assert issuer.trust(registry).revoked == {b"p" * 16}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
