@@ -9,7 +9,8 @@ An addition whose operands are equal is a doubling, which the back end finishes 
 begun with the digit of the first window, that would happen for every 256th scalar at ``w = 4``:
 ``16*B`` from the first window meets ``1 * 16*B`` in the second.  So the first row is shifted by
 ``2**(w*windows) * B``, and the recoding by as much: every partial sum is then far from every entry,
-and the two meet for a handful of scalars only, which no draw gives.
+and the two meet for a handful of scalars only, which no draw gives.  The sum also begins in random
+coordinates (:func:`.group.rerandomise`), so that no value on the way comes again with the scalar.
 
 What this gives: the number and kind of operations do not depend on the secret.  What it does not:
 which table entries are read is visible to the cache of the same machine, and Python integers are
@@ -68,7 +69,7 @@ class Comb(Generic[P]):
         rest = (k - self._offset) % ORDER
         window, mask = self._window, (1 << self._window) - 1
         table = self._table
-        total = table[0][rest & mask]
+        total: P = group.rerandomise(table[0][rest & mask])
         for row in table[1:]:
             rest >>= window
             total = total + row[rest & mask]

@@ -25,7 +25,7 @@ import contextlib
 import importlib
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from .._ext.errors import DecodeError, KernelUnavailable
 
@@ -154,41 +154,40 @@ def g2_mul_vartime(point: G2, k: int) -> G2:
 
 def g1_mul_secret(point: G1, k: int) -> G1:
     """``k * point`` for a secret ``k`` in ``[1, r)``; see :func:`_mul_window`."""
-    return _mul_window(_mask1.rerandomise(point), k)
+    return _mul_window(rerandomise(point), k)
 
 
 def g2_mul_secret(point: G2, k: int) -> G2:
     """``k * point`` for a secret ``k`` in ``[1, r)``; see :func:`_mul_window`."""
-    return _mul_window(_mask2.rerandomise(point), k)
+    return _mul_window(rerandomise(point), k)
 
 
-class _Mask(Generic[P]):
-    """Gives a point other projective coordinates, random to everybody outside (Coron, CHES 1999, 5.3).
+def rerandomise(point: P) -> P:
+    """The same point in other projective coordinates, random to everybody outside.
 
-    Without it the third coordinate of ``k * U`` is a function of ``k`` and ``U``, and its inversion, when
-    the result is encoded, takes a time that follows its bits.  Whoever has the same ``U`` multiplied
-    again and again could average that.  A fresh ``M`` and ``(U + M) - M`` end that; ``M`` is doubled
-    from one use to the next, so it costs three additions.
+    Before a secret is added or multiplied (Coron, CHES 1999, section 5.3): else every value on the way is a
+    function of secret and base, and so is the time of the final inversion, when the result is encoded,
+    which follows the bits of the third coordinate; the processor even learns the branches of values that
+    come again.  Whoever has the same point multiplied again and again could average that.
+
+    ``(point + M) - M`` for a secret ``M`` that is doubled from one use to the next: three additions.
 
     Threads: safe; two that use the same ``M`` still get coordinates that nobody else knows.
     """
-
-    __slots__ = ("_draw", "_point")
-
-    def __init__(self, draw: Callable[[], P]) -> None:
-        self._draw: Callable[[], P] = draw
-        self._point: P | None = None
-
-    def rerandomise(self, point: P) -> P:
-        """The same point."""
-        mask: P = self._draw() if self._point is None else self._point
-        self._point = mask + mask
-        return (point + mask) - mask
+    masks: list[Any] = _masks1 if isinstance(point, _G1) else _masks2
+    if not masks:
+        # The scalar is used for this only, so the time of these multiplications tells nothing.
+        k = random_scalar()
+        masks.append(g1_mul_vartime(P1, k) if masks is _masks1 else g2_mul_vartime(P2, k))
+    mask = masks[0]
+    masks[0] = mask + mask
+    result: P = (point + mask) - mask
+    return result
 
 
-# The scalar is used for this only, so the time of these multiplications tells nothing.
-_mask1: Final[_Mask[G1]] = _Mask(lambda: g1_mul_vartime(P1, random_scalar()))
-_mask2: Final[_Mask[G2]] = _Mask(lambda: g2_mul_vartime(P2, random_scalar()))
+_G1: Final = type(P1)
+_masks1: Final[list[G1]] = []
+_masks2: Final[list[G2]] = []
 
 
 _WINDOWS: Final = 64  # of 4 bits
@@ -204,7 +203,7 @@ def _mul_window(point: P, k: int) -> P:
     the back end finishes an addition of equal operands earlier.  Later on an addition meets equal or
     opposite operands only for a ``k`` in ``[0, 32]``, which no draw gives.
 
-    The coordinates of ``point`` should be random (:class:`_Mask`): then those of all results are.
+    The coordinates of ``point`` should be random (:func:`rerandomise`): then those of all results are.
 
     Cheaper, too, than ``(k - m) * point + m * point`` with a random ``m``, which would make the mean time
     independent of ``k``, but not the time of a single call.

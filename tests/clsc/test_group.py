@@ -351,7 +351,8 @@ def awkward_scalars(offset, top=(0, 1, 2, 7)):
 
 
 @pytest.mark.parametrize("window", [4, 6])
-def test_comb_makes_the_same_additions_for_every_scalar(window):
+def test_comb_makes_the_same_additions_for_every_scalar(window, monkeypatch):
+    monkeypatch.setattr(group, "rerandomise", lambda point: point)
     base = secrets.randbelow(R)
     table = comb.Comb(Traced(base), window)
     windows = -(-255 // window)
@@ -376,18 +377,20 @@ def test_window_makes_the_same_operations_for_every_scalar():
 
 def test_coordinates_are_random_before_a_secret_multiplication(monkeypatch):
     """The same point and scalar: the same result, never the same projective coordinates on the way."""
-    monkeypatch.setattr(group, "_backend", ref)
-    for mask, point, multiply in (
-        (group._Mask(lambda: ref.g1_mul_vartime(ref.P1, group.random_scalar())), ref.P1, group.g1_mul_secret),
-        (group._Mask(lambda: ref.g2_mul_vartime(ref.P2, group.random_scalar())), ref.P2, group.g2_mul_secret),
-    ):
-        monkeypatch.setattr(group, "_mask1" if point is ref.P1 else "_mask2", mask)
-        seen = [mask.rerandomise(point) for _ in range(4)]
+    for name in ("_backend", "P1", "P2"):
+        monkeypatch.setattr(group, name, ref if name == "_backend" else getattr(ref, name))
+    monkeypatch.setattr(group, "_G1", ref.G1Point)
+    monkeypatch.setattr(group, "_masks1", [])
+    monkeypatch.setattr(group, "_masks2", [])
+    k = 0x1234567
+    for point, multiply in ((ref.P1, group.g1_mul_secret), (ref.P2, group.g2_mul_secret)):
+        seen = [group.rerandomise(point) for _ in range(4)]
         assert all(same == point for same in seen)
         assert len({repr(same.triple) for same in seen}) == 4
-        results = [multiply(point, 0x1234567) for _ in range(2)]
-        assert results[0] == results[1]
-        assert repr(results[0].triple) != repr(results[1].triple)
+        for times in (multiply, lambda point, k: comb.Comb(point, 2).mul(k)):
+            results = [times(point, k) for _ in range(2)]
+            assert results[0] == results[1]
+            assert repr(results[0].triple) != repr(results[1].triple)
 
 
 def test_inverse_is_right():
