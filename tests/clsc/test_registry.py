@@ -149,6 +149,15 @@ def test_point_is_issued_once_ever(registry, mode):
         refuses(registry, other, "X was issued before")
 
 
+def test_point_proved_by_one_party_is_nobody_else_s(registry):
+    registry.enrol(account("a", 9))
+    registry.enrol(account("b", 9))
+    registry.record(entry("a", 1, Mode.IDENTITY))
+    for epoch in (0, 1):
+        for mode in (Mode.IDENTITY, Mode.TRACEABLE):
+            refuses(registry, entry("b", 1, mode, identity=b"m", epoch=epoch), "X was issued before")
+
+
 def test_point_of_another_party(registry):
     """In mode identity its owner has proved ``x``; a traceable request may carry a copied ``X``."""
     for party in "abc":

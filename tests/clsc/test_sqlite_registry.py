@@ -227,12 +227,14 @@ def test_rules_are_in_the_schema_too(registry, monkeypatch):
     """If admission were wrong: no second key for a name, no X twice, no answer changed."""
     monkeypatch.setattr(sqlite_registry, "admit", lambda *_, **__: None)
     registry.enrol(account("a"))
+    registry.enrol(account("b"))
     fine = registry.record(entry("a", 1, Mode.IDENTITY))
     for wrong in (
         replace(fine, answer=b"other"),
         entry("a", 2, Mode.IDENTITY),
         entry("a", 1, Mode.IDENTITY, epoch=1),
         entry("a", 1, Mode.TRACEABLE, usage="decrypt"),
+        entry("b", 1, Mode.IDENTITY, epoch=1),
         entry("nobody", 7, Mode.BLIND),
     ):
         with pytest.raises(RegistryError, match="constraint"):
