@@ -115,16 +115,15 @@ def signcrypt_file(
     Timing: as :func:`.signcrypt`.
     """
     check_ends(source, target)
+    receivers = check_sealing(sender, receivers, ad, pad, dummy_slots, trust, 0)
     try:
-        with reading(source, copy_plaintext) as file:
-            size = remaining(file)
-            receivers = check_sealing(sender, receivers, ad, pad, dummy_slots, trust, size)
-            with writing(target, overwrite) as (write, publish):
-                sealed = _seal_file_derand(
-                    file, size, write, sender, receivers, ad, pad, dummy_slots, progress, os.urandom
-                )
-                publish()
-                return sealed
+        # The target first: whether it can be is known before a pipe has been read to its end.
+        with writing(target, overwrite) as (write, publish), reading(source, copy_plaintext) as file:
+            sealed = _seal_file_derand(
+                file, write, sender, receivers, ad, pad, dummy_slots, progress, os.urandom
+            )
+            publish()
+            return sealed
     except BaseException as error:
         forget(error)
         raise
@@ -132,7 +131,6 @@ def signcrypt_file(
 
 def _seal_file_derand(
     file: BinaryIO,
-    size: int,
     write: Write,
     sender: SecretKey,
     receivers: Sequence[PublicKey],
@@ -143,7 +141,7 @@ def _seal_file_derand(
     random_bytes: RandomBytes,
 ) -> FileSealed:
     version = _version(file)
-    start = file.tell()
+    start, size = file.tell(), remaining(file)
     first = read(file, min(size, CHUNK_BYTES))
     file.seek(start)
     n_slots = len(receivers) + dummy_slots
@@ -242,7 +240,7 @@ def unsigncrypt_file(
     check_ends(source, target)
     check_opening(receiver, trust, ad)
     try:
-        with reading(source, copy_packet) as file, keeping(target, overwrite) as (keep, release):
+        with keeping(target, overwrite) as (keep, release), reading(source, copy_packet) as file:
             result = _open_file(file, keep, receiver, trust, ad, progress)
             if isinstance(result, OpenedFile):
                 release()

@@ -109,7 +109,7 @@ def test_equal_randomness_gives_equal_bytes(world, size, pad, dummies, ad, seed,
     text = text_of(size)
     rest = (sender, receivers, ad, pad, dummies)
     out, file = io.BytesIO(), io.BytesIO(text)
-    done = streaming._seal_file_derand(file, size, out.write, *rest, None, Drbg(seed))
+    done = streaming._seal_file_derand(file, out.write, *rest, None, Drbg(seed))
     if size <= MIB:
         assert out.getvalue() == signcryption._signcrypt_derand(text, *rest, Drbg(seed))
     made = []
@@ -202,6 +202,11 @@ def test_targets_are_private_and_never_replaced_unasked(world, people, tmp_path)
         with pytest.raises(FileExistsError):
             unseal(world, people, sealed, path)
         assert path.read_bytes() == before
+    for call in (lambda s: seal(people, s, sealed), lambda s: unseal(world, people, s, opened)):
+        pipe = Pipe(b"text")
+        with pytest.raises(FileExistsError):
+            call(pipe)
+        assert pipe.data == b"text"  # nothing was read in vain
     with pytest.raises(FileNotFoundError):
         seal(people, plain, tmp_path / "no folder" / "sealed")
     with pytest.raises(FileNotFoundError):
@@ -285,7 +290,7 @@ def test_hedge_of_a_long_file_tells_files_apart(world, people, tmp_path):
         with path.open("rb") as file:
             out = io.BytesIO()
             rest = (people[0], [people[1].public_key], b"", False, 0)
-            streaming._seal_file_derand(file, MIB + 1, out.write, *rest, None, bytes)
+            streaming._seal_file_derand(file, out.write, *rest, None, bytes)
             headers.add(packet.parse(out.getvalue()).header)
     in_memory = {
         packet.parse(signcryption._signcrypt_derand(bytes(MIB) + bytes([i]), *rest, bytes)).header
