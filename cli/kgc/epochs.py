@@ -99,7 +99,7 @@ def epoch(folder: Folder, passphrase: Passphrase, plan: Plan, json_target: str |
         key = (plan.mode, plan.epoch)
         if any((params.mode, params.epoch) == key for params in registry.epochs()):
             params = next(params for params in registry.epochs() if (params.mode, params.epoch) == key)
-            if folder.file("params", params).exists():
+            if folder.is_published("params", Label.PARAMS, params, params.to_bytes()):
                 raise Refused(
                     f"the {plan.mode} epoch {text_of(plan.epoch)} is there already", "take another name"
                 )

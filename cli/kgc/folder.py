@@ -162,9 +162,13 @@ class Folder:
     def publish(self, kind: str, label: Label, params: EpochParams, data: bytes) -> Path:
         """Write a public text; the same again changes nothing."""
         path = self.private_parent(self.file(kind, params))
-        with console.atomic_file(path) as temporary:
-            temporary.write_text(armor(label, data), encoding="ascii")
+        write_durably(path, armor(label, data))
         return path
+
+    def is_published(self, kind: str, label: Label, params: EpochParams, data: bytes) -> bool:
+        """Whether that is what the file holds; one that a crash emptied is written again."""
+        path = self.file(kind, params)
+        return path.exists() and path.read_bytes() == armor(label, data).encode("ascii")
 
     # -- what issues ----------------------------------------------------------------------------
 
@@ -207,6 +211,19 @@ class Folder:
             return Issuer(master, registry)
         tracing = load_key(self.file("tracing", params), self.passphrase(passphrase), TracingKey)
         return Issuer(master, registry, tracing_key=tracing, trust=self.trust(registry))
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a text atomically, and have it on the disk: what the registry says is published must be there."""
+    with console.atomic_file(path) as temporary, temporary.open("w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def find_params(registry: SqliteRegistry, params_id: bytes) -> EpochParams:

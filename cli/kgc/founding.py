@@ -12,7 +12,7 @@ from ..armor import Label, armor
 from ..console import Refused
 from ..passphrase import Passphrase
 from ..text import fingerprint, text_of
-from .folder import Folder
+from .folder import Folder, write_durably
 
 
 def init(folder: Folder, passphrase: Passphrase, json_target: str | None) -> None:
@@ -35,8 +35,7 @@ def init(folder: Folder, passphrase: Passphrase, json_target: str | None) -> Non
 
 
 def _write_root(folder: Folder, root_public_key: bytes) -> None:
-    with console.atomic_file(folder.root_path) as path:
-        path.write_text(armor(Label.ROOT, root_public_key), encoding="ascii")
+    write_durably(folder.root_path, armor(Label.ROOT, root_public_key))
 
 
 def _tell(folder: Folder, root: bytes, json_target: str | None) -> None:
@@ -84,7 +83,7 @@ def join(
             _write_root(folder, params.root_public_key)
         registry.add_epoch(params)  # refuses a second one for this mode and epoch
         path = folder.private_parent(folder.file("epochs", params))
-        if folder.file("params", params).exists():
+        if folder.is_published("params", Label.PARAMS, params, params.to_bytes()):
             raise Refused(
                 f"{folder.path} has a share of this epoch already", "sottovoce kgc show lists what it has"
             )

@@ -95,7 +95,7 @@ def _publish(
                 root, params.params_id, number=number, issued_at=int(time.time()), pids=pids
             )
             registry.add_revocations(newest)
-        elif folder.file("revoked", params).exists():
+        elif folder.is_published("revoked", Label.REVOCATIONS, params, newest.to_bytes()):
             continue
         written.append(str(folder.publish("revoked", Label.REVOCATIONS, params, newest.to_bytes())))
     return written

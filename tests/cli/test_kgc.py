@@ -172,6 +172,15 @@ def test_an_interrupted_run_continues_with_what_it_signed(folder):
     assert {published(issuer).params_id} == signed
 
 
+def test_parameters_that_a_crash_emptied_are_published_again():
+    issuer = founded("blind")
+    before = Path("kg/params/blind-e.params").read_bytes()
+    Path("kg/params/blind-e.params").write_bytes(b"")
+    kgc(*SINGLE)
+    assert Path("kg/params/blind-e.params").read_bytes() == before
+    assert secret_params(issuer) == {published(issuer).params_id}
+
+
 def test_init_interrupted_begins_again(monkeypatch):
     from sottovoce.cli.kgc import founding
 
