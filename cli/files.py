@@ -43,7 +43,9 @@ def binary_input(name: str) -> Path | BinaryIO:
         raise Refused("standard input is closed", "name a file")
     if sys.stdin.isatty():
         raise Refused("standard input is a terminal", "name a file, or send one through a pipe")
-    return sys.stdin.buffer
+    # Unbuffered: between two reads of a buffered stream Python does not look for Ctrl-C.
+    stream: BinaryIO = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+    return stream
 
 
 def copy(source: BinaryIO, target: BinaryIO) -> None:

@@ -101,6 +101,11 @@ class Session:
         else:
             getattr(self, f"_{word}")(*shlex.split(rest))
 
+    def do(self, line):
+        """A command that must succeed, whatever it says."""
+        code, stdout, stderr = self._in_process(line)
+        assert code == 0, f"{line}: {stdout}{stderr}"
+
     # -- commands -----------------------------------------------------------------------------------
 
     def _command(self, step, line):
