@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar, overload
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
@@ -222,17 +222,18 @@ def _parse(data: bytes) -> _Cost | Exception:
 
 def _derive(header: bytes, cost: _Cost, passphrase: bytes) -> tuple[bytes, AESGCM] | Exception:
     """``com`` and the key."""
-    kdf = Argon2id(
-        salt=header[-_SALT_BYTES:],
-        length=32,
-        iterations=cost.passes,
-        lanes=cost.lanes,
-        memory_cost=cost.memory_kib,
-    )
     try:
-        stretched = kdf.derive(passphrase)
+        stretched = Argon2id(
+            salt=header[-_SALT_BYTES:],
+            length=32,
+            iterations=cost.passes,
+            lanes=cost.lanes,
+            memory_cost=cost.memory_kib,
+        ).derive(passphrase)
     except MemoryError:
         return MemoryError(f"key file: its key derivation takes {cost.memory_kib >> 10} MiB")
+    except UnsupportedAlgorithm:
+        return RuntimeError("key file: `cryptography` was built with an OpenSSL before 3.2, without Argon2id")
     material = hashes.hkdf(stretched, b"", enc("SOTTOVOCE-V1-KEYFILE", header), 64)
     return material[:32], AESGCM(material[32:])
 

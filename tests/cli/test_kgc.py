@@ -18,9 +18,21 @@ from typer.testing import CliRunner
 from sottovoce.cli.app import app
 from sottovoce.cli.armor import Label, armor, dearmor
 from sottovoce.cli.enrolment import Enrolment
+from sottovoce.cli.files import of_label, read_blocks
 from sottovoce.cli.kgc.folder import Folder
 from sottovoce.cli.passphrase import Passphrase
-from sottovoce.clsc import BlindRequest, EpochParams, IdentityRequest, MasterKey, Mode, Usage, keyfile
+from sottovoce.clsc import (
+    BlindRequest,
+    EpochParams,
+    IdentityRequest,
+    MasterKey,
+    Mode,
+    Trace,
+    TraceableRequest,
+    TrustStore,
+    Usage,
+    keyfile,
+)
 from sottovoce.clsc.revocation import RevocationList
 from support.cli_command import start
 
@@ -407,6 +419,43 @@ def test_a_registry_from_a_backup_is_refused_until_it_is_restored():
     answer = kgc("issue", "kg", "alice", *FILE, stdin=armor(Label.REQUEST, request.to_bytes())).stdout
     assert request.finish(dearmor(Label.ANSWER, answer)).params.epoch == b"next"
     shutil.rmtree("kg")
+
+
+# -- traces -------------------------------------------------------------------------------------------
+
+
+def test_a_trace_that_nobody_signed_is_refused():
+    """The issuer's word alone, or a signature for another pseudonym, convinces nobody."""
+    issuer = founded("identity", "traceable")
+    alice = enrolled(issuer, "alice")
+    ask = IdentityRequest(published(issuer, "identity"), Usage.SIGN, b"alice", alice.token)
+    text = armor(Label.REQUEST, ask.to_bytes(alice.challenges[0]))
+    signer = ask.finish(dearmor(Label.ANSWER, kgc("issue", "kg", "alice", *FILE, stdin=text).stdout))
+    pens = []
+    for usage in Usage:
+        ask = TraceableRequest(published(issuer, "traceable"), usage, signer)
+        text = armor(Label.REQUEST, ask.to_bytes())
+        answer = kgc("issue", "kg", "alice", *FILE, stdin=text).stdout
+        pens.append(ask.finish(dearmor(Label.ANSWER, answer)).public_key)
+    keys = "".join(armor(Label.PUBLIC_KEY, pen.to_bytes()) for pen in pens)
+    kgc("trace", "kg", "-", "-o", "good", *FILE, stdin=keys)
+    shown = json.loads(kgc("check-trace", "good", "--root", "kg/root.pub", "--json", "-").stdout)
+    assert [(t["name"], t["pseudonym"]["pid"]) for t in shown["traces"]] == [
+        ("alice", pen.pid.hex()) for pen in pens
+    ]
+    blocks = read_blocks("good")
+    trust = TrustStore(issuer.root_public_key())
+    for data in of_label(blocks, Label.PARAMS):
+        trust.add_bytes(data)
+    first, second = (Trace.from_bytes(data, trust) for data in of_label(blocks, Label.TRACE))
+    forged = Trace(first.pseudonym, first.signer, second.signature)
+    params = "".join(armor(Label.PARAMS, data) for data in of_label(blocks, Label.PARAMS))
+    Path("forged").write_text(params + armor(Label.TRACE, forged.to_bytes()))
+    result = kgc("check-trace", "forged", "--root", "kg/root.pub", code=1)
+    assert "SignatureError" in result.stderr
+    assert result.stdout == ""
+    Path("without").write_text(armor(Label.TRACE, first.to_bytes()))
+    assert "SenderError" in kgc("check-trace", "without", "--root", "kg/root.pub", code=1).stderr
 
 
 # -- the folder ---------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from sottovoce._ext.errors import DecodeError, KeyFileError, ParameterError
 from sottovoce.clsc import RootKey, group, keybody, keyfile
@@ -98,11 +99,18 @@ def test_reading_and_writing(world, tmp_path, monkeypatch):
     def no_memory(*_):
         raise MemoryError
 
-    monkeypatch.setattr(keyfile, "Argon2id", lambda **_: type("Kdf", (), {"derive": no_memory})())
-    for call in (
-        lambda: keyfile.load_key_bytes(data, PASSPHRASE),
-        lambda: keyfile.save_key(path, key, PASSPHRASE),
+    def no_argon2(**_):
+        raise UnsupportedAlgorithm("old OpenSSL")
+
+    for replacement, expected in (
+        (lambda **_: type("Kdf", (), {"derive": no_memory})(), MemoryError),
+        (no_argon2, RuntimeError),
     ):
-        with pytest.raises(MemoryError) as caught:
-            call()
-        assert_silent(caught.value, key)
+        monkeypatch.setattr(keyfile, "Argon2id", replacement)
+        for call in (
+            lambda: keyfile.load_key_bytes(data, PASSPHRASE),
+            lambda: keyfile.save_key(path, key, PASSPHRASE),
+        ):
+            with pytest.raises(expected, match="key file: ") as caught:
+                call()
+            assert_silent(caught.value, key)
