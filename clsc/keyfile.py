@@ -15,8 +15,9 @@ Ristenpart, USENIX Security 2021).
 
 Nothing in clear says whose key it is, or of which kind; the length is that of the next 1024 bytes.
 
-Argon2id (RFC 9106) rather than scrypt: its first pass leaks nothing through the cache, the later ones
-resist trade-offs of time for memory, and time and memory are chosen apart.
+Argon2id (RFC 9106) rather than scrypt: which memory the first half of its first pass reads does not depend on
+the passphrase, so that a neighbour who watches the cache learns little; the rest resists trade-offs of time
+for memory; and time and memory are chosen apart.
 """
 
 from __future__ import annotations
@@ -82,8 +83,12 @@ def dump_key(key: Key, passphrase: bytes) -> bytes:
     Raises:
         TypeError: Another type.
         ParameterError: The passphrase is empty or too long.
+        MemoryError: There are no 64 MiB.
+        RuntimeError: ``cryptography`` was built without Argon2id.
 
-    Timing: Argon2id with 64 MiB; the first of its passes does not depend on the passphrase.
+    Timing: Argon2id with 64 MiB; what the first half of its first pass reads does not depend on the
+        passphrase, what the rest reads does.
+    Source: RFC 9106; RFC 5869; the commitment after Albertini et al., USENIX Security 2022.
     """
     outcome = _seal(key, passphrase, _COST, os.urandom)
     del key, passphrase  # a traceback keeps the variables of the frame that raises
@@ -116,6 +121,7 @@ def load_key_bytes(data: bytes, passphrase: bytes, kind: type[K] | None = None) 
             told before the passphrase is used.
         KeyFileError: Wrong passphrase, altered, or not the encoding of a valid key; it never says which.
         ParameterError: The passphrase is empty or too long; or the file holds another kind of key.
+        MemoryError, RuntimeError: As :func:`dump_key`, for the memory that the file names.
     """
     outcome = _open(data, passphrase, kind)
     del data, passphrase  # a traceback keeps the variables of the frame that raises
