@@ -2,7 +2,7 @@
 
 ::
 
-    python benches/timing_leak.py            # about five minutes
+    python benches/timing_leak.py            # about five minutes of processor time
     python benches/timing_leak.py --quick    # a minute, coarser
     python benches/timing_leak.py --json     # the same as a document
     python benches/timing_leak.py --only sign
