@@ -1,5 +1,7 @@
 """sottovoce.cli: the ``sottovoce`` command.
 
+* ``sottovoce keygen``, ``seal``, ``open``, ``sign``, ``verify``, ``evidence``, ``judge``, ``trust`` -- what
+  a user does with keys and files (:mod:`sottovoce.cli.user`).
 * ``sottovoce kgc`` -- an issuer of keys in a folder: epochs, people, answers, revocation, traces
   (:mod:`sottovoce.cli.kgc`).
 * ``sottovoce demo`` -- a federated training on real data through the whole stack, with faults
@@ -9,7 +11,9 @@
 * ``sottovoce --version`` -- versions, and the back end of every compiled kernel.
 
 :mod:`~sottovoce.cli.app` declares the commands, :mod:`~sottovoce.cli.console` holds the manners
-(streams, colours, exit codes, hints), :mod:`~sottovoce.cli.tables` the tables,
+(streams, colours, exit codes, hints), :mod:`~sottovoce.cli.files` and :mod:`~sottovoce.cli.armor` inputs,
+outputs and their text form, :mod:`~sottovoce.cli.passphrase` how a passphrase is had,
+:mod:`~sottovoce.cli.keyring` the user's home folder, :mod:`~sottovoce.cli.tables` the tables,
 :mod:`~sottovoce.cli.machine` describes the machine.  Only this package knows terminals, hints and
 hexadecimal; it imports everything below it and nothing imports it.
 """

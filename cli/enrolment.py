@@ -19,8 +19,8 @@ from .._ext import limits
 from .._ext.enc import enc
 from .._ext.errors import DecodeError
 from ..clsc import EpochParams
-from ..clsc.params import split
 from ..clsc.issue_wire import CHALLENGE_BYTES, TOKEN_BYTES
+from ..clsc.params import split
 
 _TAG: Final = b"SOTTOVOCE-V1-ENROLMENT"
 _FIXED_FIELDS: Final = 7

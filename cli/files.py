@@ -195,6 +195,23 @@ def write_text(text: str, name: str | None, *, private: bool = False) -> None:
             os.umask(before)
 
 
+def write_durably(path: Path, text: str) -> None:
+    """Write a text atomically, and have it on the disk when this returns.
+
+    For what is relied upon afterwards: what a registry says is published, the public half of a key whose
+    request is then removed.
+    """
+    with console.atomic_file(path) as temporary, temporary.open("w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def show_text(data: bytes) -> bool:
     """Write bytes to standard output if a terminal can show them as text; else write nothing."""
     try:

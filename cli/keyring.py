@@ -26,10 +26,9 @@ from urllib.parse import quote
 from .._ext.errors import DecodeError, ParameterError, SenderError
 from ..clsc import EpochParams, Mode, ParamsConflict, PublicKey, TrustStore, Usage
 from ..clsc.revocation import RevocationConflict, RevocationList
-from . import console
 from .armor import Label, armor, dearmor
 from .console import Refused
-from .files import read_blocks
+from .files import read_blocks, write_durably
 from .text import fingerprint, text_of
 
 DEFAULT_HOME: Final = "~/.sottovoce"
@@ -253,10 +252,8 @@ class Keyring:
         return sorted(path for path in (self.home / folder).glob(pattern) if not path.name.startswith("."))
 
     def write(self, name: Path, text: str) -> None:
-        """Write a text under the home folder: complete or not at all."""
-        path = self.make_folder(name.parent) / name.name
-        with console.atomic_file(path) as temporary:
-            temporary.write_text(text, encoding="ascii")
+        """Write a text under the home folder: complete and on the disk, or not at all."""
+        write_durably(self.make_folder(name.parent) / name.name, text)
 
     def make_folder(self, name: Path) -> Path:
         """A folder under the home folder, for its owner only; made if it is not there."""

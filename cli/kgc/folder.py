@@ -39,9 +39,9 @@ from ...clsc import (
     TrustStore,
 )
 from ...clsc.keyfile import load_key
-from .. import console
 from ..armor import Label, armor, dearmor
 from ..console import Refused
+from ..files import write_durably
 from ..text import text_of
 
 if TYPE_CHECKING:
@@ -211,19 +211,6 @@ class Folder:
             return Issuer(master, registry)
         tracing = load_key(self.file("tracing", params), self.passphrase(passphrase), TracingKey)
         return Issuer(master, registry, tracing_key=tracing, trust=self.trust(registry))
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Write a text atomically, and have it on the disk: what the registry says is published must be there."""
-    with console.atomic_file(path) as temporary, temporary.open("w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def find_params(registry: SqliteRegistry, params_id: bytes) -> EpochParams:

@@ -10,9 +10,10 @@ from ...clsc.keyfile import load_key, save_key
 from .. import console, files
 from ..armor import Label, armor
 from ..console import Refused
+from ..files import write_durably
 from ..passphrase import Passphrase
 from ..text import fingerprint, text_of
-from .folder import Folder, write_durably
+from .folder import Folder
 
 
 def init(folder: Folder, passphrase: Passphrase, json_target: str | None) -> None:
