@@ -56,6 +56,12 @@ class CliIssuer:
         """The same root key, which has forgotten what it signed: a dishonest issuer."""
         return CliIssuer(RootKey(self.root._key))
 
+    def forget(self):
+        """Lose all records: the issuer can now make a second key for every name."""
+        self.tokens.clear()
+        for (server, _), issuer in self.issuers.items():
+            issuer._registry = self.registries[server] = MemoryRegistry()
+
     def enrol(self, party, path, *, server=1, quota=2, challenges=2):
         """Write an enrolment file; the same token again for somebody enrolled."""
         issuer = next(i for (j, _), i in self.issuers.items() if j == server)

@@ -9,6 +9,7 @@
 ``issuer answer PARTY REQ FILE``    the answer to a request (``server=2``)
 ``issuer root|params FILE``         public files
 ``issuer revoke KEYS FILE``         a revocation list of the keys in a file (``number=2``)
+``issuer forget``                   it can make a second key for every name
 ``other ...``, ``twin ...``         another issuer; and one that has the root key of ``issuer``
 ``$ sottovoce ...``                 a command, in this process
 ``$ ... | sottovoce ...``           a line for the shell, with processes
@@ -169,6 +170,8 @@ class Session:
             issuer.answer(plainly[0], self._path(plainly[1]), self._path(plainly[2]), **numbers)
         elif verb == "revoke":
             issuer.revoke(self._path(plainly[0]), self._path(plainly[1]), **numbers)
+        elif verb == "forget":
+            issuer.forget()
         else:
             {"root": issuer.write_root, "params": issuer.write_params}[verb](self._path(plainly[0]))
 
