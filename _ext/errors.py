@@ -10,6 +10,7 @@ contains a secret, a plaintext or a value of a vector.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 
 class SottovoceError(Exception):
@@ -67,7 +68,7 @@ class IssueError(SottovoceError):
     """A key request or the answer to one is refused: quota, authentication, proof or a wrong answer."""
 
 
-class TooFewAnswers(IssueError):  # noqa: N818  # says what happened, as TooManyErasures does
+class TooFewAnswers(IssueError):
     """Fewer valid answers of a threshold issuer than are needed.
 
     Attributes:
@@ -76,15 +77,29 @@ class TooFewAnswers(IssueError):  # noqa: N818  # says what happened, as TooMany
         wrong: Servers whose answers were wrong, ascending.
     """
 
+    _what: ClassVar[str] = "answers"
+
     def __init__(self, needed: int, present: int, wrong: tuple[int, ...]) -> None:
         named = f"; wrong from servers {', '.join(map(str, wrong))}" if wrong else ""
-        super().__init__(f"{needed} valid answers needed, {present} present{named}")
+        super().__init__(f"{needed} valid {self._what} needed, {present} present{named}")
         self.needed = needed
         self.present = present
         self.wrong = wrong
 
     def __reduce__(self) -> tuple[type, tuple[int, int, tuple[int, ...]]]:
         return type(self), (self.needed, self.present, self.wrong)
+
+
+class TooFewAdmissions(TooFewAnswers):
+    """Fewer servers of a threshold issuer have admitted a request than are needed for an answer.
+
+    Attributes:
+        needed: Valid acknowledgements of different servers needed.
+        present: Valid ones that were shown.
+        wrong: Servers whose acknowledgements were wrong, ascending.
+    """
+
+    _what = "admissions"
 
 
 class KeyFileError(SottovoceError):

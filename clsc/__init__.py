@@ -6,7 +6,8 @@ certificate, and a pseudonym can be one that its own issuer does not recognise.
 * The issuer: :class:`RootKey` signs an epoch, :class:`MasterKey` holds its secret,
   :class:`Issuer` answers requests and remembers them in a :class:`SqliteRegistry`.
 * Several servers share the secret of an epoch, each with a :class:`MasterShare`: :func:`deal` makes them, or
-  the servers themselves as :class:`DkgParticipant`, and nobody ever holds the secret.
+  the servers themselves as :class:`DkgParticipant`, and nobody ever holds the secret.  In mode ``blind`` they
+  admit a request before they answer it, each with an :class:`AdmissionKey`.
 * A user asks with :class:`IdentityRequest`, :class:`TraceableRequest` or :class:`BlindRequest` and gets a
   :class:`SecretKey`.
 * A verifier pins a root key in a :class:`TrustStore`, gives it every :class:`RevocationList`, and reads a
@@ -32,9 +33,11 @@ from .._ext.errors import (
     SenderError,
     SignatureError,
     SottovoceError,
+    TooFewAdmissions,
     TooFewAnswers,
     UnsigncryptError,
 )
+from .admission import AdmissionKey, read_admission_keys, sign_admission_keys, verify_admission
 from .batch import unsigncrypt_batch
 from .conflict import KeyConflict, SignedStatement, judge_issuer, judge_params
 from .dealer import deal
@@ -67,6 +70,7 @@ from .witness import make_evidence
 __all__ = [
     "SIGNATURE_BYTES",
     "Account",
+    "AdmissionKey",
     "BlindRequest",
     "Combined",
     "DecodeError",
@@ -108,6 +112,7 @@ __all__ = [
     "SottovoceError",
     "SqliteRegistry",
     "Strength",
+    "TooFewAdmissions",
     "TooFewAnswers",
     "Trace",
     "TraceableRequest",
@@ -126,8 +131,10 @@ __all__ = [
     "load_key_bytes",
     "make_evidence",
     "packet_bytes",
+    "read_admission_keys",
     "save_key",
     "sign",
+    "sign_admission_keys",
     "sign_file",
     "signcrypt",
     "signcrypt_file",
@@ -135,6 +142,7 @@ __all__ = [
     "unsigncrypt_batch",
     "unsigncrypt_file",
     "verify",
+    "verify_admission",
     "verify_answer",
     "verify_file",
 ]

@@ -6,12 +6,14 @@ import hmac
 import os
 import secrets
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._ext import limits
 from .._ext.errors import IssueError, ParameterError, SenderError, SignatureError
 from . import group
+from .admission import AdmissionKey, admissions_of
 from .issue_wire import (
     TOKEN_BYTES,
     IssueRequest,
@@ -28,9 +30,6 @@ from .registry import Account, Issuance, MemoryRegistry, Registry
 from .tracing import Trace, TracingKey, check_request_signature, check_signer
 from .trust import TrustStore
 
-if TYPE_CHECKING:
-    pass
-
 
 class Issuer:
     """Issues partial keys of one (epoch, mode), or shares of them.  Holds a master secret or a share.
@@ -43,7 +42,9 @@ class Issuer:
     With a :class:`MasterShare` this is one of the servers of a threshold issuer.  Each server has its
     own registry and enrols the parties itself, with a token of its own.  It answers a party at most
     ``params.answers`` different requests, whatever the quota: with more, asking different servers for
-    different keys would give more keys than that.
+    different keys would give more keys than that.  In mode ``blind`` its answers leave in two rounds,
+    :meth:`admit` and :meth:`issue`, so that parties who work together get no more either; see
+    :mod:`.admission`.
 
     Args:
         master: Master key or share.
@@ -53,11 +54,15 @@ class Issuer:
         tracing_key: In mode ``traceable``, and only there; the servers of an epoch share one.
         trust: In mode ``traceable``, and only there: knows the ``identity`` epochs whose keys may sign
             requests, with validity, revocation and pins.
+        admission_key: In mode ``blind`` with several servers, and only there: this server's own.
+        admission_public_keys: With it: of servers 1 to ``n``, as :func:`read_admission_keys` gives
+            them.  Whoever can put others there can have this server answer without the consent of ``t``.
 
     Raises:
         TypeError: Wrong types.
         ParameterError: ``tracing_key`` and ``trust`` missing in mode ``traceable`` or given in another;
-            or a master key of an epoch that has several servers.
+            the same of the admission keys; not ``n`` different ones, or the own not in its place; or a
+            master key of an epoch that has several servers.
 
     Threads: safe, if the registry is.
     """
@@ -69,6 +74,8 @@ class Issuer:
         *,
         tracing_key: TracingKey | None = None,
         trust: TrustStore | None = None,
+        admission_key: AdmissionKey | None = None,
+        admission_public_keys: Sequence[bytes] | None = None,
     ) -> None:
         if not isinstance(master, (MasterKey, MasterShare)):
             raise TypeError(f"master: MasterKey or MasterShare expected, got {type(master).__name__}")
@@ -86,6 +93,7 @@ class Issuer:
         self._registry: Registry = MemoryRegistry() if registry is None else registry
         self._tracing_key = tracing_key
         self._trust = trust
+        self._admissions = admissions_of(master, admission_key, admission_public_keys)
         self._at_most = master.params.answers if master.params.servers > 1 else None
         self._identity_lock = threading.Lock()
 
@@ -149,7 +157,36 @@ class Issuer:
 
     # -- issuing --------------------------------------------------------------------------------
 
-    def issue(self, party: str, request: bytes) -> bytes:
+    def admit(self, party: str, request: bytes) -> bytes:
+        """First round of a threshold issuer in mode ``blind``: record the request and acknowledge it.
+
+        Spends the same quota as :meth:`issue`, which gives the answer when ``params.threshold`` servers
+        have acknowledged.  The record is durable before this returns; the same request gets the same
+        acknowledgement again.  Send one ``B`` to every server: a server that has recorded another has
+        no quota left for it.
+
+        Args:
+            party: Who asks; every server must call it by this very name.
+            request: Of :class:`BlindRequest`, for this server.
+
+        Returns:
+            66 bytes, no secret.  It is of use to nobody but the party.
+
+        Raises:
+            ParameterError: An epoch of another mode or of one server.
+            DecodeError: The bytes are not a request, or hold an invalid point.
+            IssueError: Not enrolled or disabled, wrong parameters or token, or quota spent.
+
+        Timing: multiplication by the share is blinded.
+        """
+        if self._admissions is None:
+            raise ParameterError("admit: mode blind and several servers expected")
+        parsed, name = self._authenticated(party, request)
+        if self._registry.find(party, parsed.params_id, "", parsed.issued) is None:
+            self._issue_blind(self._entry(party, parsed, name, request))
+        return self._admissions.acknowledge(party, parsed.issued)
+
+    def issue(self, party: str, request: bytes, admissions: Mapping[int, bytes] | None = None) -> bytes:
         """Answer a request of an enrolled party.
 
         The record is durable before this returns.  The same request (same party, parameters, and
@@ -161,20 +198,51 @@ class Issuer:
             party: Who asks, as the transport says; the token's MAC in the request proves it, or the
                 signature in mode ``traceable``.
             request: Of :class:`IdentityRequest`, :class:`TraceableRequest` or :class:`BlindRequest`.
+            admissions: In mode ``blind`` with several servers, and only there: server -> what its
+                :meth:`admit` gave for the same ``B`` and party, of at least ``params.threshold``.
 
         Returns:
             114 bytes in mode ``identity``, 178 in ``traceable``, 50 in ``blind``.
 
         Raises:
+            TypeError: Wrong types.
+            ParameterError: ``admissions`` where they have no use.
             DecodeError: The bytes are not a request, or hold an invalid point or scalar.
+            TooFewAdmissions: Fewer than ``params.threshold`` are valid; names the wrong ones.  Nothing
+                was recorded.
             IssueError: Not enrolled or disabled, wrong parameters, token, signature, proof or challenge,
                 a signer who is not acceptable, or quota spent.
 
         Timing: multiplications by the master secret are blinded.
         """
-        return self._issue_derand(party, request, os.urandom)
+        return self._issue_derand(party, request, os.urandom, admissions)
 
-    def _issue_derand(self, party: str, request: bytes, random_bytes: group.RandomBytes) -> bytes:
+    def _issue_derand(
+        self,
+        party: str,
+        request: bytes,
+        random_bytes: group.RandomBytes,
+        admissions: Mapping[int, bytes] | None = None,
+    ) -> bytes:
+        if self._admissions is None and admissions is not None:
+            raise ParameterError("admissions: of use in mode blind with several servers only")
+        parsed, name = self._authenticated(party, request)
+        if self._admissions is not None:
+            # Before the record is looked for: what admit() recorded is an answer that may not leave yet.
+            self._admissions.require(party, parsed.issued, admissions)
+        known = self._registry.find(party, parsed.params_id, str(parsed.usage or ""), parsed.issued)
+        if known is not None:
+            return known.answer
+        entry = self._entry(party, parsed, name, request)
+        if parsed.usage is None:
+            return self._issue_blind(entry)
+        key = PublicKey(self._master.params, parsed.usage, entry.identity, parsed.issued)
+        if parsed.mode is Mode.IDENTITY:
+            return self._issue_identity(entry, key, parsed, random_bytes)
+        return self._issue_sealed(entry, key, random_bytes)
+
+    def _authenticated(self, party: str, request: bytes) -> tuple[IssueRequest, bytes]:
+        """The parsed request, and the name that the party may have keys for."""
         parsed = parse_request(request)
         params = self._master.params
         if parsed.mode is not params.mode or parsed.params_id != params.params_id:
@@ -187,20 +255,14 @@ class Issuer:
             raise IssueError("issue: not authenticated")  # here, where no frame holds the token
         if parsed.mode is Mode.IDENTITY and parsed.identity != name:
             raise IssueError("issue: the name belongs to somebody else")
-        usage = str(parsed.usage or "")
-        known = self._registry.find(party, parsed.params_id, usage, parsed.issued)
-        if known is not None:
-            return known.answer
-        identity = parsed.identity
+        return parsed, name
+
+    def _entry(self, party: str, parsed: IssueRequest, name: bytes, request: bytes) -> Issuance:
+        """What to record, without the answer."""
+        usage, identity = str(parsed.usage or ""), parsed.identity
         if self._tracing_key is not None:
             identity = self._tracing_key._pseudonym(parsed.params_id, usage, parsed.issued, name)
-        entry = Issuance(party, parsed.params_id, parsed.mode, usage, identity, parsed.issued, request, b"")
-        if parsed.usage is None:
-            return self._issue_blind(entry)
-        key = PublicKey(params, parsed.usage, identity, parsed.issued)
-        if parsed.mode is Mode.IDENTITY:
-            return self._issue_identity(entry, key, parsed, random_bytes)
-        return self._issue_sealed(entry, key, random_bytes)
+        return Issuance(party, parsed.params_id, parsed.mode, usage, identity, parsed.issued, request, b"")
 
     def _authenticate(self, party: str, parsed: IssueRequest) -> bytes | None:
         """The name that the party may ask for; None if it does not hold the token."""

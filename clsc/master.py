@@ -57,6 +57,10 @@ class RootKey:
         """For :meth:`RevocationList.sign`; that one list follows another is the registry's business."""
         return self._key.sign(body)
 
+    def _sign_admission_keys(self, body: bytes) -> bytes:
+        """For :func:`.admission.sign_admission_keys`."""
+        return self._key.sign(body)
+
     def sign_params(
         self,
         mode: Mode,

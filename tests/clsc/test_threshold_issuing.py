@@ -1,6 +1,7 @@
 """Issuing by t of n servers: combining, naming the wrong ones, and quota that servers cannot be played
 off against each other for."""
 
+import contextlib
 import itertools
 import pickle
 
@@ -116,15 +117,7 @@ def test_same_request_gets_the_same_answer_from_each_server(world, servers):
     asked = servers.request(world.signer())
     first = servers.ask(asked)
     assert servers.ask(asked) == first  # identity: under a new challenge
-    restarted = {
-        share.index: Issuer(
-            share, servers.issuers[share.index]._registry, **(
-                {"tracing_key": servers.issuers[1]._tracing_key, "trust": servers.trust}
-                if servers.mode is Mode.TRACEABLE else {}
-            ),
-        )
-        for share in servers.shares
-    }  # fmt: skip
+    restarted = {j: servers.issuer(j, issuer._registry) for j, issuer in servers.issuers.items()}
     servers.issuers = restarted
     assert servers.ask(asked) == first
     assert [issuer.server for issuer in restarted.values()] == [1, 2, 3, 4, 5]
@@ -331,18 +324,27 @@ def test_parameters_that_give_keys_too_many_are_refused(t, n, q, f):
 
 
 def _asks_to_the_limit(servers, plan, requests, corrupted=()):
-    """Ask each honest server in the order that ``plan`` says; corrupted ones answer everything."""
-    answers = [{} for _ in requests]
+    """Be admitted by each honest server in the order that ``plan`` says, then ask all of them.
+
+    Corrupted ones acknowledge and answer everything.
+    """
+    admissions = [{} for _ in requests]
     for j, order in plan.items():
         for i in order:
             try:
-                answers[i] |= servers.ask(requests[i], [j])
+                admissions[i] |= servers.admit(requests[i], [j])
             except IssueError as error:
                 assert "quota" in str(error)  # noqa: PT017
-    for j in corrupted:
-        for i, request in enumerate(requests):
+    answers = [{} for _ in requests]
+    for i, request in enumerate(requests):
+        for j in corrupted:
             B = group.g1_from_bytes(request._B, "B")
             answers[i][j] = issue_wire.blind_answer(group.g1_mul_vartime(B, servers.shares[j - 1]._s))
+            admissions[i][j] = servers.admission_keys[j]._acknowledge(servers.params, j, "alice", request._B)
+        for j in plan:
+            with contextlib.suppress(IssueError):
+                data = request.to_bytes(server=j)
+                answers[i][j] = servers.issuers[j].issue("alice", data, admissions[i])
     keys = []
     for request, got in zip(requests, answers, strict=True):
         try:

@@ -1,6 +1,7 @@
 """Issuers for the tests of traceable and threshold issuing: one of each kind, and ``n`` servers."""
 
 from sottovoce.clsc import (
+    AdmissionKey,
     BlindRequest,
     IdentityRequest,
     Issuer,
@@ -54,9 +55,21 @@ class Servers:
         self.trust = TrustStore(root.public_key, clock=lambda: NOW)
         for params in (*world.params.values(), self.params):
             self.trust.add(params)
-        extra = {"tracing_key": tracing_key(), "trust": self.trust} if mode is Mode.TRACEABLE else {}
-        self.issuers = {share.index: Issuer(share, registry(), **extra) for share in self.shares}
+        self.admission_keys = {j: AdmissionKey(Drbg(f"{seed}/admission {j}")(32)) for j in range(1, n + 1)}
+        self.issuers = {share.index: self.issuer(share.index, registry()) for share in self.shares}
         self.tokens = {}
+
+    def issuer(self, j, registry):
+        """Server ``j`` over a registry: a new one, or that of a server that is started again."""
+        extra = {}
+        if self.mode is Mode.TRACEABLE:
+            extra = {"tracing_key": tracing_key(), "trust": self.trust}
+        if self.mode is Mode.BLIND:
+            extra = {
+                "admission_key": self.admission_keys[j],
+                "admission_public_keys": [key.public_key for key in self.admission_keys.values()],
+            }
+        return Issuer(self.shares[j - 1], registry, **extra)
 
     def enrol(self, party="alice", quota=1):
         """Enrol at every server; each has its own token."""
@@ -80,6 +93,17 @@ class Servers:
             return request.to_bytes(self.issuers[j].challenge(), server=j)
         return request.to_bytes(server=j)
 
-    def ask(self, request, servers=None, party="alice"):
+    def admit(self, request, servers=None, party="alice"):
+        """The acknowledgements of these servers, or of all."""
         servers = self.issuers if servers is None else servers
-        return {j: self.issuers[j].issue(party, self.bytes_for(request, j)) for j in servers}
+        return {j: self.issuers[j].admit(party, self.bytes_for(request, j)) for j in servers}
+
+    def ask(self, request, servers=None, party="alice"):
+        """The answers of these servers, or of all; in mode blind they admit first, and others up to ``t``."""
+        servers = list(self.issuers if servers is None else servers)
+        if self.mode is not Mode.BLIND:
+            return {j: self.issuers[j].issue(party, self.bytes_for(request, j)) for j in servers}
+        others = [j for j in self.issuers if j not in servers and j in request._token]
+        admitting = servers + others[: max(0, self.params.threshold - len(servers))]
+        admissions = self.admit(request, admitting, party)
+        return {j: self.issuers[j].issue(party, self.bytes_for(request, j), admissions) for j in servers}

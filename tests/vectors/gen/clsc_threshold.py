@@ -34,7 +34,7 @@ SHAPES = {Mode.IDENTITY: (2, 3), Mode.TRACEABLE: (2, 3), Mode.BLIND: (3, 5)}
 
 
 def ask(world, servers):
-    """The request's object, the bytes for each server, and the answers."""
+    """The request's object, tokens, the bytes for each server, the acknowledgements and the answers."""
     mode = servers.mode
     tokens = {j: Drbg(f"token {mode} {j}")(32) for j in servers.issuers}
     for j, issuer in servers.issuers.items():
@@ -52,11 +52,14 @@ def ask(world, servers):
     else:
         asked = BlindRequest._derand(servers.params, Usage.SIGN, tokens, random)
         requests = {j: asked.to_bytes(j) for j in tokens}
+    admissions = None
+    if mode is Mode.BLIND:
+        admissions = {j: issuer.admit(PARTY, requests[j]) for j, issuer in servers.issuers.items()}
     answers = {
-        j: issuer._issue_derand(PARTY, requests[j], Drbg(f"answer {mode} {j}"))
+        j: issuer._issue_derand(PARTY, requests[j], Drbg(f"answer {mode} {j}"), admissions)
         for j, issuer in servers.issuers.items()
     }
-    return asked, tokens, requests, answers
+    return asked, tokens, requests, admissions or {}, answers
 
 
 def texts(values):
@@ -75,7 +78,7 @@ def main(folder):
 
     for mode, (t, n) in SHAPES.items():
         servers = Servers(world, mode, t, n, seed="servers of the vectors")
-        asked, tokens, requests, answers = ask(world, servers)
+        asked, tokens, requests, admissions, answers = ask(world, servers)
         good = dict(list(answers.items())[n - t :])
         key = asked.combine(good).key
         epochs[str(mode)] = {
@@ -83,6 +86,7 @@ def main(folder):
             "shares": {str(share.index): f"{share._s:064x}" for share in servers.shares},
             "usage": "sign", "x": f"{asked._x:064x}", "b": f"{asked._b:064x}" if mode is Mode.BLIND else "",
             "tokens": texts(tokens) if mode is not Mode.TRACEABLE else {}, "requests": texts(requests),
+            "admissions": texts(admissions),
             "public_key": key.public_key.to_bytes().hex(), "D": key._d_bytes.hex(),
         }  # fmt: skip
 
