@@ -68,6 +68,7 @@ def machine(world):
             self.absent, self.liar = absent, None
             self.requests = self.final = None
             self.equivocators = set()
+            self.checked = set()
             self.opened = False
 
         def collecting(self):
@@ -154,6 +155,7 @@ def machine(world):
                     plain = CheckReply(self.aggregator._agreed.root, pids).to_bytes()
                     reply = from_member(fed, sealed.header, j, "check", plain)
                 self.aggregator.receive_check(j, reply)
+                self.checked.add(j)
             before = set(self.aggregator.accepted)
             try:
                 self.final = self.aggregator.settle()
@@ -174,8 +176,10 @@ def machine(world):
                 try:
                     answer = self.members[j].answer(sealed.signed, self.final[j])
                 except ProtocolError as error:
-                    # It approved in public of a share that it cannot add, and stays away.
-                    assert (j, error.reason) == (self.liar, Reason.BAD_SHARES)  # noqa: PT017
+                    # It approved in public of a share that it cannot add, or was not asked before the
+                    # set was settled and now finds that it was cheated; it stays away.
+                    assert error.reason is Reason.BAD_SHARES  # noqa: PT017
+                    assert j == self.liar or (j not in self.checked and self.cheated(j))
                     continue
                 if j == self.liar and lie:
                     answer = lying_answer(fed, sealed.header, j, answer, _other_sum)
@@ -201,6 +205,11 @@ def machine(world):
             else:
                 garbage = fed.pids[10] in self.aggregator.accepted
                 assert garbage or (self.liar in answered and len(answered) == 4)
+
+        def cheated(self, j):
+            """Whether somebody who was accepted sent member j a bad share."""
+            clients = [i for i, options in CHEATS.values() if j in options.get("bad_for", ())]
+            return any(fed.pids[i] in self.aggregator.accepted for i in clients)
 
         # -- what must hold -----------------------------------------------------------------------------
 
