@@ -12,6 +12,7 @@ kind                      fields
 ``master-share``          root public key, params, index (8), s_j (32)
 ``secret``                root public key, params, public key, x (32), D (48)
 ``tracing``               tracing key (64)
+``admission``             Ed25519 seed (32)
 ``identity-request``      root public key, params, usage, identity, tokens, x
 ``blind-request``         root public key, params, usage, tokens, x, b (32)
 ``traceable-request``     root public key, params, usage, x, params of the signer, its public key,
@@ -36,6 +37,7 @@ from cryptography.hazmat.primitives import serialization
 from .._ext.enc import enc
 from .._ext.errors import SottovoceError
 from . import group
+from .admission import AdmissionKey
 from .group import RandomBytes
 from .issue_wire import TOKEN_BYTES
 from .keys import PublicKey, SecretKey
@@ -51,6 +53,7 @@ Key: TypeAlias = (
     | MasterKey
     | MasterShare
     | TracingKey
+    | AdmissionKey
     | SecretKey
     | IdentityRequest
     | BlindRequest
@@ -98,7 +101,7 @@ def _scalars(*fields: bytes) -> bool:
 # -- one writer and one reader for each kind ------------------------------------------------------
 
 
-def _write_root(key: RootKey) -> list[bytes]:
+def _write_seed(key: RootKey | AdmissionKey) -> list[bytes]:
     return [
         key._key.private_bytes(
             serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()
@@ -151,6 +154,11 @@ def _write_tracing(key: TracingKey) -> list[bytes]:
 def _read_tracing(fields: list[bytes]) -> TracingKey | None:
     (key,) = fields
     return TracingKey(key)
+
+
+def _read_admission(fields: list[bytes]) -> AdmissionKey | None:
+    (seed,) = fields
+    return AdmissionKey(seed)
 
 
 def _write_tokens(token: bytes | dict[int, bytes]) -> bytes:
@@ -222,6 +230,7 @@ _KINDS: Final[dict[type, bytes]] = {
     MasterKey: b"master",
     MasterShare: b"master-share",
     TracingKey: b"tracing",
+    AdmissionKey: b"admission",
     SecretKey: b"secret",
     IdentityRequest: b"identity-request",
     BlindRequest: b"blind-request",
@@ -229,10 +238,11 @@ _KINDS: Final[dict[type, bytes]] = {
 }
 
 _WRITERS: Final[dict[bytes, Callable[..., list[bytes]]]] = {
-    b"root": _write_root,
+    b"root": _write_seed,
     b"master": _write_master,
     b"master-share": _write_master_share,
     b"tracing": _write_tracing,
+    b"admission": _write_seed,
     b"secret": _write_secret,
     b"identity-request": _write_identity_request,
     b"blind-request": _write_blind_request,
@@ -244,6 +254,7 @@ _READERS: Final[dict[bytes, Callable[[list[bytes]], Key | None]]] = {
     b"master": _read_master,
     b"master-share": _read_master_share,
     b"tracing": _read_tracing,
+    b"admission": _read_admission,
     b"secret": _read_secret,
     b"identity-request": _read_identity_request,
     b"blind-request": _read_blind_request,

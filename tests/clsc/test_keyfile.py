@@ -10,6 +10,7 @@ import pytest
 from sottovoce._ext import limits
 from sottovoce._ext.errors import DecodeError, KeyFileError, ParameterError
 from sottovoce.clsc import (
+    AdmissionKey,
     BlindRequest,
     IdentityRequest,
     Issuer,
@@ -55,6 +56,7 @@ def kinds(world):
         "identity request": IdentityRequest(params[Mode.IDENTITY], Usage.SIGN, b"somebody", token),
         "traceable request": TraceableRequest(params[Mode.TRACEABLE], Usage.SIGN, world.signer("somebody")),
         "tracing": TracingKey.generate(),
+        "admission": AdmissionKey.generate(),
         "blind request": BlindRequest(params[Mode.BLIND], Usage.DECRYPT, token),
     }
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sottovoce._ext.errors import DecodeError, KeyFileError
 from sottovoce.clsc import (
+    AdmissionKey,
     BlindRequest,
     IdentityRequest,
     Mode,
@@ -29,6 +30,7 @@ KEYS = [
     IdentityRequest(PARAMS[Mode.IDENTITY], Usage.SIGN, b"alice", TOKEN),
     TraceableRequest(PARAMS[Mode.TRACEABLE], Usage.SIGN, WORLD.signer()),
     TracingKey.generate(),
+    AdmissionKey.generate(),
     BlindRequest(PARAMS[Mode.BLIND], Usage.DECRYPT, TOKEN),
 ]
 BODIES = [keybody.encode(key) for key in KEYS]
@@ -82,7 +84,7 @@ def test_any_fields_of_a_kind(fields, kind):
     """No exception leaves: it would carry the fields."""
     body = keybody.enc(b"SOTTOVOCE-V1-KEY", kind, *fields)
     key = keybody.decode(body)
-    raw = {b"root": [32], b"tracing": [64]}  # all other kinds hold a signature
+    raw = {b"root": [32], b"tracing": [64], b"admission": [32]}  # all other kinds hold a signature
     assert key is None or [len(field) for field in fields] == raw[kind]
 
 

@@ -6,6 +6,7 @@ Error reporters, ``pytest -l`` and ``traceback.TracebackException(capture_locals
 import dataclasses
 
 from sottovoce.clsc import (
+    AdmissionKey,
     BlindRequest,
     IdentityRequest,
     Issuer,
@@ -22,7 +23,7 @@ from sottovoce.clsc import (
 
 HOLDERS = (
     SecretKey, IdentityRequest, TraceableRequest, BlindRequest, MasterKey, MasterShare, TracingKey,
-    TrustStore, PublicKey, Issuer, Trace,
+    AdmissionKey, TrustStore, PublicKey, Issuer, Trace,
 )  # fmt: skip
 """What the caller gave or holds itself: their inside is their own, repr is checked elsewhere."""
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sottovoce._ext import limits
 from sottovoce._ext.enc import enc
 from sottovoce.clsc import (
+    AdmissionKey,
     BlindRequest,
     IdentityRequest,
     Mode,
@@ -82,6 +83,7 @@ def secrets_of_every_kind(world):
             TraceableRequest._derand(params[Mode.TRACEABLE], Usage.SIGN, world.signer(), Drbg("traceable")),
         ),
         ("blind-request", BlindRequest._derand(params[Mode.BLIND], Usage.SIGN, token, Drbg("blind"))),
+        ("admission", AdmissionKey(Drbg("admission")(32))),
     ]
 
 
