@@ -1,0 +1,27 @@
+"""Options that several of the user's commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        envvar="SOTTOVOCE_HOME",
+        show_envvar=True,
+        metavar="FOLDER",
+        help="Keys and trust; ~/.sottovoce by default.",
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write here; - is stdout, also if it is a terminal."),
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output. Keys never are.")]
+Json = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Say what was done as JSON, too; - is stdout.")
+]
