@@ -335,6 +335,9 @@ def read_admission_keys(data: bytes, params: EpochParams) -> tuple[bytes, ...]:
     if not isinstance(data, bytes):
         raise TypeError(f"admission keys: bytes expected, got {type(data).__name__}")
     _require_two_rounds(params)
+    n_bytes = 167 + 36 * params.servers
+    if len(data) != n_bytes:
+        raise DecodeError(f"admission keys: {n_bytes} bytes expected, got {len(data)}")
     body = data[:-_SIGNATURE_BYTES]
     fields = split(body, "admission keys")
     if fields[:3] != [_KEYS_TAG, params.root_public_key, params.params_id]:
