@@ -40,7 +40,7 @@ from .ends import (
 from .group import RandomBytes
 from .keys import PublicKey, SecretKey
 from .params import Mode
-from .signcryption import _seal_derand, check_sealing
+from .signcryption import _seal_derand, check_sealing, hedge_fingerprint
 from .trust import TrustStore
 from .unsigncryption import _open_parts, _Refusal, check_opening
 
@@ -142,7 +142,7 @@ def _seal_file_derand(
 ) -> FileSealed:
     version = _version(file)
     start, size = file.tell(), remaining(file)
-    first = read(file, min(size, CHUNK_BYTES))
+    hedge = _hedge(file, size, version, sender)
     file.seek(start)
     n_slots = len(receivers) + dummy_slots
     total = packet.packet_bytes(size, n_slots, pad=pad)
@@ -153,23 +153,31 @@ def _seal_file_derand(
         report.add(len(data))
 
     packet_id = _seal_derand(
-        _pieces(file, size, version), size, _hedge(first, size, version), write_on, sender, receivers, ad,
-        pad, dummy_slots, random_bytes,
+        _pieces(file, size, version), size, hedge, write_on, sender, receivers, ad, pad, dummy_slots,
+        random_bytes,
     )  # fmt: skip
     return FileSealed(total, size, packet_id)
 
 
-def _hedge(first: bytes, size: int, version: tuple[int, ...]) -> bytes:
+def _hedge(file: BinaryIO, size: int, version: tuple[int, ...], sender: SecretKey) -> bytes:
     """Of a file of at most one chunk the hash, as in memory; else what tells it from other files.
 
-    The whole content is not at hand before the header has to be written.  What a broken random source then
-    still needs to give two contents one key: the same sender, receivers, ad and length, the same first
-    chunk, and the same file with the same times.
+    Files of the operating system are read once only, and their whole content is not at hand before the
+    header has to be written.  What a broken random source then still needs to give two contents one key:
+    the same sender, receivers, ad and length, the same first chunk, and the same file with the same times.
+    What is no such file has no times, so it is read twice, and its hedge is that of its content.
     """
-    digest = hashlib.sha256(first).digest()
+    first = read(file, min(size, CHUNK_BYTES))
     if size <= CHUNK_BYTES:
-        return digest
-    return sha256_enc("SOTTOVOCE-V1-HEDGE-FILE", digest, *(n % 2**64 for n in version))
+        return hashlib.sha256(first).digest()
+    if version:
+        digest = hashlib.sha256(first).digest()
+        return sha256_enc("SOTTOVOCE-V1-HEDGE-FILE", digest, *(n % 2**64 for n in version))
+    hedge = hedge_fingerprint(sender)
+    hedge.add(first)
+    for left in range(size - CHUNK_BYTES, 0, -CHUNK_BYTES):
+        hedge.add(read(file, min(left, CHUNK_BYTES)))
+    return hedge.digest()
 
 
 def _version(file: BinaryIO) -> tuple[int, ...]:
