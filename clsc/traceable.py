@@ -39,13 +39,13 @@ class TraceableRequest:
     Args:
         params: Parameters of a ``traceable`` epoch.
         usage: ``sign`` or ``decrypt``.
-        signer: The user's own signing key of mode ``identity``, with a name of at most 31 bytes; signs
-            ``(params_id, usage, X)`` here and is not kept.
+        signer: The user's own signing key of mode ``identity``, under the same root, with a name of at most
+            31 bytes; signs ``(params_id, usage, X)`` here and is not kept.
 
     Raises:
         TypeError: Wrong types.
-        ParameterError: Parameters of another mode, or a ``signer`` of another mode or usage or with too
-            long a name.
+        ParameterError: Parameters of another mode, or a ``signer`` of another root, mode or usage, or with
+            too long a name.
 
     Timing: ``x`` meets the comb table of ``P1`` only; points from outside are blinded.
     """
@@ -71,6 +71,9 @@ class TraceableRequest:
             check_signer(signer.public_key)
         except DecodeError as error:
             raise ParameterError(str(error)) from None
+        # A trace shows both keys to somebody who has pinned one root, and a key file holds one.
+        if signer.params.root_public_key != params.root_public_key:
+            raise ParameterError("signer: a key under the root of params expected")
         self._params = params
         self._usage = usage
         self._signer = signer.public_key

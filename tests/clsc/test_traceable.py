@@ -326,7 +326,8 @@ def test_request_bytes_are_strict(world, issuer, alice):
 
 def test_requests_of_other_modes_and_parameters_are_refused(world, issuer, alice, both):
     identity, blind = both
-    elsewhere = TraceableRequest(World("elsewhere").params[Mode.TRACEABLE], Usage.SIGN, alice)
+    foreign = World("elsewhere")
+    elsewhere = TraceableRequest(foreign.params[Mode.TRACEABLE], Usage.SIGN, foreign.signer())
     party = enrol_signer(issuer, alice)
     for data in (
         IdentityRequest(identity.params, Usage.SIGN, b"alice", bytes(32)).to_bytes(bytes(32)),
@@ -361,6 +362,9 @@ def test_arguments(world, issuer, alice, both):
     assert TracingKey.generate()._key != TracingKey.generate()._key
     with pytest.raises(TypeError, match="signer"):
         TraceableRequest(issuer.params, Usage.SIGN, alice.public_key)
+    # No trust store could read its trace, and a key file of it could not be opened again.
+    with pytest.raises(ParameterError, match="root"):
+        TraceableRequest(issuer.params, Usage.SIGN, World("elsewhere").signer())
     with pytest.raises(TypeError, match="usage"):
         TraceableRequest(issuer.params, "sign", alice)
     with pytest.raises(ParameterError, match="mode traceable"):
