@@ -20,7 +20,9 @@ hexadecimal; it imports everything below it and nothing imports it.
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 
 __all__ = ["main"]
 
@@ -30,8 +32,12 @@ def main() -> None:
 
     Raises:
         SystemExit: Always.  0 done; 1 a check or an operation failed; 2 usage, or an extra that is
-            not installed; 130 interrupted.
+            not installed; 130 interrupted; 128 + N ended by signal N.
     """
+    for ending in _ENDING:
+        # Under nohup it is ignored, and stays so.
+        if signal.getsignal(ending) is signal.SIG_DFL:
+            signal.signal(ending, _end)
     try:
         # Imported here, so that Ctrl-C during the imports is answered like any other.
         from . import console
@@ -41,3 +47,12 @@ def main() -> None:
         app(prog_name="sottovoce")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Leave through every ``finally``, so that no half-written file stays; a second signal ends at once."""
+    signal.signal(number, signal.SIG_DFL)
+    sys.exit(128 + number)

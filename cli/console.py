@@ -68,6 +68,9 @@ _HINTS: Final[dict[str, str]] = {
     "TooFewAnswers": "ask more servers, or the same again: the request stays as it was",
     "ParameterError": "an option or an environment variable is out of its range; see --help",
     "KeyFileError": "type the passphrase again; if it is right the file is damaged, and only a backup helps",
+    "RegistryError": (
+        "is there space, and the right to write? a registry out of a backup: sottovoce kgc restore"
+    ),
     "SottovoceError": "run it again; if it stays, report it with the output of `sottovoce --version`",
 }
 
@@ -78,6 +81,8 @@ _EXTRAS: Final[dict[str, str]] = {"py_ecc": "reference"}
 # Plain signs of the same width, so that tables stay straight.  Rich draws plain frames by itself.
 _PLAIN: Final[dict[str, str]] = {"µ": "u", "…": "~"}
 _PLAINLY: Final = "sottovoce.plainly"
+
+_LAST_STANDARD: Final = 2  # the descriptor of stderr
 
 
 class CheckFailed(Exception):  # noqa: N818  # says what happened
@@ -114,6 +119,10 @@ def prepare_streams() -> None:
     A result must not be lost over a sign: not in the C locale, not in a pipe with another encoding,
     and not for a file name that is no text.
     """
+    # A closed descriptor is the next that is given out: a registry must not be where errors are written.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD:
+        pass
+    os.close(descriptor)
     codecs.register_error(_PLAINLY, _plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where the descriptor is closed
@@ -294,17 +303,22 @@ def _hint(error: Exception) -> str | None:
 
 def note(message: str) -> None:
     """A line on stderr for a person; whoever wants it as data asks for JSON."""
-    stderr().print(message, markup=False, soft_wrap=True)
+    stderr().print(_printable(message), markup=False, soft_wrap=True)
+
+
+def _printable(message: str) -> str:
+    """A file name may hold anything: what a terminal would obey becomes ``?``."""
+    return "".join(sign if sign.isprintable() else "?" for sign in message)
 
 
 def _complain(message: str, hint: str | None) -> None:
     console = stderr()
     # soft_wrap: a message is one line, so that it can be searched for; no markup inside it.
     console.print("[bold red]error:[/] ", end="")
-    console.print(" ".join(message.split()), markup=False, soft_wrap=True)
+    console.print(_printable(" ".join(message.split())), markup=False, soft_wrap=True)
     if hint is not None:
         console.print("[bold]hint:[/] ", end="")
-        console.print(hint, markup=False, soft_wrap=True)
+        console.print(_printable(hint), markup=False, soft_wrap=True)
 
 
 def check_writable(path: str | None, option: str) -> None:
@@ -315,8 +329,11 @@ def check_writable(path: str | None, option: str) -> None:
         option: The option that it came from, for the message.
 
     Raises:
-        typer.BadParameter: The folder is missing or cannot be written, or the name is a folder's.
+        typer.BadParameter: The folder is missing or cannot be written, or the name is a folder's; or
+            standard output is closed.
     """
+    if path == STDOUT and sys.stdout is None:
+        raise typer.BadParameter("standard output is closed", param_hint=option)
     if path is None or path == STDOUT:
         return
     target = Path(path)

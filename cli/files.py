@@ -183,6 +183,8 @@ def write_text(text: str, name: str | None, *, private: bool = False) -> None:
         private: For its owner only.
     """
     if name is None or name == STDOUT:
+        if sys.stdout is None:
+            raise Refused("standard output is closed", "-o FILE")
         sys.stdout.write(text)
         sys.stdout.flush()
         return

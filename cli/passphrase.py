@@ -17,6 +17,7 @@ import typer
 from .console import Refused
 
 MAX_PASSPHRASE_BYTES: Final = 4096
+_MAX_FD: Final = (1 << 31) - 1  # an int of C
 
 PassphraseFile = Annotated[
     Path | None,
@@ -26,7 +27,9 @@ PassphraseFile = Annotated[
 ]
 PassphraseFd = Annotated[
     int | None,
-    typer.Option("--passphrase-fd", metavar="N", min=0, help="Read the passphrase from a descriptor."),
+    typer.Option(
+        "--passphrase-fd", metavar="N", min=0, max=_MAX_FD, help="Read the passphrase from a descriptor."
+    ),
 ]
 
 
