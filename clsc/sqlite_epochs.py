@@ -83,6 +83,12 @@ class SqliteEpochs:
                 raise IssueError(f"epoch: parameters of mode {mode} were signed for it, or may have been")
             db.execute("INSERT INTO reserved VALUES (?, ?, ?)", key)
 
+    def is_reserved(self, root_public_key: bytes, mode: Mode, epoch: bytes) -> bool:
+        """Whether :meth:`reserve_epoch` used the name up; one out of a backup may have forgotten it."""
+        with self._file.reading() as db:
+            query = "SELECT 1 FROM reserved WHERE root = ? AND mode = ? AND epoch = ?"
+            return exists(db, query, root_public_key, str(mode), epoch)
+
     def add_epoch(self, params: EpochParams) -> None:
         """Record parameters, BEFORE they are published; the same again changes nothing.
 
@@ -94,18 +100,8 @@ class SqliteEpochs:
         """
         if not isinstance(params, EpochParams):
             raise TypeError(f"params: EpochParams expected, got {type(params).__name__}")
-        key = (params.root_public_key, str(params.mode), params.epoch)
-        y = params.Y.to_compressed_bytes()
         with self._file.changing() as db:
-            same_epoch = "SELECT params_id, params FROM epochs WHERE root = ? AND mode = ? AND epoch = ?"
-            _refuse_other(db, params, "this mode and epoch have other parameters", same_epoch, *key)
-            same_y = "SELECT params_id, params FROM epochs WHERE y = ?"
-            _refuse_other(db, params, "Y is known under another mode or epoch", same_y, y)
-            db.execute(
-                "INSERT INTO epochs (params_id, root, mode, epoch, y, params) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (params_id) DO NOTHING",
-                (params.params_id, *key, y, params.to_bytes()),
-            )
+            insert_epoch(db, params, closed=False)
 
     def epochs(self) -> tuple[EpochParams, ...]:
         """Every parameters recorded, in the order in which they were added; checked again."""
@@ -194,6 +190,21 @@ class SqliteEpochs:
 def party_bytes(party: str) -> bytes:
     """A party's name as it is stored: SQLite's text stops at a zero and knows no lone surrogates."""
     return party.encode("utf-8", "surrogatepass")
+
+
+def insert_epoch(db: sqlite3.Connection, params: EpochParams, *, closed: bool) -> None:
+    """See :meth:`SqliteEpochs.add_epoch`; parameters that are there stay open or closed as they are."""
+    key = (params.root_public_key, str(params.mode), params.epoch)
+    y = params.Y.to_compressed_bytes()
+    same_epoch = "SELECT params_id, params FROM epochs WHERE root = ? AND mode = ? AND epoch = ?"
+    _refuse_other(db, params, "this mode and epoch have other parameters", same_epoch, *key)
+    same_y = "SELECT params_id, params FROM epochs WHERE y = ?"
+    _refuse_other(db, params, "Y is known under another mode or epoch", same_y, y)
+    db.execute(
+        "INSERT INTO epochs (params_id, root, mode, epoch, y, params, closed) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (params_id) DO NOTHING",
+        (params.params_id, *key, y, params.to_bytes(), closed),
+    )
 
 
 def _refuse_other(

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+from collections.abc import Iterable
 from typing import Any, Final, Self
 
 from .._ext import limits
 from .._ext.errors import IssueError, RegistryError
 from .issue_wire import CHALLENGE_BYTES
-from .params import Mode
+from .params import EpochParams, Mode
 from .registry import Account, Issuance, admit
-from .sqlite_epochs import EPOCH_TABLES, SqliteEpochs, party_bytes
+from .sqlite_epochs import EPOCH_TABLES, SqliteEpochs, insert_epoch, party_bytes
 from .sqlite_file import SqliteFile, exists
 
 APPLICATION_ID: Final = 0x53565247
@@ -94,7 +95,13 @@ class SqliteRegistry(SqliteEpochs):
         )
 
     @classmethod
-    def restore(cls, path: str | os.PathLike[str], *, mark: str | os.PathLike[str] | None = None) -> Self:
+    def restore(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        mark: str | os.PathLike[str] | None = None,
+        signed: Iterable[EpochParams] = (),
+    ) -> Self:
         """Open a registry that comes from a backup, and close every epoch that it may have forgotten.
 
         From now on a new key is issued only under parameters that :meth:`add_epoch` adds from here on, so
@@ -102,16 +109,33 @@ class SqliteRegistry(SqliteEpochs):
         parties and revocations are as in the backup: whoever was disabled or revoked since must be
         disabled and revoked again, and the next revocation list needs a number above all published.
 
+        Args:
+            path: The file, as it was restored.
+            mark: The second file, by default ``path`` + ``.mark``.
+            signed: Every parameters that are known to have been signed.  Those that the backup does not
+                know are recorded, closed, so that nobody takes them for new or signs others in their place.
+
         Raises:
-            RegistryError: There is no file, or as the constructor, except for the mark, which begins anew.
+            RegistryError: There is no file, it is damaged, or as the constructor, except for the mark,
+                which begins anew.
+            ParamsConflict: Two of ``signed``, or one and the backup's, contradict each other.
         """
         if not os.path.exists(path):
             raise RegistryError(f"{os.fspath(path)}: there is no such file")
+        known = tuple(signed)
+        if not all(isinstance(params, EpochParams) for params in known):
+            raise TypeError("signed: EpochParams expected")
         self = cls.__new__(cls)
         self._open(path, mark, restore=True)
         try:
             with self._file.changing(marked=False) as db:
+                # A database copied without its log, or beside another's, may be torn.
+                found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+                if found != "ok":
+                    raise RegistryError(f"{self.path}: damaged: {found}")
                 db.execute("INSERT INTO restored VALUES (1)")
+                for params in known:
+                    insert_epoch(db, params, closed=True)
                 db.execute("UPDATE epochs SET closed = 1")
                 db.execute("DELETE FROM challenges")
             self._file.new_instance()

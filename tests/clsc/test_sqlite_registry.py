@@ -488,6 +488,38 @@ def test_restored_registry_issues_in_new_epochs_only(path):
         SqliteRegistry.restore(path.with_name("nothing"))
 
 
+def test_restored_registry_is_told_what_was_signed_since(path):
+    old, lost = some_params(epoch=b"old"), some_params(epoch=b"lost")
+    wanted = replace(entry("a", 1), params_id=lost.params_id)
+    with SqliteRegistry(path) as registry:
+        registry.enrol(account("a", 2))
+        registry.add_epoch(old)
+    with SqliteRegistry.restore(path, signed=iter([old, lost])) as registry:
+        assert registry.epochs() == (old, lost)
+        registry.add_epoch(lost)  # not new: stays closed
+        with pytest.raises(IssueError, match="closed since the registry was restored"):
+            registry.record(wanted)
+        assert not registry.is_reserved(lost.root_public_key, lost.mode, lost.epoch)
+    with pytest.raises(TypeError, match="EpochParams"):
+        SqliteRegistry.restore(path, signed=[b""])
+    with pytest.raises(ParamsConflict):
+        SqliteRegistry.restore(path, signed=[some_params(epoch=b"old", root=forked_root(), secret="other")])
+
+
+def test_torn_registry_is_not_restored(path):
+    """As one copied while it was written: each page is whole, but not of one moment."""
+    with SqliteRegistry(path) as registry:
+        for _ in range(300):
+            registry.new_challenge()
+        registry.enrol(account("a", 2))
+    data = bytearray(path.read_bytes())
+    last = len(data) - 4096
+    data[last:] = bytes(4096)
+    path.write_bytes(data)
+    with pytest.raises(RegistryError, match=r"damaged|malformed"):
+        SqliteRegistry.restore(path)
+
+
 # -- epochs ----------------------------------------------------------------------------------------
 
 
