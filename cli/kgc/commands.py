@@ -146,12 +146,17 @@ def join(
 
 
 @kgc.command(rich_help_panel=SETTING_UP)
-def restore(folder: Dir) -> None:
+def restore(
+    folder: Dir,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Though nothing tells that the registry is an old one.")
+    ] = False,
+) -> None:
     """Use a registry that comes from a backup: close every epoch whose answers it may have forgotten."""
     with console.command():
         from . import founding
 
-        founding.restore(_folder(folder))
+        founding.restore(_folder(folder), force=force)
 
 
 @kgc.command(rich_help_panel=PEOPLE)
@@ -179,7 +184,7 @@ def enrol(
 
 
 @kgc.command(rich_help_panel=PEOPLE)
-def issue(
+def admit(
     folder: Dir,
     party: Annotated[str, typer.Argument(metavar="PARTY", help="Who asks.")],
     request: Annotated[str, typer.Argument(metavar="REQUEST", help="Its request; - is stdin.")] = "-",
@@ -188,16 +193,43 @@ def issue(
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseFd = None,
 ) -> None:
+    """Acknowledge a blind request, where several servers issue together; spends the quota.
+
+    The servers answer (kgc issue) what enough of them have acknowledged. The same request gets the same
+    acknowledgement again.
+    """
+    with console.command():
+        from . import admitting
+
+        secret = Passphrase(passphrase_file, passphrase_fd)
+        admitting.admit(_folder(folder), party, request, secret, output, force=force)
+
+
+@kgc.command(rich_help_panel=PEOPLE)
+def issue(
+    folder: Dir,
+    party: Annotated[str, typer.Argument(metavar="PARTY", help="Who asks.")],
+    request: Annotated[str, typer.Argument(metavar="REQUEST", help="Its request; - is stdin.")] = "-",
+    admission: Annotated[
+        list[str] | None,
+        typer.Option("--admission", metavar="ACK", help="What a server's kgc admit gave; may be repeated."),
+    ] = None,
+    output: Output = None,
+    force: Force = False,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseFd = None,
+) -> None:
     """Answer a request. The same request gets the same answer again; another one spends quota."""
     with console.command():
-        from . import people
+        from . import admitting
 
-        people.issue(
+        admitting.issue(
             _folder(folder),
             party,
             request,
             Passphrase(passphrase_file, passphrase_fd),
             output,
+            shown=admission or [],
             force=force,
         )
 

@@ -27,11 +27,23 @@ from pathlib import Path
 import typer
 
 from ..._ext.errors import DecodeError, IssueError, ParameterError
-from ...clsc import EpochParams, MasterKey, MasterShare, Mode, RootKey, SqliteRegistry, TracingKey, deal
+from ...clsc import (
+    AdmissionKey,
+    EpochParams,
+    MasterKey,
+    MasterShare,
+    Mode,
+    RootKey,
+    SqliteRegistry,
+    TracingKey,
+    deal,
+    sign_admission_keys,
+)
+from ...clsc.admission import needs_admission
 from ...clsc.keyfile import load_key, save_key, write_new_private
 from ...clsc.master import check_arguments
 from .. import console
-from ..armor import Label
+from ..armor import Label, armor
 from ..console import Refused
 from ..passphrase import Passphrase
 from ..text import date_of, text_of
@@ -104,7 +116,15 @@ def epoch(folder: Folder, passphrase: Passphrase, plan: Plan, json_target: str |
                     f"the {plan.mode} epoch {text_of(plan.epoch)} is there already", "take another name"
                 )
         else:
-            params = _signed_before(folder, secret, plan) or _sign(folder, registry, root, secret, plan)
+            earlier = _signed_before(folder, secret, plan)
+            if earlier is not None and not registry.is_reserved(root.public_key, plan.mode, plan.epoch):
+                # Answers under it may have left: nothing tells who has quota left.
+                raise Refused(
+                    f"the key of the {plan.mode} epoch {text_of(plan.epoch)} is older than the registry, "
+                    "which was restored",
+                    "take another name",
+                )
+            params = earlier or _sign(folder, registry, root, secret, plan)
             registry.add_epoch(params)
         _same_plan(params, plan)
         path = folder.publish("params", Label.PARAMS, params, params.to_bytes())
@@ -172,12 +192,29 @@ def _sign(folder: Folder, registry: SqliteRegistry, root: RootKey, secret: bytes
         threshold=plan.threshold, servers=plan.servers, answers=plan.answers, corrupted=plan.corrupted,
     )  # fmt: skip
     params = shares[0].params
-    _write_shares(folder.private_parent(folder.file("shares", params)), shares, tracing)
+    admission = [AdmissionKey.generate() for _ in shares] if needs_admission(params) else []
+    public = [key.public_key for key in admission]
+    listed = sign_admission_keys(root, params, public) if admission else b""
+    _write_shares(folder.private_parent(folder.file("shares", params)), shares, tracing, admission, listed)
     return params
 
 
-def _write_shares(target: Path, shares: list[MasterShare], tracing: TracingKey | None) -> None:
-    """One key file for each server, under a passphrase of its own; all of them, or none."""
+def _write_shares(
+    target: Path,
+    shares: list[MasterShare],
+    tracing: TracingKey | None,
+    admission: list[AdmissionKey],
+    listed: bytes,
+) -> None:
+    """The files of each server, its keys under a passphrase of its own; all of them, or none.
+
+    Args:
+        target: The new folder.
+        shares: One for each server.
+        tracing: The same for all, in mode ``traceable``.
+        admission: One for each, in mode ``blind``; else empty.
+        listed: Their public halves, signed.
+    """
     beside = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
     beside.mkdir(mode=0o700)
     try:
@@ -188,6 +225,10 @@ def _write_shares(target: Path, shares: list[MasterShare], tracing: TracingKey |
             save_key(path, share, transfer)
             if tracing is not None:
                 save_key(path.with_suffix(".tracing"), tracing, transfer)
+            if admission:
+                save_key(path.with_suffix(".admission"), admission[share.index - 1], transfer)
+                text = armor(Label.ADMISSION_KEYS, listed)
+                write_new_private(path.with_suffix(".admissions"), text.encode("ascii"))
             write_new_private(path.with_suffix(".passphrase"), transfer + b"\n")
         beside.rename(target)  # refuses a folder that has something in it
     except BaseException:

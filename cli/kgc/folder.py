@@ -7,6 +7,8 @@
     registry.sqlite, .mark         people, quotas, answers, epochs; holds the tokens, so mode 0600
     epochs/<mode>-<epoch>.key      master key, or this server's share (key file)
     epochs/<mode>-<epoch>.tracing  tracing key of a traceable epoch (key file)
+    epochs/blind-<epoch>.admission admission key of this server, where there are several (key file)
+    params/blind-<epoch>.admissions public admission keys of all servers, armoured
     params/<mode>-<epoch>.params   signed parameters, armoured, for everybody
     revoked/<mode>-<epoch>.revoked newest revocation list, armoured, for everybody
     shares/<mode>-<epoch>/         what a dealer has to hand to the servers, until it has
@@ -27,6 +29,7 @@ from urllib.parse import quote
 
 from ..._ext.errors import DecodeError
 from ...clsc import (
+    AdmissionKey,
     EpochParams,
     Issuer,
     MasterKey,
@@ -37,7 +40,9 @@ from ...clsc import (
     SqliteRegistry,
     TracingKey,
     TrustStore,
+    read_admission_keys,
 )
+from ...clsc.admission import needs_admission
 from ...clsc.keyfile import load_key
 from ..armor import Label, armor, dearmor
 from ..console import Refused
@@ -142,11 +147,13 @@ class Folder:
         return passphrase.existing(str(self.path))
 
     def file(self, kind: str, params: EpochParams | tuple[Mode, bytes]) -> Path:
-        """The file of an epoch: ``epochs`` (key), ``tracing``, ``params``, ``revoked`` or ``shares``."""
+        """The file of an epoch: ``epochs`` (key), ``tracing``, ``params``, ..."""
         mode, epoch = params if isinstance(params, tuple) else (params.mode, params.epoch)
         folder, suffix = {
             "epochs": ("epochs", ".key"),
             "tracing": ("epochs", ".tracing"),
+            "admission": ("epochs", ".admission"),
+            "admissions": ("params", ".admissions"),
             "params": ("params", ".params"),
             "revoked": ("revoked", ".revoked"),
             "shares": ("shares", ""),
@@ -170,6 +177,30 @@ class Folder:
         path = self.file(kind, params)
         return path.exists() and path.read_bytes() == armor(label, data).encode("ascii")
 
+    def published_params(self) -> list[EpochParams]:
+        """The parameters in ``params``, signatures checked.
+
+        Raises:
+            DecodeError: One is not what this root key signed; the message begins with its name.
+        """
+        root = self.root_public_key()
+        return [EpochParams.from_bytes(data, root) for data in self._texts("params", Label.PARAMS)]
+
+    def published_revocations(self) -> list[RevocationList]:
+        """The lists in ``revoked``, as :meth:`published_params`."""
+        root = self.root_public_key()
+        return [RevocationList.from_bytes(data, root) for data in self._texts("revoked", Label.REVOCATIONS)]
+
+    def _texts(self, kind: str, label: Label) -> Iterator[bytes]:
+        for path in sorted((self.path / kind).glob(f"*.{kind}")):
+            # What a killed process left half-written beside its place is hidden.
+            if path.name.startswith("."):
+                continue
+            try:
+                yield dearmor(label, path.read_bytes())
+            except DecodeError as error:
+                raise DecodeError(f"{path}: {error}") from None
+
     # -- what issues ----------------------------------------------------------------------------
 
     def trust(self, registry: SqliteRegistry) -> TrustStore:
@@ -180,16 +211,27 @@ class Folder:
         that one too.  The root key has signed all of it.
         """
         trust = TrustStore(self.root_public_key())
-        for path in sorted((self.path / "params").glob("*.params")):
-            trust.add_bytes(dearmor(Label.PARAMS, path.read_bytes()))
-        for path in sorted((self.path / "revoked").glob("*.revoked")):
-            data = dearmor(Label.REVOCATIONS, path.read_bytes())
-            trust.add_revocations(RevocationList.from_bytes(data, trust.root_public_key))
+        for params in self.published_params():
+            trust.add(params)
+        for revocations in self.published_revocations():
+            trust.add_revocations(revocations)
         for params in registry.epochs():
             trust.add(params)
             for pid in registry.revoked(params.params_id):
                 trust.revoke(pid)
         return trust
+
+    def admission_keys(self, params: EpochParams) -> tuple[bytes, ...]:
+        """Public admission keys of the servers of a blind epoch.
+
+        Raises:
+            DecodeError: The file is not what the root key signed; the message begins with its name.
+        """
+        path = self.file("admissions", params)
+        try:
+            return read_admission_keys(dearmor(Label.ADMISSION_KEYS, path.read_bytes()), params)
+        except DecodeError as error:
+            raise DecodeError(f"{path}: {error}") from None
 
     def issuer(self, registry: SqliteRegistry, params: EpochParams, passphrase: Passphrase) -> Issuer:
         """The issuer of an epoch, from its key files.
@@ -207,6 +249,10 @@ class Folder:
         master = load_key(path, self.passphrase(passphrase))
         if not isinstance(master, (MasterKey, MasterShare)) or master.params != params:
             raise DecodeError(f"{path}: not the key of this epoch")
+        if needs_admission(params):
+            key = load_key(self.file("admission", params), self.passphrase(passphrase), AdmissionKey)
+            keys = self.admission_keys(params)
+            return Issuer(master, registry, admission_key=key, admission_public_keys=keys)
         if params.mode is not Mode.TRACEABLE:
             return Issuer(master, registry)
         tracing = load_key(self.file("tracing", params), self.passphrase(passphrase), TracingKey)

@@ -1,13 +1,14 @@
-"""``kgc enrol`` and ``kgc issue``: who may have keys, and the answers to their requests."""
+"""``kgc enrol``: who may have keys.  And how every request is answered, for :mod:`.admitting`."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
 import typer
 
 from ..._ext import limits
-from ..._ext.errors import DecodeError, IssueError
+from ..._ext.errors import DecodeError, IssueError, TooFewAdmissions
 from ...clsc import Account, Issuer, Mode, SqliteRegistry
 from ...clsc.issue_wire import TOKEN_BYTES, parse_request
 from .. import console, files
@@ -66,8 +67,14 @@ def _enrolled(registry: SqliteRegistry, party: str, identity: str | None, quota:
         raise typer.BadParameter(f"1 to {limits.MAX_BLIND_ISSUANCES} expected", param_hint="--quota")
     account = Account(party, name.encode("utf-8"), quota, secrets.token_bytes(TOKEN_BYTES))
     # Durable before the token leaves: a file that was not written is written by --again.
-    registry.enrol(account)
-    return account
+    try:
+        registry.enrol(account)
+    except IssueError as error:
+        reason = str(error)
+    else:
+        return account
+    del account  # a traceback keeps the variables of the frame that raises
+    raise Refused(reason, "--again writes the file of a party once more; sottovoce kgc show lists them")
 
 
 def _utf8(text: str, option: str) -> bytes:
@@ -84,11 +91,26 @@ def _known(registry: SqliteRegistry, party: str) -> Account:
     return account
 
 
-def issue(
-    folder: Folder, party: str, source: str, passphrase: Passphrase, target: str | None, *, force: bool
-) -> None:
-    """Answer the requests in a file; see the command's help."""
-    files.check_output(target, "--output", force=force)
+def answered(
+    folder: Folder,
+    party: str,
+    source: str,
+    passphrase: Passphrase,
+    answer: Callable[[Issuer, bytes], bytes],
+) -> list[bytes]:
+    """What the issuers of this folder give to the requests in a file.
+
+    Args:
+        folder: The issuer's, or the server's.
+        party: Who asks.
+        source: The file.
+        passphrase: Of the folder.
+        answer: How an issuer answers a request of its epoch.
+
+    Raises:
+        Refused: The issuer refuses one.
+        DecodeError: There is none in the file, or one is malformed.
+    """
     requests = files.of_label(files.read_blocks(source), Label.REQUEST)
     if not requests:
         raise DecodeError(f"{source}: a request expected")
@@ -106,11 +128,17 @@ def issue(
                 issuers[params_id] = folder.issuer(registry, params, passphrase)
             # Recorded when this returns: if the rest fails, the same request gets the same answer.
             try:
-                answers.append(issuers[params_id].issue(party, request))
+                answers.append(answer(issuers[params_id], request))
+            except TooFewAdmissions as error:
+                raise Refused(
+                    str(error),
+                    "have the same request admitted by more servers (kgc admit), and name every "
+                    "acknowledgement with --admission",
+                ) from None
             except IssueError as error:
                 raise Refused(
                     str(error),
                     "sottovoce kgc show tells who is enrolled and has quota left; kgc enrol --again "
                     "gives fresh challenges",
                 ) from None
-    files.write_text("".join(armor(Label.ANSWER, answer) for answer in answers), target)
+    return answers

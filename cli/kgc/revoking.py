@@ -6,9 +6,11 @@ import time
 
 import typer
 
+from ..._ext.errors import IssueError
 from ...clsc import EpochParams, Mode, RevocationList, RootKey, SqliteRegistry
 from .. import console
 from ..armor import Label
+from ..console import Refused
 from ..passphrase import Passphrase
 from ..text import text_of
 from .epochs import find_epoch, is_open
@@ -39,7 +41,7 @@ def revoke(
     with folder.registry() as registry:
         current = [params for params in registry.epochs() if is_open(params)]
         if party is not None:
-            registry.disable(party)  # at once, and for good
+            _disable(registry, party)  # at once, and for good
             revoked = [(p, pid) for p in current for pid in registry.pids_of(party, p.params_id)]
         else:
             assert mode is not None and epoch is not None  # noqa: PT018  # checked above
@@ -64,6 +66,13 @@ def revoke(
         results.print(line, markup=False, soft_wrap=True)
     for path in lists:
         results.print(path, markup=False, soft_wrap=True)
+
+
+def _disable(registry: SqliteRegistry, party: str) -> None:
+    try:
+        registry.disable(party)
+    except IssueError as error:
+        raise Refused(str(error), "sottovoce kgc show lists the parties") from None
 
 
 def _pid(text: str) -> bytes:
