@@ -351,6 +351,18 @@ def test_malformed_lengths(world, people):
         first_error(value, receivers[0], world.trust)
 
 
+def test_another_suite_and_no_slots_are_refused_before_anything_is_opened(people):
+    """A sender can seal honestly under a header of its choice, so it is not left to the seals to tell."""
+    sender, receivers = people
+    data = send(sender, receivers[:1])
+    packet.parse(data)
+    for suite in (0, 2, 255):
+        with pytest.raises(DecodeError, match="suite"):
+            packet.parse(data[:4] + bytes([suite]) + data[5:])
+    with pytest.raises(DecodeError, match="no slot"):
+        packet.parse(data[:5] + b"\0" + data[6:182] + data[262:])
+
+
 # -- batch ----------------------------------------------------------------------------------------
 
 
