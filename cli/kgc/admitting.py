@@ -70,7 +70,7 @@ def _of(
         server = data[1]
         if not 1 <= server <= params.servers:
             raise Refused(
-                f"an admission is of server {server}, and there are {params.servers}", "is it of another epoch?"
+                f"an admission is of server {server}, there are {params.servers}", "is it of another epoch?"
             )
         try:
             verify_admission(params, server, keys[server - 1], party, request, data)
