@@ -168,6 +168,32 @@ def test_nonces_are_hedged_and_bound_to_everything(world):
     assert len(R) == 5
 
 
+@pytest.mark.parametrize("zero", ["k", "rho", "V", "z"])
+def test_a_half_that_would_be_zero_is_drawn_again(world, monkeypatch, zero):
+    """V would be the identity, or a nonce known: no draw gives it, so it is made to happen once."""
+    key, draws, wanted = world.signer(), [], {}
+    hkdf, challenge = hashes.hkdf, signature._challenge
+
+    def derive(*args):
+        draws.append(hkdf(*args))
+        if len(draws) > 1:
+            return draws[-1]
+        k, rho = draws[0][:48], draws[0][48:]
+        k, rho = (bytes(48) if zero == "k" else k), (bytes(48) if zero == "rho" else rho)
+        wanted["V"] = -int.from_bytes(k, "big") % group.ORDER
+        wanted["z"] = -int.from_bytes(rho, "big") * pow(key._x, -1, group.ORDER) % group.ORDER
+        return k + rho
+
+    def ask(*args):
+        return wanted[zero] if len(draws) == 1 and zero in wanted else challenge(*args)
+
+    monkeypatch.setattr(hashes, "hkdf", derive)
+    monkeypatch.setattr(signature, "_challenge", ask)
+    data = sign(key, b"m")
+    assert len(draws) == 2
+    verify(key.public_key, b"m", data)
+
+
 # -- batch ----------------------------------------------------------------------------------------
 
 
