@@ -208,13 +208,14 @@ def test_init_interrupted_begins_again(monkeypatch):
     )
 
 
-def test_join_interrupted_continues(monkeypatch):
+@pytest.mark.parametrize("mode", ["traceable", "blind"])
+def test_join_interrupted_continues(monkeypatch, mode):
     from sottovoce.cli.kgc import folder as folders
     from sottovoce.cli.kgc import founding
 
     founded()
-    kgc(*[*SHARED[:3], "traceable", *SHARED[4:]])
-    files = Path("kg/shares/traceable-e")
+    kgc(*[*SHARED[:3], mode, *SHARED[4:]])
+    files = Path(f"kg/shares/{mode}-e")
     join = ("join", "one", files / "server-1.key", "--root", "kg/root.pub", "--share-passphrase-file",
             files / "server-1.passphrase", *FILE)  # fmt: skip
 
@@ -227,7 +228,7 @@ def test_join_interrupted_continues(monkeypatch):
             kgc(*join, code=130)
     kgc(*join)
     with Folder(Path("one")).registry() as registry:
-        params = published(Folder(Path("one")), "traceable")
+        params = published(Folder(Path("one")), mode)
         issuer = Folder(Path("one")).trust(registry)
         assert issuer.get(params.params_id) == params
         assert Folder(Path("one")).issuer(registry, params, Passphrase(Path("pw"), None)).server == 1
