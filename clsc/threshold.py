@@ -8,8 +8,10 @@ Server ``j`` holds the share ``s_j`` and answers ``C_j = s_j*B``; in modes ``ide
 many at once with random weights, and one at a time if that fails.  Any ``t`` valid answers give
 ``s*B = sum l_j*C_j`` with the public Lagrange coefficients ``l_j`` at 0.
 
+In mode ``blind`` the servers admit a request before they answer it: :mod:`.admission`.
+
 Source: Boldyreva, PKC 2003, section 3 (threshold BLS, which needs no interaction and no proof in an
-answer); Jarecki, Kiayias, Krawczyk, Xu, ACNS 2017 (T-OMDH).  Weights: Bellare, Garay, Rabin,
+answer).  Weights: Bellare, Garay, Rabin,
 EUROCRYPT 1998, section 3.
 """
 
