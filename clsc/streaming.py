@@ -231,7 +231,8 @@ def unsigncrypt_file(
         overwrite: Whether an existing regular file at ``target`` is replaced.
         progress: Called with bytes done and to be done; each byte of the body counts twice, as it is
             hashed and then decrypted.  That the second half is reached says that the packet is for this
-            receiver: show it to nobody else.
+            receiver: show it to nobody else.  Whoever serves the source (a network file system) sees the
+            second reading too: copy what comes from there first, if it must not know.
 
     Returns:
         Who sent it, and how much.  Refusing replays (``packet_id``) is the caller's part.
