@@ -11,8 +11,7 @@ many at once with random weights, and one at a time if that fails.  Any ``t`` va
 In mode ``blind`` the servers admit a request before they answer it: :mod:`.admission`.
 
 Source: Boldyreva, PKC 2003, section 3 (threshold BLS, which needs no interaction and no proof in an
-answer).  Weights: Bellare, Garay, Rabin,
-EUROCRYPT 1998, section 3.
+answer).  Weights: Bellare, Garay, Rabin, EUROCRYPT 1998, section 3.
 """
 
 from __future__ import annotations
