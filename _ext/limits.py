@@ -42,8 +42,9 @@ MAX_KGC_SERVERS: Final = 64
 MAX_BLIND_ISSUANCES: Final = 1 << 20
 """Per epoch parameters: one-more static co-CDH loses strength with the number of oracle answers."""
 
-MAX_CHALLENGES: Final = 1 << 14
-"""Challenges of an issuer that nobody has answered yet; the oldest is forgotten first (0.5 MiB)."""
+MAX_CHALLENGES: Final = 1 << 17
+"""Challenges of an issuer that nobody has answered yet; the oldest are forgotten first (4 MiB).  Each
+enrolment file holds two, so 65,536 people may be enrolled before the first of them asks."""
 
 MAX_REVOKED: Final = 1 << 16
 """Keys on one revocation list: 1.3 MB, read and checked in one piece.  Somebody with more to revoke begins a

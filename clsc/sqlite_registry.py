@@ -257,11 +257,15 @@ class SqliteRegistry(SqliteEpochs):
         value = secrets.token_bytes(CHALLENGE_BYTES)
         with self._file.changing(marked=False) as db:
             db.execute("INSERT INTO challenges (value) VALUES (?)", (value,))
-            db.execute(
-                "DELETE FROM challenges WHERE seq <="
-                " (SELECT seq FROM challenges ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-                (limits.MAX_CHALLENGES,),
-            )
+            span = "SELECT (SELECT max(seq) FROM challenges) - (SELECT min(seq) FROM challenges)"
+            if db.execute(span).fetchone()[0] < limits.MAX_CHALLENGES:
+                return value
+            # Numbers that were used are missing, so count; then forget some at a time, for a count is long.
+            last = "SELECT seq FROM challenges ORDER BY seq DESC LIMIT 1 OFFSET ?"
+            if exists(db, last, limits.MAX_CHALLENGES):
+                kept = limits.MAX_CHALLENGES - limits.MAX_CHALLENGES // 16
+                oldest = db.execute(last, (kept,)).fetchone()[0]
+                db.execute("DELETE FROM challenges WHERE seq <= ?", (oldest,))
         return value
 
     def use_challenge(self, value: bytes) -> bool:

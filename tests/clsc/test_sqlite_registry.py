@@ -657,3 +657,28 @@ def test_lists_only_grow(registry):
     registry.add_revocations(listing(root, 1, [pid(3)], epoch=1))
     registry.add_revocations(listing(RootKey.generate(), 1, [pid(3)]))
     registry.add_revocations(listing(root, 5, [pid(1), pid(2)]))
+
+
+def test_forgotten_challenges_are_forgotten_some_at_a_time(path, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_CHALLENGES", 32)
+    with SqliteRegistry(path) as registry:
+        values = [registry.new_challenge() for _ in range(32)]
+        for value in values[1:20]:
+            assert registry.use_challenge(value)
+        values += [registry.new_challenge() for _ in range(19)]
+        # 32 are outstanding, though 51 were made: none is forgotten yet.
+        assert n_challenges(registry) == 32
+        values.append(registry.new_challenge())
+        assert n_challenges(registry) == 30
+        assert not registry.use_challenge(values[0])
+        assert registry.use_challenge(values[-1])
+
+
+def n_challenges(registry):
+    with registry._file.reading() as db:
+        return db.execute("SELECT count(*) FROM challenges").fetchone()[0]
+
+
+def test_a_file_for_everybody_fits_before_the_first_one_asks():
+    """Two challenges for each of ten thousand people, enrolled on one day."""
+    assert limits.MAX_CHALLENGES >= 2 * 10_000
