@@ -16,6 +16,11 @@ EUROCRYPT 1991), in six rounds of which the last four are short:
 confidential and authenticated channels between each two servers, and rounds with an end: what an honest
 server sends arrives before the others close the round.  At most ``f < t`` servers are faulty.
 
+A private share of an honest server that arrives late costs more than time: it is disputed, and published.
+Published shares and those of the faulty servers are together a polynomial once they are ``t``, and that of
+every server is the master secret.  So do not end round ``reveal`` by the clock alone, and do not sign a
+result in which an honest server was accused by more than ``corrupted`` others.
+
 **Given.**  All honest servers get the same ``Y``, ``Y_1..Y_n`` and set of qualified servers.  ``t - 1``
 servers learn nothing of ``s`` that ``Y`` does not say.  Faulty servers can bias ``Y`` by being
 disqualified on purpose (Gennaro, Jarecki, Krawczyk, Rabin, J. Cryptology 2007), and that is harmless

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from sottovoce.clsc import DecodeError, DkgError, comb, dkg_proof, group
+from sottovoce.clsc import DecodeError, DkgError, comb, dkg_proof, group, polynomial
 from sottovoce.clsc.dkg_board import DkgRound
 from sottovoce.clsc.dkg_messages import Commit, Complaints, Justifications, Reveal
 from sottovoce.clsc.dkg_session import DkgFault
@@ -423,3 +423,29 @@ def test_attack_equivocation_in_a_justification(change, deceived):
         check_issuing(counted, 4)
     assert not set(counted) & set(deceived)
     assert all("needed servers confirm" in str(net.failed[j]) for j in deceived)
+
+
+# -- where the assumptions end --------------------------------------------------------------------
+
+
+def test_known_limit_held_up_shares_cost_the_secret():
+    """One server listens, and somebody holds up what the honest ones send each other confidentially.
+
+    No complaint is false and nobody is disqualified, but the shares that a server publishes and the one that
+    the listener got are ``t`` of its polynomial.  So a round ends only when such messages have arrived.
+    """
+    t, listener, others = 3, 4, (1, 2, 3)
+    parties = participants(session(t, 4))
+    secret = polynomial.evaluate(parties[listener]._f, 0)
+    got = {i: polynomial.evaluate(parties[i]._f, listener) for i in others}  # by its private channel
+    held_up = {(i, f"share {j}"): silent for i in others for j in others}
+    net = Net(parties, held_up)
+    public = net.run()[listener].public
+    assert public.disqualified == ()
+    for step, i, data in net.sent:
+        if step == "justify" and i != listener:
+            known = {**dict(Justifications.from_bytes(data).shares), listener: got[i]}
+            assert len(known) == t
+            weights = polynomial.lagrange_at_zero(list(known))
+            secret += sum(w * share for w, share in zip(weights, known.values(), strict=True))
+    assert comb.p2_mul(secret % R).to_compressed_bytes() == public.Y
