@@ -172,7 +172,7 @@ GIVEN = (
     ("pseudonyms that their issuer cannot link, bounded by quota", "yes (`blind`)", "no"),
     ("pseudonyms that their issuer can open", "yes (`traceable`)", "with a list kept by the authority"),
     ("one packet provably the same for all receivers", "yes", "no: needs a committing AEAD and a rule"),
-    ("issuing by t of n servers, without interaction", "yes", "no"),
+    ("issuing by t of n servers that do not talk to each other", "yes", "no"),
     ("verifying many at once", "yes, and names the bad ones", "not in this library"),
     ("forward secrecy against a receiver's keys", "no", "no"),
     ("security after a quantum computer", "no", "no"),

@@ -32,7 +32,7 @@ from ..._ext.enc import enc
 LACKS: Final = (
     "Ed25519, certificate and HPKE do not give: two independent secrets behind one name; receivers without "
     "certificates; pseudonyms that their issuer cannot link and that quota bounds; one packet provably the "
-    "same for many receivers; issuing by several servers without interaction."
+    "same for many receivers; issuing by several servers that do not talk to each other."
 )
 
 _SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
