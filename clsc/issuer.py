@@ -53,7 +53,7 @@ class Issuer:
             (and usage, but in mode ``blind``).
         tracing_key: In mode ``traceable``, and only there; the servers of an epoch share one.
         trust: In mode ``traceable``, and only there: knows the ``identity`` epochs whose keys may sign
-            requests, with validity, revocation and pins.
+            requests, with validity, revocation and pins; of the same root as ``master``.
         admission_key: In mode ``blind`` with several servers, and only there: this server's own.
         admission_public_keys: With it: of servers 1 to ``n``, as :func:`read_admission_keys` gives
             them.  Whoever can put others there can have this server answer without the consent of ``t``.
@@ -61,8 +61,8 @@ class Issuer:
     Raises:
         TypeError: Wrong types.
         ParameterError: ``tracing_key`` and ``trust`` missing in mode ``traceable`` or given in another;
-            the same of the admission keys; not ``n`` different ones, or the own not in its place; or a
-            master key of an epoch that has several servers.
+            the same of the admission keys; ``trust`` of another root; not ``n`` different ones, or the own
+            not in its place; or a master key of an epoch that has several servers.
 
     Threads: safe, if the registry is.
     """
@@ -87,6 +87,9 @@ class Issuer:
         if traceable != (tracing_key is not None) or traceable != (trust is not None):
             needed = "are needed" if traceable else "have no use"
             raise ParameterError(f"tracing_key, trust: {needed} in mode {master.params.mode}")
+        if trust is not None and trust.root_public_key != master.params.root_public_key:
+            # No verifier, with one root pinned, could read a trace that names keys of two.
+            raise ParameterError("trust: the root key of the master key expected")
         if isinstance(master, MasterKey) and master.params.servers > 1:
             raise ParameterError("master: the share of one server expected, several issue in this epoch")
         self._master = master

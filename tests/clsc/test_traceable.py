@@ -350,6 +350,8 @@ def test_arguments(world, issuer, alice, both):
     for arguments in ({"tracing_key": key}, {"trust": trust}, {"tracing_key": key, "trust": trust}):
         with pytest.raises(ParameterError, match="no use"):
             Issuer(world.master[Mode.BLIND], **arguments)
+    with pytest.raises(ParameterError, match="root"):
+        Issuer(master, tracing_key=key, trust=World("elsewhere").trust)
     with pytest.raises(TypeError, match="tracing_key"):
         Issuer(master, tracing_key=bytes(64), trust=trust)
     with pytest.raises(TypeError, match="trust"):
