@@ -17,6 +17,7 @@ it never goes back.  If mark and database come from the same backup nobody can t
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pathlib
 import secrets
@@ -275,8 +276,11 @@ def create_private(path: str) -> bool:
 
 
 def require_private(path: str) -> None:
-    """Raise RegistryError if others than the owner may read or write the file: it holds secret tokens."""
-    mode = stat.S_IMODE(os.stat(path).st_mode)
+    """Raise RegistryError if it is no file, or others than the owner may use it: it holds secret tokens."""
+    found = os.stat(path).st_mode
+    if not stat.S_ISREG(found):
+        raise RegistryError(f"{path}: not a regular file")  # to open a pipe would be to wait for its writer
+    mode = stat.S_IMODE(found)
     if os.name == "posix" and mode & 0o077:
         raise RegistryError(f"{path}: mode 0600 expected, got {mode:04o}")
 
@@ -321,13 +325,19 @@ def write_mark(path: str, instance: bytes, generation: int) -> None:
         target = f"{path}.{secrets.token_hex(8)}"
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(descriptor, data)
-        os.fsync(descriptor)
+        try:
+            if os.write(descriptor, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if target is not None:
+            os.replace(target, path)
+            target = None
+            _sync_folder(path)
     finally:
-        os.close(descriptor)
-    if target is not None:
-        os.replace(target, path)
-        _sync_folder(path)
+        if target is not None:
+            os.unlink(target)
 
 
 def _sync_folder(path: str) -> None:

@@ -682,3 +682,21 @@ def n_challenges(registry):
 def test_a_file_for_everybody_fits_before_the_first_one_asks():
     """Two challenges for each of ten thousand people, enrolled on one day."""
     assert limits.MAX_CHALLENGES >= 2 * 10_000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes")
+def test_pipe_in_the_place_of_the_file_is_not_waited_for(path):
+    os.mkfifo(path, 0o600)
+    with pytest.raises(RegistryError, match="not a regular file"):
+        SqliteRegistry(path)
+
+
+def test_half_a_mark_is_none(path, monkeypatch):
+    """The disk is full in the middle of it: the next attempt begins again."""
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:30]))
+    with pytest.raises(OSError, match="No space"):
+        SqliteRegistry(path)
+    monkeypatch.undo()
+    assert sorted(p.name for p in path.parent.iterdir() if "mark" in p.name) == []
+    SqliteRegistry(path).close()
