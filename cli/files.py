@@ -24,6 +24,10 @@ STDIN: Final = "-"
 MAX_TEXT_BYTES: Final = 1 << 25
 """Evidence of a long packet is the longest text; anything longer is a file given by mistake."""
 
+_SHORT_LINE: Final = 8
+_MANY_LINES: Final = 1000
+"""Blank lines between blocks that nobody minds."""
+
 _COPY_BYTES: Final = 1 << 20
 _FORCE_HINT: Final = "--force overwrites it"
 
@@ -85,6 +89,9 @@ def read_blocks(name: str) -> list[tuple[Label, bytes]]:
     from .._ext.errors import DecodeError
 
     data = read_bytes(name, MAX_TEXT_BYTES)
+    # Each line becomes an object of its own: of one-letter lines there would be a gigabyte of them.
+    if data.count(b"\n") + data.count(b"\r") > _MANY_LINES + len(data) // _SHORT_LINE:
+        raise DecodeError(f"{name}: armour: not an armoured text (its lines are too short)")
     try:
         return [dearmor_any(text) for text in _split(data)]
     except DecodeError as error:

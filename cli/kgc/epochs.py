@@ -173,6 +173,11 @@ def _same_plan(params: EpochParams, plan: Plan) -> None:
 
 
 def _sign(folder: Folder, registry: SqliteRegistry, root: RootKey, secret: bytes, plan: Plan) -> EpochParams:
+    if folder.file("params", (plan.mode, plan.epoch)).exists():
+        # The registry would know them; but two sets of parameters for one epoch convict the issuer.
+        raise Refused(
+            f"parameters of the {plan.mode} epoch {text_of(plan.epoch)} were published", "take another name"
+        )
     try:
         registry.reserve_epoch(root.public_key, plan.mode, plan.epoch)
     except IssueError as error:

@@ -108,8 +108,17 @@ class Folder:
     def registry(self) -> Iterator[SqliteRegistry]:
         """The registry, with the lock of the folder."""
         self.require()
+        self.require_registry()
         with self.locked(), SqliteRegistry(self.registry_path) as registry:
             yield registry
+
+    def require_registry(self) -> None:
+        """Refuse a folder whose registry is gone: an empty one would have forgotten everything."""
+        if not self.registry_path.exists():
+            raise Refused(
+                f"{self.registry_path} is missing",
+                "put a backup of it there and run sottovoce kgc restore; without one, found a new issuer",
+            )
 
     # -- keys -----------------------------------------------------------------------------------
 
@@ -119,7 +128,10 @@ class Folder:
         Raises:
             DecodeError: The file was damaged.
         """
-        data = dearmor(Label.ROOT, self.root_path.read_bytes())
+        try:
+            data = dearmor(Label.ROOT, self.root_path.read_bytes())
+        except DecodeError as error:
+            raise DecodeError(f"{self.root_path}: {error}") from None
         if len(data) != 32:
             raise DecodeError(f"{self.root_path}: a root key has 32 bytes")
         return data

@@ -96,6 +96,8 @@ def join(
     secret = passphrase.new(f"the server {folder.path}") if new else folder.passphrase(passphrase)
     if new:
         folder.make()
+    else:
+        folder.require_registry()
     with folder.locked(), SqliteRegistry(folder.registry_path) as registry:
         _check_passphrase(folder, secret)
         if new:

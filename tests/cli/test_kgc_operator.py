@@ -175,6 +175,38 @@ def test_a_server_may_have_the_parameters_before_its_share():
     join("f", code=1)
 
 
+def test_a_registry_that_is_gone_is_not_begun_anew():
+    """With its mark lost, too, nothing else would tell that quotas, names and epochs were forgotten."""
+    kgc("init", "kg", *FILE)
+    kgc(*SHARED)
+    shares = Path("kg/shares/blind-e")
+    transfer = ("--root", "kg/root.pub", "--share-passphrase-file", shares / "server-1.passphrase", *FILE)
+    kgc("join", "s1", shares / "server-1.key", *transfer)
+    for name in ("kg", "s1"):
+        for path in Path(name).glob("registry.sqlite*"):
+            path.unlink()
+    other = [{"e": "other"}.get(word, word) for word in EPOCH]
+    joining = ("join", "s1", shares / "server-1.key", *transfer)
+    for command in (("show", "kg"), other, ("enrol", "kg", "bob", "-o", "-"), joining):
+        result = kgc(*command, code=1)
+        assert "registry.sqlite is missing" in result.stderr
+        assert "backup" in result.stderr
+    assert not REGISTRY.exists()
+
+
+def test_nothing_is_signed_for_an_epoch_whose_parameters_are_published():
+    kgc("init", "kg", *FILE)
+    kgc(*SHARED)
+    first = params_of()
+    shutil.rmtree("kg/shares")
+    REGISTRY.unlink()
+    Path("kg/registry.sqlite.mark").unlink()
+    with SqliteRegistry(REGISTRY):  # out of a backup of everything else
+        pass
+    assert "were published" in kgc(*SHARED, code=1).stderr
+    assert params_of() == first
+
+
 # -- two at once, killed ones ---------------------------------------------------------------------------
 
 
@@ -313,3 +345,16 @@ def test_a_command_that_is_ended_leaves_no_half_written_key(number):
     assert stderr == b""
     assert sorted(p.name for p in Path("kg").iterdir() if "root" in p.name) == ["root.pub"]
     kgc("init", "kg", *FILE)
+
+
+def test_a_text_of_very_many_lines_takes_no_memory(monkeypatch):
+    kgc("init", "kg", *FILE)
+    Path("request").write_bytes(b"ab\n" * 10000)
+    monkeypatch.setattr("sottovoce.cli.files._split", None)
+    assert "request: armour: not an armoured text" in kgc("issue", "kg", "a", "request", *FILE, code=1).stderr
+
+
+def test_a_damaged_root_key_is_named():
+    kgc("init", "kg", *FILE)
+    Path("kg/root.pub").write_bytes(b"")
+    assert "kg/root.pub: armour" in kgc("show", "kg", code=1).stderr
