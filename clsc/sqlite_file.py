@@ -33,7 +33,7 @@ from .._ext.errors import RegistryError
 MARK_TAG: Final = "SOTTOVOCE-V1-REGISTRY-MARK"
 _INSTANCE_BYTES: Final = 16
 _MARK_BYTES: Final = len(enc(MARK_TAG, bytes(_INSTANCE_BYTES), 0))
-_MAGIC: Final = b"SQLite format 3\0"
+_HEADER_BYTES: Final = 100  # of every SQLite database
 _BUSY_S: Final = 60.0
 """How long to wait for another process; its transactions take milliseconds."""
 
@@ -286,14 +286,15 @@ def require_private(path: str) -> None:
 
 
 def require_database(path: str) -> None:
-    """Raise RegistryError if the file is not empty and no database.
+    """Raise RegistryError if the file is too short to be a database, and not empty.
 
-    SQLite would take a file shorter than a page for an empty one and write over it.  With a journal beside
-    it, the file is whatever a crash left, and SQLite undoes that.
+    SQLite would take one of a single byte for an empty one and write over it; longer ones it looks at itself.
+    With a journal beside it, the file is whatever a crash left, and SQLite undoes that.
+
+    The file is not opened: closing it would give back every lock that another connection of this process
+    has on it (POSIX), and the next process to close it would delete the log that this one still writes.
     """
-    with open(path, "rb") as file:
-        head = file.read(len(_MAGIC))
-    if head not in (b"", _MAGIC) and not os.path.exists(f"{path}-journal"):
+    if 0 < os.stat(path).st_size < _HEADER_BYTES and not os.path.exists(f"{path}-journal"):
         raise RegistryError(f"{path}: not a database")
 
 

@@ -700,3 +700,24 @@ def test_half_a_mark_is_none(path, monkeypatch):
     monkeypatch.undo()
     assert sorted(p.name for p in path.parent.iterdir() if "mark" in p.name) == []
     SqliteRegistry(path).close()
+
+
+@pytest.mark.parametrize("opener", ["same", "link"])
+def test_second_opening_in_one_process_keeps_the_locks(path, opener):
+    """What SQLite's list of ways to corrupt a file begins with: a descriptor closed, and all locks go."""
+    with SqliteRegistry(path) as first:
+        first.enrol(account("a", 1))
+        name = path
+        if opener == "link":
+            name = path.with_name("link")
+            name.symlink_to(path)
+            shutil.copy(f"{path}.mark", f"{name}.mark")
+        SqliteRegistry(name, mark=f"{path}.mark").close()
+        program = (
+            "import sys; from sottovoce.clsc import Account, SqliteRegistry\n"
+            "with SqliteRegistry(sys.argv[1]) as r: r.enrol(Account('b', b'b', 1, bytes(32)))"
+        )
+        subprocess.run([sys.executable, "-c", program, path], check=True, timeout=60)
+        first.enrol(account("c", 1))  # into a log that nobody would read any more
+    with SqliteRegistry(path) as registry:
+        assert [registry.account(name) is not None for name in "abc"] == [True] * 3
