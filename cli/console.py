@@ -54,12 +54,12 @@ _HINTS: Final[dict[str, str]] = {
     "ProtocolError": "the round was refused as a whole; more --clients leave more of them after losses",
     "TooManyErasures": "more shards were lost than the code can bear; raise n or lower the loss",
     "UnsigncryptError": (
-        "it may be for another of your keys (--as), sealed with associated data (--ad), or cut or changed "
-        "on its way"
+        "it may be for another of your keys (--as), sealed with associated data (--ad), cut or changed on "
+        "its way, or no packet at all"
     ),
     "SenderError": (
-        "the epoch may have ended (--expired), parameters be unknown, a key revoked, or the name belong to "
-        "another key: see sottovoce trust show"
+        "the epoch may have ended (--expired), parameters be unknown, a key revoked, the name belong to "
+        "another key, or the sender not be the one of --from: see sottovoce trust show"
     ),
     "SignatureError": "file and signature must be those of one signer and of one moment, to the last byte",
     "EvidenceError": "evidence and packet must be of one packet, as it was received",
@@ -74,6 +74,10 @@ _HINTS: Final[dict[str, str]] = {
     "SottovoceError": "run it again; if it stays, report it with the output of `sottovoce --version`",
 }
 
+
+_SPACE_HINT: Final = (
+    "free some, or name another place: pipes, and what is opened into one, are kept in TMPDIR meanwhile"
+)
 
 # Optional modules that the library itself asks for, when a variable tells it to.
 _EXTRAS: Final[dict[str, str]] = {"py_ecc": "reference"}
@@ -273,7 +277,8 @@ def command() -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.EPIPE:  # the reader of our pipe has left; typer ends quietly
             raise
-        _complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), None)
+        hint = _SPACE_HINT if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+        _complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), hint)
         raise typer.Exit(EXIT_FAILED) from None
     except Exception as error:
         hint = _hint(error)

@@ -53,7 +53,7 @@ hint: pip install "sottovoce[demo]" (from a checkout: pip install ".[demo]")
         (
             OSError(errno.ENOSPC, "No space left on device", "a.png"),
             1,
-            "error: No space left on device: a.png\n",
+            f"error: No space left on device: a.png\nhint: {console._SPACE_HINT}\n",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -358,3 +359,13 @@ def test_a_damaged_root_key_is_named():
     kgc("init", "kg", *FILE)
     Path("kg/root.pub").write_bytes(b"")
     assert "kg/root.pub: armour" in kgc("show", "kg", code=1).stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full")
+def test_a_full_disk_names_the_other_place_that_takes_space():
+    kgc("init", "kg", *FILE)
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "sottovoce", "kgc", "show", "kg"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: No space left on device\nhint: .*TMPDIR.*\n", done.stderr)
