@@ -14,7 +14,7 @@ coordinates (:func:`.group.rerandomise`), so that no value on the way comes agai
 
 What this gives: the number and kind of operations do not depend on the secret.  What it does not:
 which table entries are read is visible to the cache of the same machine, and Python integers are
-not constant time.  An attacker who runs on the same machine is out of scope (docs/clsc.md).
+not constant time.  An attacker who runs on the same machine is out of scope (docs/timing.md).
 
 Besides, it is five to seven times faster than :func:`.group.g1_mul_secret`.
 """

@@ -34,7 +34,7 @@ qualified; fewer than ``t`` means that the honest ones could not issue, and the 
 than ``f`` servers, an honest one among them: even if the broadcast channel showed different things to
 different servers, no two honest servers finish with different results.
 
-The shares are sums of Python integers (docs/clsc.md, side channels); what goes to the curve as a secret
+The shares are sums of Python integers (docs/timing.md); what goes to the curve as a secret
 goes through a comb table.
 """
 

@@ -17,7 +17,7 @@
 No long-term secret is in it.  ``CEK`` opens EVERY packet with this header: a co-receiver may have put
 another body around the slots of somebody's packet, and evidence of that one opens both.  ``T, S`` are
 given away only for a packet that verified: then its maker knew both, so that no choice of ``U1`` turns
-the receiver into an oracle for ``x*U1`` (docs/clsc.md, "evidence").
+the receiver into an oracle for ``x*U1`` (docs/clsc-evidence.md).
 """
 
 from __future__ import annotations

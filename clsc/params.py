@@ -84,7 +84,7 @@ class EpochParams:
         not_after: Last one.
         threshold: ``t`` of ``n`` servers issue together (1 for a single issuer).
         servers: ``n``.
-        answers: ``q``, different requests that each server answers per party and unit of quota.
+        answers: ``q``, different requests at most that each server answers a party, whatever its quota.
         corrupted: ``f``, corrupted servers under which no party gets a key too many.
     """
 
@@ -156,7 +156,7 @@ class EpochParams:
         if len(root_public_key) != _ROOT_BYTES:
             raise ParameterError(f"root_public_key: 32 bytes expected, got {len(root_public_key)}")
         if not _SIGNATURE_BYTES < len(data) <= _MAX_BYTES:
-            raise DecodeError(f"params: at most {_MAX_BYTES} bytes expected, got {len(data)}")
+            raise DecodeError(f"params: wrong length ({len(data)} bytes)")
         return cls(data, root_public_key)
 
     def to_bytes(self) -> bytes:
@@ -229,7 +229,11 @@ def broken_rule(epoch: bytes, not_before: int, not_after: int, t: int, n: int, q
     # With f corrupted servers a party can get floor(q(n-f)/(t-f)) keys by asking different
     # servers for different ones; this is the condition that it gets no more than q.
     if not 1 <= q < 1 << 64 or not 0 <= f < t or not q * (n - f) < (q + 1) * (t - f):
-        return f"q(n-f) < (q+1)(t-f) does not hold for t = {t}, n = {n}, q = {q}, f = {f}"
+        broken = f"q(n-f) < (q+1)(t-f) does not hold for t = {t}, n = {n}, q = {q}, f = {f}"
+        if not 1 <= q < 1 << 64 or f < 0:
+            return broken
+        least = (more for more in range(max(t, f) + 1, n + 1) if q * (n - f) < (q + 1) * (more - f))
+        return next((f"{broken}; it does from t = {more} on" for more in least), broken)
     return None
 
 

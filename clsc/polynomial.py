@@ -5,7 +5,7 @@ Share ``j`` of a secret ``s`` is ``f(j)`` for a polynomial ``f`` of degree ``t -
 nobody ever holds ``s``; any ``t - 1`` are independent of it.  Indices are ``1..n``, never 0.
 
 Coefficients and shares are SECRET and are Python integers, which are not constant time
-(docs/clsc.md, side channels).  Indices and Lagrange coefficients are public.
+(docs/timing.md).  Indices and Lagrange coefficients are public.
 """
 
 from __future__ import annotations

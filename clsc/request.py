@@ -8,7 +8,7 @@ With a threshold issuer every server gets its own request (:meth:`IdentityReques
 number of the server) and has its own token: a server that knew the token of another could ask in the
 user's name there, and ``t`` of those make a key.
 
-The bytes of requests and answers are in :mod:`.issue_wire`; mode ``traceable`` is in :mod:`.tracing`.
+The bytes of requests and answers are in :mod:`.issue_wire`; mode ``traceable`` is in :mod:`.traceable`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 ::
 
-    secret/<label>/<mode>-<epoch>-<usage>.key       a secret key (docs/clsc.md, "Key files")
+    secret/<label>/<mode>-<epoch>-<usage>.key       a secret key (docs/keyfiles.md)
     secret/<label>/<mode>-<epoch>-<usage>.pub       its public half, armoured
     secret/<label>/<mode>-<epoch>-<usage>.pending   the secret of a request, until it is answered
 
