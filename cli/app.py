@@ -14,7 +14,8 @@ from .user.commands import user
 
 _EPILOG = (
     "Exit codes: [bold]0[/] done, [bold]1[/] a check or an operation failed, [bold]2[/] usage, or an extra "
-    "that is not installed, [bold]130[/] interrupted (no partial file is left). "
+    "that is not installed, [bold]130[/] interrupted, [bold]143[/] or [bold]129[/] "
+    "ended from outside (no partial file is left). "
     "Environment: SOTTOVOCE_KERNEL (portable, avx2, avx512, neon) is the ceiling of the compiled back ends, "
     "SOTTOVOCE_BACKEND (arkworks, py_ecc) the pairing group, SOTTOVOCE_HOME the folder of your keys, "
     "NO_COLOR turns colours off."

@@ -1,6 +1,7 @@
 """What each operation of :mod:`sottovoce.clsc` is made of: the primitives that the construction prescribes.
 
-Each list names the step that asks for the primitive (docs/clsc.md, "Signatures", "Packets"; docs/clsc-issuing.md).
+Each list names the step that asks for the primitive (docs/clsc.md, "Signatures" and "Packets";
+docs/clsc-issuing.md).
 Counted is what the mathematics and the wire format ask for and a call of a library does: multiplications,
 pairings, hashes to the curve, decoding and encoding of points, AES-GCM, SHA-256, HKDF.  Not counted is
 what an implementation adds, and what the ratio to the sum is there to show: joining fields, checks of
