@@ -7,6 +7,7 @@ thrown at a terminal.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import sys
@@ -40,9 +41,13 @@ def binary_input(name: str) -> Path | BinaryIO:
 
     Raises:
         Refused: Standard input is a terminal: nobody types a packet.
+        OSError: The file is not there, or is a folder.
     """
     if name != STDIN:
-        return Path(name)
+        path = Path(name)
+        if path.stat() and path.is_dir():  # told before anybody types a passphrase
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+        return path
     if sys.stdin is None:
         raise Refused("standard input is closed", "name a file")
     if sys.stdin.isatty():

@@ -16,6 +16,7 @@ things away, but cannot put in parameters or lists that the root key did not sig
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import time
 from collections.abc import Collection, Iterator
@@ -96,7 +97,7 @@ class Keyring:
 
         Args:
             expired: Accept keys of epochs that have ended, too.
-            only: Accept no keys but those of this name.
+            only: Accept no keys but those of this name, or of this own label.
 
         Raises:
             Refused: No root key is pinned, or the name is not known.
@@ -107,8 +108,13 @@ class Keyring:
         trust = _UserTrust(root, expired=expired)
         self._fill(trust)
         if only is not None:
-            trust.only = frozenset(self.keys_of(only, trust))
+            trust.only = frozenset(self._own(only, trust) or self.keys_of(only, trust))
         return trust
+
+    def _own(self, label: str, trust: TrustStore) -> list[PublicKey]:
+        """Public halves of the user's own keys under a label; none if it is not one."""
+        paths = self.files("secret", f"{glob.escape(checked_name(label))}/*.pub")
+        return [key for path in paths for key in read_public_keys(path, trust)]
 
     def _fill(self, trust: TrustStore) -> None:
         for path in self.files("params", "*.params"):

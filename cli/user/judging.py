@@ -12,7 +12,7 @@ from ..._ext.spool import NewFile, spool
 from ...clsc import Evidence, PublicKey, SecretKey, Strength, Verdict, judge, make_evidence
 from .. import console, files
 from ..armor import Label, armor
-from ..console import STDOUT
+from ..console import STDOUT, Refused
 from ..keyring import Keyring
 from ..passphrase import Passphrase
 from ..text import date_of, fingerprint, text_of
@@ -68,7 +68,13 @@ def judge_(
     if source == packet == files.STDIN:
         raise files.usage("evidence and packet cannot both come from standard input", "--packet")
     shown = Evidence.from_bytes(_one(source, Label.EVIDENCE))
-    root = ring.require_root() if root_file is None else _one(root_file, Label.ROOT)
+    root = _judging_root(ring) if root_file is None else _one(root_file, Label.ROOT)
+    of = shown.sender.params.root_public_key
+    if of != root:
+        raise Refused(
+            f"the evidence is of another issuer: root key {fingerprint(of)}, not {fingerprint(root)}",
+            "--root FILE names that issuer's root.pub; compare the digits with the issuer",
+        )
     with contextlib.ExitStack() as stack:
         path = None if packet is None else stack.enter_context(_packet_path(packet))
         if target is None:
@@ -76,6 +82,13 @@ def judge_(
         else:
             verdict = _judge_into(shown, root, path, target, force)
     _tell(verdict, root, target, json_target)
+
+
+def _judging_root(ring: Keyring) -> bytes:
+    root = ring.root()
+    if root is None:
+        raise Refused("no issuer's root key is known here to judge by", "--root FILE")
+    return root
 
 
 def _judge_into(shown: Evidence, root: bytes, path: Path | None, target: str, force: bool) -> Verdict:

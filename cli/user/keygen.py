@@ -6,14 +6,13 @@ whoever loses it has spent a unit of quota for nothing.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from ..._ext.errors import DecodeError, IssueError, ParameterError
+from ..._ext.errors import DecodeError, IssueError, ParameterError, TooFewAnswers
 from ...clsc import (
     BlindRequest,
     EpochParams,
@@ -81,7 +80,13 @@ def ask(
             for each, request in requests
         ]
         files.write_text("".join(texts), name)
-    console.note(f"send the request to the issuer, then: sottovoce keygen --answer FILE --as {label}")
+    if params.servers == 1:
+        console.note(f"send the request to the issuer, then: sottovoce keygen --answer FILE --as {label}")
+    else:
+        console.note(
+            "send each server its own request, then: sottovoce keygen "
+            f"{' '.join(f'--answer {server}=FILE' for server in targets)} --as {label}"
+        )
     if params.mode is Mode.TRACEABLE:
         console.note("it shows your name beside the new pseudonym: send it where nobody else can read it")
     document = {
@@ -242,17 +247,22 @@ def finish(
     trust = ring.trust()
     waiting = own.pending(label)
     if not waiting:
-        raise Refused("no request waits for an answer", "sottovoce keygen --enrolment FILE makes one")
+        raise _nothing_waits(own)
     if len({path.parent for path in waiting}) > 1:
         labels = ", ".join(sorted({path.parent.name for path in waiting}))
         raise Refused(f"several requests wait for an answer: {labels}", "choose one: --as LABEL")
     label = waiting[0].parent.name
     finished = []
+    few: TooFewAnswers | None = None
     for path in waiting:
         key = _finish_one(own.load_pending(path), answers)
-        if key is not None:
+        if isinstance(key, TooFewAnswers):
+            few = key
+        elif key is not None:
             own.save(path, key)
             finished.append(key)
+    if not finished and few is not None:
+        raise Refused(f"{few} (request of {label})", "name the answers of more servers: --answer N=FILE")
     if not finished:
         raise Refused(
             f"this answers none of the requests of {label}",
@@ -278,14 +288,38 @@ def _read_answers(name: str) -> list[bytes]:
     return found
 
 
-def _finish_one(request: Request, answers: Mapping[int, Sequence[bytes]]) -> SecretKey | None:
-    """The key that one of the answers makes of this request; an answer does not say whose it is."""
+def _nothing_waits(own: OwnKeys) -> Refused:
+    """What to say where there is no request: it may be of another label, or finished long ago."""
+    labels = sorted({path.parent.name for path in own.pending(None)})
+    if labels:
+        return Refused(f"no request of this label waits, but of: {', '.join(labels)}", "--as one of them")
+    if own.labels():
+        return Refused(
+            "no request waits for an answer; those that were answered are keys now",
+            "sottovoce trust show lists them, sottovoce trust export LABEL writes their public halves",
+        )
+    return Refused("no request waits for an answer", "sottovoce keygen --enrolment FILE makes one")
+
+
+def _finish_one(request: Request, answers: Mapping[int, Sequence[bytes]]) -> SecretKey | TooFewAnswers | None:
+    """The key that one of the answers makes of this request; an answer does not say whose it is.
+
+    Where none does, but some are good: how many are missing.
+    """
+    few: TooFewAnswers | None = None
     for i in range(max(map(len, answers.values()))):
         at_i = {server: found[i] for server, found in answers.items() if i < len(found)}
         # ParameterError: a server that the epoch does not have.
-        with contextlib.suppress(IssueError, ParameterError):
+        try:
             combined = request.combine(at_i)
+        except TooFewAnswers as error:
+            # Answers to another request are all wrong, and say nothing about this one.
+            if error.present:
+                few = error.with_traceback(None)  # its frames lead to the secret of the request
+        except (IssueError, ParameterError):
+            pass
+        else:
             for server in combined.wrong:
                 console.note(f"the answer of server {server} is wrong; the others were enough")
             return combined.key
-    return None
+    return few

@@ -19,7 +19,12 @@ Home = Annotated[
 ]
 Output = Annotated[
     str | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write here; - is stdout, also if it is a terminal."),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write here, not to stdout; - is stdout, also if it is a terminal.",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output. Keys never are.")]
 Json = Annotated[

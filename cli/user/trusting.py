@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ..._ext.errors import DecodeError, SenderError
@@ -9,7 +10,7 @@ from ...clsc import EpochParams, Mode, PublicKey, TrustStore
 from .. import console, files
 from ..armor import Label, armor
 from ..console import Refused
-from ..keyring import Keyring
+from ..keyring import Keyring, reading
 from ..passphrase import Passphrase
 from ..text import date_of, fingerprint, text_of
 from . import people
@@ -76,14 +77,23 @@ def add(ring: Keyring, sources: list[str], name: str | None) -> None:
     blocks = [(source, label, data) for source in sources for label, data in files.read_blocks(source)]
     for source, label, _ in blocks:
         if label not in (Label.PARAMS, Label.PUBLIC_KEY, Label.REVOCATIONS, Label.ROOT):
-            raise Refused(f"{source}: a {label} is not for the keyring", "see sottovoce trust --help")
+            hint = {
+                Label.ENROLMENT: f"sottovoce keygen --enrolment {source}",
+                Label.ANSWER: f"sottovoce keygen --answer {source}",
+                Label.SIGNATURE: f"sottovoce verify FILE --sig {source}",
+                Label.EVIDENCE: f"sottovoce judge {source}",
+            }.get(label, "public keys, parameters, revocation lists and the root key are")
+            raise Refused(f"{source}: this is no text for the keyring, but one of kind {label}", hint)
     # In this order: a key is read with its parameters, and a list is of known parameters.
     for _, label, data in blocks:
-        if label is Label.ROOT and ring.pin_root(data):  # refuses another one
-            raise AssertionError("a keyring without a root key has no trust store")
-    for _, label, data in blocks:
+        if label is Label.ROOT:
+            if ring.pin_root(data):  # refuses another one
+                raise AssertionError("a keyring without a root key has no trust store")
+            console.note(f"root key {fingerprint(data)}: pinned already")
+    for source, label, data in blocks:
         if label is Label.PARAMS:
-            params = ring.add_params(data, trust)
+            with reading(Path(source)):
+                params = ring.add_params(data, trust)
             console.note(f"parameters: {params.mode}, epoch {text_of(params.epoch)}")
     for _, label, data in blocks:
         if label is Label.PUBLIC_KEY:
