@@ -69,6 +69,8 @@ class Plan:
         Raises:
             typer.BadParameter: Says which rule.
         """
+        if self.not_after <= self.not_before:
+            raise typer.BadParameter("expected a time after --from", param_hint="--to")
         try:
             check_arguments(
                 self.mode, self.epoch, self.not_before, self.not_after, self.threshold, self.servers,
@@ -132,6 +134,8 @@ def epoch(folder: Folder, passphrase: Passphrase, plan: Plan, json_target: str |
         console.note(
             f"hand each server its files in {folder.file('shares', params)}, key and passphrase apart"
         )
+    if not is_open(params):
+        console.note(f"this epoch has ended on {date_of(params.not_after)}: no keys of it are issued")
     document = {
         "mode": str(params.mode),
         "epoch": text_of(params.epoch),
