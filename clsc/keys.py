@@ -93,12 +93,14 @@ class PublicKey:
         Says nothing about validity in time or revocation; :meth:`TrustStore.acceptable` does.
 
         Raises:
-            TypeError: ``data`` is not bytes.
+            TypeError: ``data`` is not bytes, ``trust`` not a TrustStore.
             DecodeError: Not the canonical encoding of a valid key.
             SenderError: ``trust`` does not know the parameters.
         """
         if not isinstance(data, bytes):
             raise TypeError(f"public key: bytes expected, got {type(data).__name__}")
+        if not hasattr(trust, "get"):  # a root key, as EpochParams.from_bytes takes
+            raise TypeError(f"trust: TrustStore expected, got {type(trust).__name__}")
         if len(data) < _FIXED_BYTES or len(data) != _FIXED_BYTES + data[34] + group.G1_BYTES:
             raise DecodeError(f"public key: wrong length ({len(data)} bytes)")
         if data[0] != hashes.SUITE:

@@ -79,6 +79,8 @@ def test_public_key_rejections(world):
         PublicKey.from_bytes(data[:2] + bytes(32) + data[34:], world.trust)
     with pytest.raises(TypeError):
         PublicKey.from_bytes(bytearray(data), world.trust)
+    with pytest.raises(TypeError, match="trust: TrustStore expected, got bytes"):
+        PublicKey.from_bytes(data, world.trust.root_public_key)
 
 
 def test_secret_key_is_checked_when_made(world):

@@ -285,7 +285,11 @@ def test_every_answer_count_that_the_inequality_allows():
     for n in range(1, 9):
         for t, f, q in itertools.product(range(1, n + 1), range(n), range(1, 4)):
             fine = f < t and most_keys(t, n, q, f) <= q
-            assert (broken_rule(b"e", 0, 1, t, n, q, f) is None) is fine
+            reason = broken_rule(b"e", 0, 1, t, n, q, f)
+            assert (reason is None) is fine
+            least = next((x for x in range(1, n + 1) if f < x and most_keys(x, n, q, f) <= q), None)
+            if not fine and least is not None:
+                assert reason.endswith(f"; it does from t = {least} on")
             if fine:
                 assert 2 * t > n + f  # what dkg.py builds on
     assert "does not hold" in broken_rule(b"e", 0, 1, 3, 5, 1, -1)
