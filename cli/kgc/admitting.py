@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..._ext.errors import DecodeError, IssueError
-from ...clsc import EpochParams, verify_admission
+from ...clsc import EpochParams, Issuer, verify_admission
 from ...clsc.admission import ADMISSION_BYTES, needs_admission
 from .. import files
 from ..armor import Label, armor
@@ -20,7 +20,13 @@ def admit(
 ) -> None:
     """Record the requests in a file and acknowledge them; see the command's help."""
     files.check_output(target, "--output", force=force)
-    admissions = answered(folder, party, source, passphrase, lambda issuer, data: issuer.admit(party, data))
+
+    def answer(issuer: Issuer, request: bytes) -> bytes:
+        if not needs_admission(issuer.params):
+            raise Refused("requests of this epoch are answered at once", "sottovoce kgc issue")
+        return issuer.admit(party, request)
+
+    admissions = answered(folder, party, source, passphrase, answer)
     files.write_text("".join(armor(Label.ADMISSION, admission) for admission in admissions), target)
 
 

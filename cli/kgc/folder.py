@@ -76,6 +76,8 @@ class Folder:
         """
         with contextlib.suppress(FileExistsError):
             self.path.mkdir(mode=0o700)
+        if not self.path.is_dir():
+            raise Refused(f"{self.path} is not a folder", "name a folder that is not there yet")
         if self.path.stat().st_mode & 0o077:
             raise Refused(f"{self.path} is open to others than its owner", f"chmod 700 {self.path}")
         foreign = [

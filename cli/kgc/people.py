@@ -136,9 +136,10 @@ def answered(
                     "acknowledgement with --admission",
                 ) from None
             except IssueError as error:
+                _known(registry, party)
                 raise Refused(
                     str(error),
-                    "sottovoce kgc show tells who is enrolled and has quota left; kgc enrol --again "
-                    "gives fresh challenges",
+                    f"is it a request of {party}? sottovoce kgc show tells who has quota left; kgc enrol "
+                    "--again gives fresh challenges",
                 ) from None
     return answers

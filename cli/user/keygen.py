@@ -127,6 +127,8 @@ def _same_person(enrolments: list[Enrolment]) -> Enrolment:
     for other in enrolments[1:]:
         if (other.root_public_key, other.identity) != (first.root_public_key, first.identity):
             raise Refused("the enrolments are of different people or issuers", "one person's at a time")
+    if len({each.token for each in enrolments}) < len(enrolments):
+        raise Refused("two servers, but one enrolment", "each server gives you an enrolment file of its own")
     return first
 
 
