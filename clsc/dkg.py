@@ -8,7 +8,7 @@ EUROCRYPT 1991), in six rounds of which the last four are short:
    and index, and sends each other server ``j`` its share ``f(j)``;
 3. ``complain``: it names the servers whose share did not come or does not match;
 4. ``justify``: an accused server publishes the disputed shares.  Who does not, who publishes a wrong one
-   or is accused by ``t`` or more is disqualified;
+   or is accused by ``t - f`` or more is disqualified;
 5. ``confirm``: it broadcasts the hash of all that it saw on the broadcast channel;
 6. ``finish``: with ``t`` equal hashes, its own included, it has the result.
 
@@ -16,10 +16,10 @@ EUROCRYPT 1991), in six rounds of which the last four are short:
 confidential and authenticated channels between each two servers, and rounds with an end: what an honest
 server sends arrives before the others close the round.  At most ``f < t`` servers are faulty.
 
-A private share of an honest server that arrives late costs more than time: it is disputed, and published.
-Published shares and those of the faulty servers are together a polynomial once they are ``t``, and that of
-every server is the master secret.  So do not end round ``reveal`` by the clock alone, and do not sign a
-result in which an honest server was accused by more than ``corrupted`` others.
+Secrecy needs no rounds with an end, but a true ``f``.  A private share that is held up is disputed, and
+published; so a server that ``t - f`` others accuse publishes nothing and is out, because with the shares
+that ``f`` listeners hold so many would be its polynomial.  As ``t > 2f`` (of ``2t > n + f`` and
+``t <= n - f``), false complaints of ``f`` servers are never so many.
 
 **Given.**  All honest servers get the same ``Y``, ``Y_1..Y_n`` and set of qualified servers.  ``t - 1``
 servers learn nothing of ``s`` that ``Y`` does not say.  Faulty servers can bias ``Y`` by being

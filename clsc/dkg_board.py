@@ -172,11 +172,16 @@ class Board:
     def disputed(self, i: int) -> tuple[int, ...]:
         """Receivers whose shares server ``i`` must publish.
 
-        Not for ``t`` complaints or more: ``t`` published shares are the whole polynomial, and as fewer
-        than ``t`` servers lie, an honest one is among so many.
+        Not for ``t - f`` complaints or more: with the shares that ``f`` corrupted servers hold, so many
+        published ones are the whole polynomial.
         """
         accusers = self.accusers(i)
-        return accusers if len(accusers) < self.session.threshold else ()
+        return accusers if len(accusers) < self._too_many else ()
+
+    @property
+    def _too_many(self) -> int:
+        """Complaints that disqualify at once; more than ``f`` whenever ``t <= n - f``."""
+        return self.session.threshold - self.session.corrupted
 
     def published(self, i: int) -> dict[int, int]:
         """The shares that server ``i`` published, by receiver."""
@@ -188,7 +193,7 @@ class Board:
             return DkgFault.NO_COMMITMENT
         if i not in self._reveals:
             return DkgFault.NO_REVEAL
-        if len(self.accusers(i)) >= self.session.threshold:
+        if len(self.accusers(i)) >= self._too_many:
             return DkgFault.ACCUSED
         published = self.published(i)
         if not all(j in published and self.fits(i, j, published[j]) for j in self.disputed(i)):

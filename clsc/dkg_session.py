@@ -80,7 +80,7 @@ class DkgFault(IntEnum):
     NO_REVEAL = 2
     """It did not reveal what it committed to, with ``t`` points and a proof that holds."""
     ACCUSED = 3
-    """``t`` servers or more complained: to answer them all would publish its polynomial."""
+    """``t - f`` servers or more complained: to answer them all could give its polynomial away."""
     NOT_JUSTIFIED = 4
     """It did not answer a complaint, or with a wrong share."""
 

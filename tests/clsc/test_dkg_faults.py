@@ -425,27 +425,53 @@ def test_attack_equivocation_in_a_justification(change, deceived):
     assert all("needed servers confirm" in str(net.failed[j]) for j in deceived)
 
 
-# -- where the assumptions end --------------------------------------------------------------------
+# -- messages that are held up -----------------------------------------------------------------------
 
 
-def test_known_limit_held_up_shares_cost_the_secret():
+@pytest.mark.parametrize("stated", [0, 1], ids=["f = 0, which is not true", "f = 1"])
+def test_attack_held_up_shares_do_not_cost_the_secret(stated):
     """One server listens, and somebody holds up what the honest ones send each other confidentially.
 
-    No complaint is false and nobody is disqualified, but the shares that a server publishes and the one that
-    the listener got are ``t`` of its polynomial.  So a round ends only when such messages have arrived.
+    Every complaint is honest.  Were all disputed shares published, they and the one that the listener got
+    would be ``t`` of each polynomial: which is so where ``f`` was stated too low.
     """
     t, listener, others = 3, 4, (1, 2, 3)
-    parties = participants(session(t, 4))
+    parties = participants(session(t, 4, corrupted=stated))
     secret = polynomial.evaluate(parties[listener]._f, 0)
     got = {i: polynomial.evaluate(parties[i]._f, listener) for i in others}  # by its private channel
-    held_up = {(i, f"share {j}"): silent for i in others for j in others}
-    net = Net(parties, held_up)
-    public = net.run()[listener].public
+    net = Net(parties, {(i, f"share {j}"): silent for i in others for j in others})
+    results = net.run()
+    published = {
+        i: dict(Justifications.from_bytes(data).shares)
+        for step, i, data in net.sent
+        if step == "justify" and i != listener
+    }
+    if stated:
+        assert published == {i: {} for i in others}
+        assert all("1 of 3 needed servers are qualified" in str(net.failed[i]) for i in parties)
+        assert all(net.failed[i].culprits == dict.fromkeys(others, "accused") for i in parties)
+        return
+    public = results[listener].public
     assert public.disqualified == ()
-    for step, i, data in net.sent:
-        if step == "justify" and i != listener:
-            known = {**dict(Justifications.from_bytes(data).shares), listener: got[i]}
-            assert len(known) == t
-            weights = polynomial.lagrange_at_zero(list(known))
-            secret += sum(w * share for w, share in zip(weights, known.values(), strict=True))
+    for i, shares in published.items():
+        known = {**shares, listener: got[i]}
+        assert len(known) == t
+        weights = polynomial.lagrange_at_zero(list(known))
+        secret += sum(w * share for w, share in zip(weights, known.values(), strict=True))
     assert comb.p2_mul(secret % R).to_compressed_bytes() == public.Y
+
+
+@pytest.mark.parametrize(("liars", "accused"), [((6, 7), ()), ((5, 6, 7), (1, 2, 3, 4))])
+def test_false_complaints_of_f_servers_disqualify_nobody(liars, accused):
+    """5-of-7 bears f = 2: two liars accuse everybody honest in vain; a third is more than was agreed on."""
+    parties = participants(session(5, 7, corrupted=2))
+
+    def accuse(data):
+        return Complaints(data[2:34], data[34], (1, 2, 3, 4)).to_bytes()
+
+    net = Net(parties, {(i, "complain"): accuse for i in liars})
+    results = net.run()
+    if accused:
+        assert all(net.failed[i].culprits == dict.fromkeys(accused, "accused") for i in accused)
+    else:
+        assert one_public(results).disqualified == ()
