@@ -79,6 +79,8 @@ class Issuer:
     ) -> None:
         if not isinstance(master, (MasterKey, MasterShare)):
             raise TypeError(f"master: MasterKey or MasterShare expected, got {type(master).__name__}")
+        if registry is not None and not callable(getattr(registry, "record", None)):
+            raise TypeError(f"registry: Registry expected, got {type(registry).__name__}")
         if tracing_key is not None and not isinstance(tracing_key, TracingKey):
             raise TypeError(f"tracing_key: TracingKey expected, got {type(tracing_key).__name__}")
         if trust is not None and not isinstance(trust, TrustStore):

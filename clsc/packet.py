@@ -145,8 +145,11 @@ def packet_bytes(plaintext_bytes: int, n_slots: int = 1, *, pad: bool = False) -
         pad: Whether the plaintext is padded to its Padme length.
 
     Raises:
+        TypeError: Not integers.
         ParameterError: Out of range.
     """
+    if type(plaintext_bytes) is not int or type(n_slots) is not int:
+        raise TypeError("plaintext_bytes, n_slots: int expected")
     if not 0 <= plaintext_bytes <= MAX_CHUNKS * CHUNK_BYTES or not 1 <= n_slots <= 255:
         raise ParameterError("packet_bytes: plaintext of 0 to 2**40 bytes and 1 to 255 slots expected")
     plain = padme(plaintext_bytes) if pad else plaintext_bytes

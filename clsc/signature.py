@@ -190,8 +190,10 @@ def batch_verify(
         Exception: Whatever the executor raises.
     """
     items = list(items)
-    for key, message, signature in items:
-        _check_types(key, message, signature)
+    for i, item in enumerate(items):
+        if not isinstance(item, (tuple, list)) or len(item) != 3:
+            raise TypeError(f"items[{i}]: (public_key, message, signature) expected")
+        _check_types(*item)
     if executor is None:
         bad = _bad_items(items)
     else:

@@ -252,6 +252,8 @@ def test_enrolment_arguments(both):
                 {"party": "b", "identity": b""}):  # fmt: skip
         with pytest.raises(ParameterError):
             issuer.enrol(**bad)
+    with pytest.raises(TypeError, match="registry"):
+        Issuer(issuer._master, "registry.sqlite")
     with pytest.raises(TypeError):
         issuer.enrol(b"alice")
     with pytest.raises(TypeError):

@@ -2,8 +2,9 @@
 
 The scenario (:mod:`support.registry_victim`): epochs, enrolment, three blind requests on a quota of two,
 two requests for one name, a pseudonym, a revocation list, a disabled party.  It is killed at every
-place (the fast suite takes some of them), then run again.  After each kill: no answer had left without its record, every request has one answer before
-and after, no key more than the quota, nothing half-written, and the database and its mark open.
+place (the fast suite takes some of them), then run again.  After each kill: no answer had left without
+its record, every request has one answer before and after, no key more than the quota, nothing
+half-written, and the database and its mark open.
 """
 
 import json

@@ -116,6 +116,9 @@ def test_wrong_types_and_usage(world):
             verify(*args)
         with pytest.raises(TypeError):
             batch_verify([args])
+    for item in (data, (key.public_key, b"m"), (key.public_key, b"m", data, b"")):
+        with pytest.raises(TypeError, match=r"items\[1\]"):
+            batch_verify([(key.public_key, b"m", data), item])
     with pytest.raises(SignatureError, match="not for signing"):
         verify(world.receiver().public_key, b"m", data)
 

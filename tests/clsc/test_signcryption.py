@@ -150,6 +150,9 @@ def test_padme_lengths():
 def test_packet_bytes_bounds():
     assert packet.packet_bytes(0, 255) == 555 + 255 * 80 + 16
     assert packet.packet_bytes(2**40) == 555 + 80 + 2**40 + 16 * 2**20
+    for args in (("1",), (1.0,), (True,), (1, "1")):
+        with pytest.raises(TypeError):
+            packet.packet_bytes(*args)
     for args in ((-1,), (2**40 + 1,), (0, 0), (0, 256)):
         with pytest.raises(ParameterError):
             packet.packet_bytes(*args)
