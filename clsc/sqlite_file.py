@@ -12,6 +12,10 @@ change counts ``generation`` up in the file and then, before anything leaves, in
 ``instance`` is random, drawn when the database is made.  Opening refuses a database that is behind its
 mark, or whose mark is missing or another's.  The mark is written under the write lock of the database, so
 it never goes back.  If mark and database come from the same backup nobody can tell.
+
+A database put beside the log of another moment is as new as the log.  So the file also holds a sum of all
+its rows (:mod:`.sqlite_digest`), which is checked whenever a log is found at opening: only then can the two
+be of different moments.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from typing import Any, Final, Self
 
 from .._ext.enc import enc
 from .._ext.errors import RegistryError
+from .sqlite_digest import EMPTY, keep_sum, misfit, sum_of_rows
 
 MARK_TAG: Final = "SOTTOVOCE-V1-REGISTRY-MARK"
 _INSTANCE_BYTES: Final = 16
@@ -39,7 +44,8 @@ _BUSY_S: Final = 60.0
 
 _OWN_TABLE: Final = (
     "CREATE TABLE file (one INTEGER PRIMARY KEY CHECK (one = 1), instance BLOB NOT NULL,"
-    " generation INTEGER NOT NULL)"
+    # unchecked: a log was found, and whether the rows fit is not known, or they do not.
+    " generation INTEGER NOT NULL, digest BLOB NOT NULL, unchecked INTEGER NOT NULL)"
 )
 
 
@@ -58,8 +64,8 @@ class SqliteFile:
             file, on.  Their number is the version that this code writes.
 
     Raises:
-        RegistryError: Another program's file, of a newer version, readable by others, damaged, or
-            behind its mark.
+        RegistryError: Another program's file, of a newer version, readable by others, damaged, behind
+            its mark, or put beside the log of another moment.
 
     Threads: safe.  Not usable after a fork: open it again.
     """
@@ -79,6 +85,7 @@ class SqliteFile:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._db: sqlite3.Connection | None = None
+        found_log = _is_filled(f"{os.path.realpath(self.path)}-wal")  # before SQLite looks
         if not create_private(self.path):
             require_private(self.path)
             require_database(self.path)
@@ -92,18 +99,26 @@ class SqliteFile:
                 factory=Connection,
             )
         try:
-            self._set_up(application_id, migrations, restore)
+            self._set_up(application_id, migrations, restore, check_rows=found_log or restore)
         except BaseException:
             self.close()
             raise
 
-    def _set_up(self, application_id: int, migrations: Sequence[Sequence[str]], restore: bool) -> None:
+    def _set_up(
+        self, application_id: int, migrations: Sequence[Sequence[str]], restore: bool, *, check_rows: bool
+    ) -> None:
         with self._lock, _our_errors(self.path):
             db = self._connection()
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone stops at the drive's cache
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA trusted_schema = OFF")
+            db.execute("PRAGMA temp_store = MEMORY")  # of tokens, nothing goes into other files
+        with self._begun("BEGIN") as db:
+            version = _read_version(db, self.path, application_id, len(migrations))
+        if version != 0:
+            # A copy made without its log may be torn too: what is restored is always checked.
+            self._check_rows(check_rows)
         with self._begun("BEGIN IMMEDIATE") as db:
             # Everything that is not ours is refused before a byte of it is changed.
             version = _read_version(db, self.path, application_id, len(migrations))
@@ -115,11 +130,13 @@ class SqliteFile:
                 for statement in statements:
                     db.execute(statement)
             if version != len(migrations):
+                db.execute("UPDATE file SET digest = ?", (sum_of_rows(db),))
                 db.execute(f"PRAGMA user_version = {len(migrations)}")
         with self._lock, _our_errors(self.path):
             # Outside a transaction, after the file proved to be ours; from then on it is in the file.
             if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                 raise RegistryError(f"{self.path}: this file system has no shared memory for a log")
+            keep_sum(db)
         if not restore:
             self._raise_mark()  # a crash between commit and mark leaves it behind
 
@@ -132,8 +149,29 @@ class SqliteFile:
         # that counts 0, which the next attempt overwrites.
         write_mark(self._mark_path, instance, 0)
         db.execute(_OWN_TABLE)
-        db.execute("INSERT INTO file VALUES (1, ?, 0)", (instance,))
+        db.execute("INSERT INTO file VALUES (1, ?, 0, ?, 0)", (instance, EMPTY))
         db.execute(f"PRAGMA application_id = {application_id}")
+
+    def _check_rows(self, wanted: bool) -> None:
+        """Raise RegistryError if the rows are not all of one moment."""
+        with self._begun("BEGIN") as db:
+            unchecked = bool(db.execute("SELECT unchecked FROM file").fetchone()[0])
+        if not (wanted or unchecked):
+            return
+        found: str | None = "not checked"
+        try:
+            with self._begun("BEGIN") as db:  # others go on writing meanwhile
+                found = misfit(db)
+        finally:
+            # Closing empties the log into the database, and the next to open it would find none.
+            if (found is not None) != unchecked:
+                with self._begun("BEGIN IMMEDIATE") as db:
+                    db.execute("UPDATE file SET unchecked = ?", (found is not None,))
+        if found is not None:
+            raise RegistryError(
+                f"{self.path}: damaged: {found}.  A backup put beside the log of another moment?"
+                f"  Remove {self.path}-wal and -shm, put the backup in its place again, then restore"
+            )
 
     def _check_mark(self, instance: bytes, generation: int) -> None:
         mark = read_mark(self._mark_path)
@@ -254,6 +292,13 @@ def _read_version(db: sqlite3.Connection, path: str, application_id: int, newest
 def _identity(db: sqlite3.Connection) -> tuple[bytes, int]:
     instance, generation = db.execute("SELECT instance, generation FROM file").fetchone()
     return bytes(instance), int(generation)
+
+
+def _is_filled(path: str) -> bool:
+    try:
+        return os.stat(path).st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def exists(db: sqlite3.Connection, query: str, *values: object) -> bool:

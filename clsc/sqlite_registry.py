@@ -77,8 +77,8 @@ class SqliteRegistry(SqliteEpochs):
             restore.
 
     Raises:
-        RegistryError: Another program's file, of a newer version, readable by others, damaged, or
-            behind its mark.
+        RegistryError: Another program's file, of a newer version, readable by others, damaged, behind
+            its mark, or put beside the log of another moment.
 
     Threads: safe; several processes may have the file open, on one machine.  Each process opens it
     itself, after a fork too.
@@ -129,10 +129,6 @@ class SqliteRegistry(SqliteEpochs):
         self._open(path, mark, restore=True)
         try:
             with self._file.changing(marked=False) as db:
-                # A database copied without its log, or beside another's, may be torn.
-                found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
-                if found != "ok":
-                    raise RegistryError(f"{self.path}: damaged: {found}")
                 db.execute("INSERT INTO restored VALUES (1)")
                 for params in known:
                     insert_epoch(db, params, closed=True)

@@ -27,6 +27,7 @@ from sottovoce.clsc import (
     sqlite_registry,
 )
 from sottovoce.clsc.revocation import RevocationConflict, RevocationList
+from sottovoce.clsc.sqlite_digest import misfit
 from sottovoce.clsc.sqlite_file import SqliteFile, read_mark
 from sottovoce.clsc.sqlite_registry import APPLICATION_ID, MIGRATIONS, SqliteRegistry
 from support.clsc_stores import account, entry, forked_root, params_id, some_params
@@ -504,6 +505,122 @@ def test_restored_registry_is_told_what_was_signed_since(path):
         SqliteRegistry.restore(path, signed=[b""])
     with pytest.raises(ParamsConflict):
         SqliteRegistry.restore(path, signed=[some_params(epoch=b"old", root=forked_root(), secret="other")])
+
+
+def beside_log(path, backup, last):
+    """The backup beside the log and the mark of a process that was killed after ``last``."""
+    place = path.parent / "place"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    shutil.copy2(backup, place / path.name)
+    with SqliteRegistry(path) as registry:
+        last(registry)
+        for end in ("-wal", ".mark"):
+            shutil.copy2(f"{path}{end}", place / f"{path.name}{end}")
+    return place / path.name
+
+
+def enrol(registry, *numbers):
+    for number in numbers:
+        registry.enrol(account(f"party {number:04}"))
+
+
+ENROL = [lambda r, n=n: enrol(r, *range(n, n + 60)) for n in range(1000, 1600, 60)]
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "last"),
+    [
+        pytest.param(ENROL[:1], ENROL[1], id="older by one checkpoint"),
+        pytest.param(ENROL[:1], lambda r: r.new_challenge(), id="the log has only a challenge"),
+        pytest.param(ENROL[:1], lambda r: r.revoke(params_id(), bytes(16)), id="the log has another table"),
+        pytest.param(ENROL[:-1], ENROL[-1], id="older by many checkpoints"),
+        pytest.param([lambda r: r.disable("party 0008")], ENROL[1], id="only a row changed"),
+        pytest.param([lambda r: r.record(entry("party 0008", 1))], ENROL[1], id="only issuances"),
+        pytest.param([lambda r: r.revoke(params_id(), bytes(16))], ENROL[1], id="only revoked"),
+        pytest.param([lambda r: r.add_revocations(listing(forked_root()))], ENROL[1], id="only lists"),
+        pytest.param([lambda r: r.add_epoch(some_params())], ENROL[1], id="only epochs"),
+        pytest.param([lambda r: r.reserve_epoch(bytes(32), Mode.BLIND, b"e")], ENROL[1], id="only reserved"),
+        pytest.param([lambda r: r.new_challenge()], ENROL[1], id="only challenges"),
+        # Both rows lie on one page of the table, which comes with the log, but on two of each index.
+        pytest.param([lambda r: enrol(r, 7)], lambda r: enrol(r, 9999), id="only indexes"),
+    ],
+)
+def test_attack_backup_beside_the_log_of_another_moment_is_refused(path, forgotten, last):
+    with SqliteRegistry(path) as registry:
+        enrol(registry, *range(7), *range(8, 400))
+    backup, before = copy(path, "backup"), read_mark(f"{path}.mark")
+    for change in forgotten:
+        with SqliteRegistry(path) as registry:  # closing empties the log into the database
+            change(registry)
+    place = beside_log(path, backup, last)
+    for opener in (SqliteRegistry, SqliteRegistry.restore, SqliteRegistry):
+        with pytest.raises(RegistryError, match=r"damaged: .* Remove .*-wal and -shm, .* then restore"):
+            opener(place)
+        # The log is in the database now; refused all the same.
+        assert not place.with_name(f"{place.name}-wal").exists()
+    shutil.copy2(backup, place)
+    if read_mark(f"{place}.mark") != before:  # challenges are not counted
+        with pytest.raises(RegistryError, match="changes are missing"):
+            SqliteRegistry(place)
+    SqliteRegistry.restore(place).close()
+    with SqliteRegistry(place) as registry:
+        assert registry.account("party 0399") is not None
+
+
+def test_log_of_a_killed_process_is_applied_to_its_own_database(path):
+    with SqliteRegistry(path) as registry:
+        enrol(registry, *range(100))
+        registry.disable("party 0001")
+    place = beside_log(path, copy(path, "database"), ENROL[0])
+    with SqliteRegistry(place) as registry:
+        assert registry.account("party 1019") is not None
+        assert registry.account("party 0001") is None
+
+
+def test_rows_that_could_not_be_checked_are_checked_at_the_next_opening(path, monkeypatch):
+    def fail(_):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    filled(path)
+    place = beside_log(path, copy(path, "database"), lambda r: r.disable("a"))
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite_file, "misfit", fail)
+        for _ in range(2):
+            with pytest.raises(RegistryError, match="I/O"):
+                SqliteRegistry(place)
+    SqliteRegistry(place).close()
+    monkeypatch.setattr(sqlite_file, "misfit", fail)
+    SqliteRegistry(place).close()  # fits, and no log: not read again
+
+
+def test_sum_follows_every_kind_of_change(path):
+    """Rows that come, change and go, from two connections; a transaction that is undone; a restoration."""
+
+    def undone(*statements):
+        with registry._file.changing() as db:
+            for statement in statements:
+                db.execute(statement)
+            found.append(misfit(db))
+            raise ZeroDivisionError
+
+    found = []
+    with SqliteRegistry(path) as one, SqliteRegistry(path) as two:
+        enrol(one, 1, 2)
+        two.record(entry("party 0001", 1))
+        one.disable("party 0001")
+        used, _ = one.new_challenge(), two.new_challenge()
+        assert two.use_challenge(used)
+        change = "UPDATE accounts SET quota = quota + 1"
+        for registry in (one, two):
+            for statements in ([change], ["DROP TRIGGER sum_accounts_UPDATE", change]):
+                with pytest.raises(ZeroDivisionError):
+                    undone(*statements)
+            with registry._file.reading() as db:
+                found.append(misfit(db))
+        assert found == [None, "rows are missing, or too many", None] * 2
+    with SqliteRegistry.restore(path, signed=[some_params()]) as registry, registry._file.reading() as db:
+        assert misfit(db) is None
 
 
 def test_torn_registry_is_not_restored(path):
