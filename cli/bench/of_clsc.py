@@ -5,6 +5,7 @@ Aims: what an operation may cost at most, as a ratio to something measured in th
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from typing import Final
@@ -32,16 +33,19 @@ def _peer(prepare: parts.Prepare) -> tuple[Peer, ...]:
 # -- keys -------------------------------------------------------------------------------------------
 
 
+_parties: Final = itertools.count()
+"""Names that the issuer has not seen: its world outlives a measurement that is prepared again."""
+
+
 @measurement(
     Area.CLSC, "issue a blind key", work=Work(1, "key"), size={"keys": 1}, parts=Parts(parts.ISSUE_BLIND)
 )
 def issue_blind() -> Operation:
     """Request, answer and check of one pseudonym key: device and issuer together."""
     issuer = world().issuer
-    count = iter(range(1 << 30))
 
     def fresh() -> tuple[str, bytes]:
-        party = f"party-{next(count)}"
+        party = f"party-{next(_parties)}"
         return party, issuer.enrol(party)
 
     def call(party: str, token: bytes) -> object:
