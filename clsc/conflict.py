@@ -23,9 +23,9 @@ from typing import Final, Self
 from .._ext.enc import enc
 from .._ext.errors import DecodeError, EvidenceError, ParameterError, SignatureError
 from . import hashes, signature
-from .evidence import Evidence, read_integer, read_key, split_fields
+from .evidence import Evidence, read_key
 from .keys import PublicKey
-from .params import EpochParams, Mode, Usage
+from .params import EpochParams, Mode, Usage, read_integer, split
 from .signature import SIGNATURE_BYTES
 
 CONFLICT_TAG: Final = b"SOTTOVOCE-V1-KEY-CONFLICT"
@@ -111,7 +111,7 @@ class KeyConflict:
         """
         if not isinstance(data, bytes):
             raise TypeError(f"conflict: bytes expected, got {type(data).__name__}")
-        fields = split_fields(data, _N_FIELDS, "conflict")
+        fields = split(data, "conflict", at_most=_N_FIELDS)
         if len(fields) != _N_FIELDS or fields[0] != CONFLICT_TAG:
             raise DecodeError("conflict: not a conflict of keys")
         if read_integer(fields[1], "conflict: suite") != hashes.SUITE:

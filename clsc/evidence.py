@@ -38,7 +38,7 @@ from .._ext.padme import padme
 from . import group, hashes, kem, packet
 from .body import chunk_count
 from .keys import PublicKey
-from .params import EpochParams, Usage
+from .params import EpochParams, Usage, read_integer, split
 from .signature import SIGNATURE_BYTES
 
 EVIDENCE_TAG: Final = b"SOTTOVOCE-V1-EVIDENCE"
@@ -173,7 +173,7 @@ class Evidence:
         """
         if not isinstance(data, bytes):
             raise TypeError(f"evidence: bytes expected, got {type(data).__name__}")
-        fields = split_fields(data, max(_N_FIELDS.values()), "evidence")
+        fields = split(data, "evidence", at_most=max(_N_FIELDS.values()))
         if len(fields) < 3 or fields[0] != EVIDENCE_TAG:
             raise DecodeError("evidence: not evidence")
         if read_integer(fields[1], "evidence: suite") != hashes.SUITE:
@@ -273,34 +273,13 @@ class Evidence:
 # -- encoding -----------------------------------------------------------------------------------
 
 
-def split_fields(data: bytes, at_most: int, name: str) -> list[bytes]:
-    """Undo ``enc``: every byte belongs to a field, and there are at most so many."""
-    fields: list[bytes] = []
-    pos = 0
-    while pos < len(data):
-        end = pos + 4 + int.from_bytes(data[pos : pos + 4], "big")
-        if pos + 4 > len(data) or end > len(data):
-            raise DecodeError(f"{name}: truncated")
-        if len(fields) == at_most:
-            raise DecodeError(f"{name}: too many fields")
-        fields.append(data[pos + 4 : end])
-        pos = end
-    return fields
-
-
 def cut(data: bytes, size: int) -> list[bytes]:
     return [data[i : i + size] for i in range(0, len(data), size)]
 
 
-def read_integer(field: bytes, name: str) -> int:
-    if len(field) != 8:
-        raise DecodeError(f"{name}: an integer has 8 bytes")
-    return int.from_bytes(field, "big")
-
-
 def read_key(usage: Usage, signed: bytes, identity: bytes, X: bytes) -> PublicKey:
     """A key with its parameters beside it, under whatever root signed them: the judge compares that."""
-    body = split_fields(signed[:-64], 128, "evidence: params")
+    body = split(signed[:-64], "evidence: params", at_most=128)
     root = body[1] if len(body) > 1 else b""
     if len(root) != 32:
         raise DecodeError("evidence: params without a root public key")

@@ -184,22 +184,27 @@ class EpochParams:
         return EpochParams.from_bytes, (self._bytes, self.root_public_key)
 
 
-def split(data: bytes, name: str = "params") -> list[bytes]:
-    """Undo ``enc``; every byte belongs to a field.  ``name`` is for the message."""
-    fields = []
+def split(data: bytes, name: str = "params", *, at_most: int | None = None) -> list[bytes]:
+    """Undo ``enc``: every byte belongs to a field, and there are at most so many.
+
+    ``name`` is for the message.
+    """
+    fields: list[bytes] = []
     pos = 0
     while pos < len(data):
         end = pos + 4 + int.from_bytes(data[pos : pos + 4], "big")
         if pos + 4 > len(data) or end > len(data):
             raise DecodeError(f"{name}: truncated")
+        if len(fields) == at_most:
+            raise DecodeError(f"{name}: too many fields")
         fields.append(data[pos + 4 : end])
         pos = end
     return fields
 
 
-def _integer(field: bytes) -> int:
+def read_integer(field: bytes, name: str = "params") -> int:
     if len(field) != 8:
-        raise DecodeError("params: an integer has 8 bytes")
+        raise DecodeError(f"{name}: an integer has 8 bytes")
     return int.from_bytes(field, "big")
 
 
@@ -243,7 +248,7 @@ def read_fields(fields: list[bytes]) -> _Fields:
     Raises:
         DecodeError: A rule is broken.
     """
-    if _integer(fields[2]) != SUITE:
+    if read_integer(fields[2]) != SUITE:
         raise DecodeError(f"params: suite {SUITE} expected")
     try:
         mode = Mode(fields[3].decode("ascii"))
@@ -251,7 +256,7 @@ def read_fields(fields: list[bytes]) -> _Fields:
         raise DecodeError("params: unknown mode") from None
     epoch = fields[4]
     Y = group.g2_from_bytes(fields[5], "params: Y")
-    not_before, not_after, t, n, q, f = (_integer(field) for field in fields[6:12])
+    not_before, not_after, t, n, q, f = (read_integer(field) for field in fields[6:12])
     reason = broken_rule(epoch, not_before, not_after, t, n, q, f)
     if reason:
         raise DecodeError(f"params: {reason}")

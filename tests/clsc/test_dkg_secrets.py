@@ -1,7 +1,5 @@
 """Threshold set-up: what reaches the back end is no secret, and what an exception carries is none."""
 
-import dataclasses
-
 import pytest
 
 from sottovoce.clsc import (
@@ -24,6 +22,7 @@ from sottovoce.clsc import (
 )
 from sottovoce.clsc.dkg_messages import PrivateShare
 from support.clsc_dkg import Net, participants, run, session, share_off_by_one, silent, wrong_justification
+from support.clsc_traceback import reachable
 from support.clsc_world import NOT_AFTER, Drbg
 
 R = group.ORDER
@@ -120,23 +119,6 @@ def test_degree_test_has_fresh_weights(seen):
 # -- exceptions -----------------------------------------------------------------------------------
 
 
-def reachable(value, depth=6):
-    """The value, and what it holds."""
-    yield value
-    if depth == 0 or isinstance(value, HOLDERS):
-        return
-    if isinstance(value, dict):
-        inside = [*value, *value.values()]
-    elif isinstance(value, (list, tuple, set)):
-        inside = list(value)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        inside = [getattr(value, field.name) for field in dataclasses.fields(value)]
-    else:
-        return
-    for part in inside:
-        yield from reachable(part, depth - 1)
-
-
 def assert_carries_none(error, numbers):
     """No frame of the package that the error passed holds one of the secret numbers, or its bytes."""
     assert error.__cause__ is None
@@ -151,7 +133,7 @@ def assert_carries_none(error, numbers):
                 where = f"{tb.tb_frame.f_code.co_qualname}: {name}"
                 shown = repr(local)
                 assert not any(str(n) in shown for n in numbers), where
-                for value in reachable(local):
+                for value in reachable(local, HOLDERS):
                     assert not (type(value) is int and value in numbers), where
                     assert not (isinstance(value, bytes) and any(e in value for e in encoded)), where
         tb = tb.tb_next

@@ -28,10 +28,10 @@ HOLDERS = (
 """What the caller gave or holds itself: their inside is their own, repr is checked elsewhere."""
 
 
-def reachable(value, depth=6):
+def reachable(value, holders=HOLDERS, depth=6):
     """The value, and what it holds."""
     yield value
-    if depth == 0 or isinstance(value, HOLDERS):
+    if depth == 0 or isinstance(value, holders):
         return
     if isinstance(value, dict):
         inside = [*value, *value.values()]
@@ -42,7 +42,7 @@ def reachable(value, depth=6):
     else:
         return
     for part in inside:
-        yield from reachable(part, depth - 1)
+        yield from reachable(part, holders, depth - 1)
 
 
 def frames(error):
