@@ -65,14 +65,14 @@ class Params:
             ("value_bits", MIN_VALUE_BITS, MAX_VALUE_BITS),
             ("max_summands", MIN_SUMMANDS, MAX_SUMMANDS),
             ("n_members", MIN_MEMBERS, MAX_MEMBERS),
-            ("n_slots", 1, MAX_ELEMENTS * chosen.N * chosen.slots_per_coefficient),
+            ("n_slots", 1, MAX_ELEMENTS * chosen.N * noise.MAX_SLOTS),
         ):
             value = getattr(self, name)
             if type(value) is not int:
                 raise TypeError(f"{name}: int expected, got {type(value).__name__}")
             if not low <= value <= high:
                 raise ParameterError(f"{name}: {low} to {high} expected, got {value}")
-        load = (chosen.slots_per_coefficient, self.value_bits, self.max_summands)
+        load = (self.slots_per_coefficient, self.value_bits, self.max_summands)
         given: object = self.wire_bits
         if given is None:
             object.__setattr__(self, "wire_bits", noise.smallest_wire_bits(chosen.q, *load))
@@ -131,7 +131,7 @@ class Params:
     @property
     def slots_per_coefficient(self) -> int:
         """S."""
-        return self._set.slots_per_coefficient
+        return noise.best_slots(self.q, self.value_bits, self.max_summands)
 
     @property
     def scale_bits(self) -> int:

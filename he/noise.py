@@ -19,6 +19,7 @@ no theorem, least of all with more clients than N; a test measures such a sum.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from math import floor, isqrt
 
 from .._ext.errors import ParameterError
@@ -82,6 +83,30 @@ def wire_bits_suffice(q: int, wire_bits: int, slots: int, value_bits: int, max_s
     rest = room - Fraction(1, 2)
     # B < room, i.e. 13.38 sqrt(proxy) < rest, compared squared: no root is taken.
     return rest > 0 and TAIL * TAIL * proxy(q, wire_bits, max_summands) < rest * rest
+
+
+MAX_SLOTS = 16
+"""Slots of a coefficient; the narrowest, of 6 bits, fill a modulus of 100 bits with them."""
+
+
+@lru_cache(maxsize=256)
+def best_slots(q: int, value_bits: int, max_summands: int) -> int:
+    """S, the slots of a coefficient with the fewest wire bits a value; of equals the smallest.
+
+    A function of public integers in exact arithmetic, so that all parties find the same one.
+
+    Raises:
+        ParameterError: Not even one slot opens such sums.
+    """
+    best = 1, smallest_wire_bits(q, 1, value_bits, max_summands)
+    for slots in range(2, MAX_SLOTS + 1):
+        try:
+            wire_bits = smallest_wire_bits(q, slots, value_bits, max_summands)
+        except ParameterError:
+            break
+        if wire_bits * best[0] < best[1] * slots:
+            best = slots, wire_bits
+    return best[0]
 
 
 def smallest_wire_bits(q: int, slots: int, value_bits: int, max_summands: int) -> int:

@@ -26,14 +26,12 @@ class RlweSet:
         N: Coefficients of a ring element.
         primes: Prime factors of ``q``, each 1 modulo ``2N``.
         roots: For each prime an element of order ``2N``.
-        slots_per_coefficient: S, numbers packed into one coefficient by ``he.kahe``.
     """
 
     name: str
     N: int
     primes: tuple[int, ...]
     roots: tuple[int, ...]
-    slots_per_coefficient: int
 
     @property
     def q(self) -> int:
@@ -50,8 +48,16 @@ SETS: Final = MappingProxyType(
     {
         s.name: s
         for s in (
-            RlweSet("RLWE_128_N2048_Q50", 2048, (0x3FFFFFFFFC001,), (0x2B86CE7575F16,), 1),
-            RlweSet("RLWE_PQ128_N2048_Q40", 2048, (0xFFFFFF7001,), (0x304747E563,), 1),
+            RlweSet("RLWE_128_N2048_Q50", 2048, (0x3FFFFFFFFC001,), (0x2B86CE7575F16,)),
+            RlweSet("RLWE_PQ128_N2048_Q40", 2048, (0xFFFFFF7001,), (0x304747E563,)),
+            RlweSet(
+                "RLWE_128_N4096_Q100",
+                4096,
+                (0x3FFFFFFFFC001, 0x3FFFFFFFCC001),
+                (0x3E3523F0ACB5B, 0x36F7CA5A7D990),
+            ),
+            RlweSet("RLWE_PQ128_N4096_Q80", 4096, (0xFFFFFDC001, 0xFFFFFC6001), (0x9BC45E31B9, 0x4D9F20863F)),
+            RlweSet("RLWE_192_N4096_Q72", 4096, (0xFFFFEE001, 0xFFFFC4001), (0x14AA05DAC, 0x98CED3375)),
         )
     }
 )

@@ -166,7 +166,7 @@ def test_the_table_of_the_documentation_is_the_computed_one():
         assert len(cells) == len(CLIENTS)
         for n, cell in zip(CLIENTS, cells, strict=True):
             try:
-                width = noise.smallest_wire_bits(chosen.q, chosen.slots_per_coefficient, 16, n)
+                width = noise.smallest_wire_bits(chosen.q, noise.best_slots(chosen.q, 16, n), 16, n)
             except ParameterError:
                 width = "-"
             assert str(width) == cell
