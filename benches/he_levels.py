@@ -234,10 +234,11 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.render:
         document = json.loads(RESULTS.read_text(encoding="utf-8"))
+        document["sizes"] = sizes()  # nothing is measured for them
     else:
         document = run(quick=options.quick)
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(render(document), encoding="utf-8")
 
 

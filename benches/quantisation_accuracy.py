@@ -253,6 +253,8 @@ def dress(axes, title, label):
 
 def draw_accuracy(axes, document):
     """Left: with the float32 training as a band."""
+    from matplotlib.ticker import MultipleLocator
+
     mean, deviation = mean_and_deviation(final(document, None, None).values())
     axes.axhspan(mean - deviation, mean + deviation, color=GREY, alpha=0.15, linewidth=0)
     axes.axhline(mean, color=GREY, linestyle="--", linewidth=1.2, label=f"float32 ({mean:.1f} %)")
@@ -269,7 +271,9 @@ def draw_accuracy(axes, document):
             linewidth=1.5,
             label=f"{rounding} rounding",
         )
-    dress(axes, "Accuracy on the test images, mean and standard deviation", "%")
+    dress(axes, "Mean and standard deviation over the seeds", "accuracy on the test images, %")
+    axes.set_ylim(top=100)
+    axes.yaxis.set_major_locator(MultipleLocator(5))
     axes.legend(loc="lower right", frameon=False, fontsize=9.5)
 
 
@@ -291,7 +295,7 @@ def draw_error(axes, document):
             label=f"{rounding} rounding",
         )
     axes.set_yscale("log")
-    dress(axes, "Error of a round's mean, median and range", "root mean square / clip")
+    dress(axes, "Median and range over all rounds and seeds", "root mean square error of a mean / clip")
     axes.legend(loc="upper right", frameon=False, fontsize=9.5)
 
 
@@ -307,11 +311,11 @@ READING = """\
 * **16 bits**, the default, and 12 cannot be told from float32: the error of a mean is far below what the
   order of the batches changes.
 * **Each bit halves the error**, as does halving the clip: a step is `c / G` with `G = 2^(b-1) - 1`. A clip
-  that is chosen too wide costs bits; here it is twice the largest change of most rounds and ten times that
-  of the last.
+  that is wider than it must be wastes bits, and changes shrink while a model learns.
 * **Stochastic rounding** is wrong by more in a single value (its variance is up to a quarter of a squared
-  step, that of nearest rounding a twelfth), but right in expectation, so the errors of clients and rounds
-  cancel. Nearest rounding loses what is below half a step for good, in every client and every round alike.
+  step, that of nearest rounding mostly a twelfth), but right in expectation, so the errors of clients and
+  rounds cancel: 4 bits are enough for this model. Nearest rounding loses what is below half a step for good,
+  in every client and every round alike.
 * **Few bits make few weights.** A weight is an integer up to `G`: with 4 bits there are seven, and a client
   with a tenth of the largest share weighs a seventh of it.
 * **Size follows the bits slowly.** A slot also holds the carries of 1024 clients, ten bits whatever `b` is,
@@ -342,7 +346,7 @@ def render(document):
     for bits in BITS:
         for rounding in ROUNDINGS:
             at = "{:.1f} ± {:.1f}".format(*mean_and_deviation(final(document, bits, rounding).values()))
-            against = "{:+.1f} ± {:.1f}".format(*mean_and_deviation(differences(document, bits, rounding)))
+            against = "{:+.2f} ± {:.2f}".format(*mean_and_deviation(differences(document, bits, rounding)))
             error = statistics.median(errors(document, bits, rounding))
             lines.append(f"| {bits} | {rounding} | {at} | {against} | {error:.1e} |")
     lines += [
@@ -378,11 +382,13 @@ def main(arguments=None):
     if options.quick:
         print(render(run(SEEDS[:2], 4)))
         return
-    if not options.render:
+    if options.render:
+        document = json.loads(RESULTS.read_text(encoding="utf-8"))
+        document["sizes"] = sizes()  # nothing is measured for them
+    else:
         document = run(SEEDS, ROUNDS)
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    document = json.loads(RESULTS.read_text(encoding="utf-8"))
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     draw(document, PICTURE)
     PAGE.write_text(render(document), encoding="utf-8")
 

@@ -161,3 +161,45 @@ def test_the_picture_is_one_that_the_script_draws(quantisation, tmp_path):
 
 def test_a_round_through_encryption_gives_the_integers(quantisation):
     assert quantisation.encrypted(8) == {"bits": 8, "slots": 2411, "equal": True}
+
+
+# -- choosing ---------------------------------------------------------------------------------------
+
+CHOOSING = ROOT / "docs" / "he-choosing.md"
+GUIDELINE = {
+    "128": ({2048: 53, 4096: 106, 8192: 214}, "128 bits classical"),
+    "192": ({2048: 36, 4096: 73, 8192: 147}, "192 bits classical"),
+    "PQ128": ({2048: 40, 4096: 80, 8192: 161}, "128 bits quantum"),
+}
+
+
+def rows_of(page, first):
+    """Cells of the table rows whose first cell begins like that."""
+    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {first}")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_table_of_sets_follows_from_the_sets():
+    from sottovoce import he
+    from sottovoce.he import noise
+
+    rows = rows_of(CHOOSING, "`RLWE_")
+    assert [row[0].strip("`") for row in rows] == list(he.SETS)
+    for name, N, log_q, limit, margin, _, n_bytes in rows:
+        chosen = he.SETS[name.strip("`")]
+        limits, claim = GUIDELINE[chosen.name.split("_")[1]]
+        assert (int(N), int(log_q)) == (chosen.N, chosen.log_q)
+        assert limit == f"{limits[chosen.N]} ({claim})"
+        assert int(margin) == limits[chosen.N] - chosen.log_q
+        slots = noise.best_slots(chosen.q, 16, 1024)
+        wire_bits = noise.smallest_wire_bits(chosen.q, slots, 16, 1024)
+        assert n_bytes == f"{wire_bits / slots / 8:.2f}"
+    beyond = ", ".join(str(limits[8192]) for limits, _ in list(GUIDELINE.values())[:2])
+    assert f"N = 8192 has {beyond} and 161 bits" in CHOOSING.read_text(encoding="utf-8")
+
+
+def test_no_estimate_is_below_its_claim():
+    for row in rows_of(CHOOSING, "`RLWE_"):
+        level, kind = row[3].rstrip(")").split("(")[1].replace(" bits", "").split()
+        told = dict(reversed(one.split()) for one in row[5].split(", "))
+        assert int(told[kind]) >= int(level)
