@@ -6,10 +6,10 @@ Tags begin with ``SOTTOVOCE-V1-``; fields are joined by :func:`sottovoce._ext.en
 from __future__ import annotations
 
 import hashlib
-import hmac
 from typing import TYPE_CHECKING, Final
 
 from .._ext.enc import enc, sha256_enc
+from .._ext.hkdf import hkdf as hkdf  # for the modules that derive keys
 from . import group
 
 if TYPE_CHECKING:
@@ -42,17 +42,6 @@ def expand_message_xmd(message: bytes, dst: bytes, n_bytes: int) -> bytes:
 def hash_to_scalar(dst: str, message: bytes) -> int:
     """``H2S``: 48 bytes of :func:`expand_message_xmd`, big-endian, modulo ``r``."""
     return int.from_bytes(expand_message_xmd(message, dst.encode("ascii"), 48), "big") % group.ORDER
-
-
-def hkdf(ikm: bytes, salt: bytes, info: bytes, n_bytes: int) -> bytes:
-    """HKDF-SHA256, RFC 5869; an empty ``salt`` is the absent one (32 zero bytes)."""
-    prk = hmac.digest(salt or bytes(32), ikm, "sha256")
-    out = b""
-    block = b""
-    for i in range(1, -(-n_bytes // 32) + 1):
-        block = hmac.digest(prk, block + info + bytes([i]), "sha256")
-        out += block
-    return out[:n_bytes]
 
 
 def hash_identity(params_id: bytes, usage: str, identity: bytes, X: bytes) -> G1:

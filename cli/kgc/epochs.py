@@ -26,6 +26,7 @@ from pathlib import Path
 
 import typer
 
+from ..._ext import sealed
 from ..._ext.errors import DecodeError, IssueError, ParameterError
 from ...clsc import (
     AdmissionKey,
@@ -40,7 +41,7 @@ from ...clsc import (
     sign_admission_keys,
 )
 from ...clsc.admission import needs_admission
-from ...clsc.keyfile import load_key, save_key, write_new_private
+from ...clsc.keyfile import load_key, save_key
 from ...clsc.master import check_arguments
 from .. import console
 from ..armor import Label, armor
@@ -237,8 +238,8 @@ def _write_shares(
             if admission:
                 save_key(path.with_suffix(".admission"), admission[share.index - 1], transfer)
                 text = armor(Label.ADMISSION_KEYS, listed)
-                write_new_private(path.with_suffix(".admissions"), text.encode("ascii"))
-            write_new_private(path.with_suffix(".passphrase"), transfer + b"\n")
+                sealed.write_new_private(path.with_suffix(".admissions"), text.encode("ascii"))
+            sealed.write_new_private(path.with_suffix(".passphrase"), transfer + b"\n")
         beside.rename(target)  # refuses a folder that has something in it
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from sottovoce._ext import sealed
 from sottovoce.cli.app import app
 from sottovoce.cli.armor import Label, armor, dearmor
 from sottovoce.cli.enrolment import Enrolment
@@ -43,7 +44,7 @@ FILE = ("--passphrase-file", "pw")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(keyfile, "_COST", keyfile._Cost(memory_kib=64, passes=1, lanes=1))
+    monkeypatch.setattr(sealed, "COST", sealed.Cost(memory_kib=64, passes=1, lanes=1))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pw").write_text(PASSPHRASE + "\n")
     return tmp_path
@@ -80,9 +81,10 @@ def enrolled(folder, party, *options):
 _CRASH = """
 import os, sys
 step, when, *arguments = sys.argv[1:]
-from sottovoce.clsc import keyfile, master, sqlite_registry
+from sottovoce._ext import sealed
+from sottovoce.clsc import master, sqlite_registry
 from sottovoce.cli.kgc import epochs, folder
-keyfile._COST = keyfile._Cost(memory_kib=64, passes=1, lanes=1)
+sealed.COST = sealed.Cost(memory_kib=64, passes=1, lanes=1)
 owner, name = {
     "reserve": (sqlite_registry.SqliteRegistry, "reserve_epoch"),
     "sign": (master.RootKey, "sign_params"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from sottovoce._ext import sealed
 from sottovoce.cli.app import app
 from sottovoce.cli.armor import Label, armor, dearmor
 from sottovoce.cli.enrolment import Enrolment
@@ -28,7 +29,7 @@ REGISTRY = Path("kg/registry.sqlite")
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    monkeypatch.setattr(keyfile, "_COST", keyfile._Cost(memory_kib=64, passes=1, lanes=1))
+    monkeypatch.setattr(sealed, "COST", sealed.Cost(memory_kib=64, passes=1, lanes=1))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pw").write_text("nobody hears a word\n")
 
@@ -321,8 +322,8 @@ def test_no_file_takes_the_place_of_a_closed_stream():
 
 _SLOW_LINK = """
 import os, sys, time
-from sottovoce.clsc import keyfile
-keyfile._COST = keyfile._Cost(memory_kib=64, passes=1, lanes=1)
+from sottovoce._ext import sealed
+sealed.COST = sealed.Cost(memory_kib=64, passes=1, lanes=1)
 def link(*paths):
     print("linking", flush=True)
     time.sleep(60)

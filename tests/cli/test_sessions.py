@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sottovoce.clsc import keyfile
+from sottovoce._ext import sealed
 from support.cli_session import Session, sessions
 
 
@@ -13,7 +13,7 @@ from support.cli_session import Session, sessions
 )
 def test_session(steps, tmp_path, monkeypatch):
     # A passphrase is stretched for a fifth of a second each time; the stretching has its own tests.
-    monkeypatch.setattr(keyfile, "_COST", keyfile._Cost(memory_kib=64, passes=1, lanes=1))
+    monkeypatch.setattr(sealed, "COST", sealed.Cost(memory_kib=64, passes=1, lanes=1))
     session = Session(tmp_path, monkeypatch)
     for step in steps:
         session.run(step)

@@ -13,8 +13,9 @@ import time
 
 import pytest
 
+from sottovoce._ext import sealed
 from sottovoce.cli import console
-from sottovoce.clsc import Mode, keyfile
+from sottovoce.clsc import Mode
 from support.cli_command import environment
 from support.cli_session import PASSPHRASE, Session, Step
 
@@ -26,7 +27,7 @@ def homes(tmp_path_factory):
     """Folder with the home ``alice`` and the file ``pw``; she knows herself and that is enough."""
     folder = tmp_path_factory.mktemp("terminal")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(keyfile, "_COST", keyfile._Cost(memory_kib=64, passes=1, lanes=1))
+        patched.setattr(sealed, "COST", sealed.Cost(memory_kib=64, passes=1, lanes=1))
         session = Session(folder, patched)
         session.issuer.open(Mode.IDENTITY, "2026-W47")
         session.issuer.enrol("alice", folder / "alice.enrol")

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from sottovoce._ext import limits
+from sottovoce._ext import limits, sealed
 from sottovoce._ext.errors import DecodeError, KeyFileError, ParameterError
 from sottovoce.clsc import (
     AdmissionKey,
@@ -31,13 +31,13 @@ from sottovoce.clsc import (
 from support.clsc_world import NOT_AFTER, NOT_BEFORE, World, issue_identity
 
 PASSPHRASE = b"correct horse battery staple"
-CHEAP = keyfile._Cost(memory_kib=16, passes=1, lanes=1)
+CHEAP = sealed.Cost(memory_kib=16, passes=1, lanes=1)
 
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch):
     """One guess costs what a test can pay."""
-    monkeypatch.setattr(keyfile, "_COST", CHEAP)
+    monkeypatch.setattr(sealed, "COST", CHEAP)
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_wrong_passphrase_and_altered_file_cannot_be_told_apart(key):
         (data[:20] + bytes(4) + data[24:], PASSPHRASE),
         (data[:50] + bytes(4) + data[54:], PASSPHRASE),
         (data[:-1] + bytes([data[-1] ^ 1]), PASSPHRASE),
-        (keyfile._seal_body(b"not a key", PASSPHRASE, CHEAP, os.urandom), PASSPHRASE),
+        (sealed.seal(b"not a key", PASSPHRASE, CHEAP, os.urandom), PASSPHRASE),
     ):
         with pytest.raises(KeyFileError) as caught:
             keyfile.load_key_bytes(given, passphrase)
@@ -194,7 +194,7 @@ def test_a_file_does_not_open_under_two_passphrases(key):
     """GCM alone does not commit to its key; the commitment is looked at before anything is decrypted."""
     data = keyfile.dump_key(key, PASSPHRASE)
     other = b"another one"
-    com, aead = keyfile._derive(data[:44], CHEAP, other)
+    com, aead = sealed._derive(data[:44], CHEAP, other)
     body = keybody.encode(key)
     plain = (len(body).to_bytes(4, "big") + body).ljust(1024, b"\0")
     forged = data[:76] + aead.encrypt(bytes(12), plain, data[:76])
@@ -217,7 +217,7 @@ def test_a_file_does_not_open_under_two_passphrases(key):
 )
 def test_a_cost_out_of_bounds_is_refused_before_it_is_paid(lanes, passes, memory_kib, key, monkeypatch):
     data = keyfile.dump_key(key, PASSPHRASE)
-    monkeypatch.setattr(keyfile, "Argon2id", None)
+    monkeypatch.setattr(sealed, "Argon2id", None)
     header = data[:5] + bytes([lanes]) + passes.to_bytes(2, "big") + memory_kib.to_bytes(4, "big")
     with pytest.raises(DecodeError, match="too much or too little"):
         keyfile.load_key_bytes(header + data[12:], PASSPHRASE)
@@ -232,7 +232,7 @@ def test_want_of_memory_is_told_as_such(key, monkeypatch):
             raise MemoryError
 
     data = keyfile.dump_key(key, PASSPHRASE)
-    monkeypatch.setattr(keyfile, "Argon2id", Greedy)
+    monkeypatch.setattr(sealed, "Argon2id", Greedy)
     for call in (lambda: keyfile.load_key_bytes(data, PASSPHRASE), lambda: keyfile.dump_key(key, PASSPHRASE)):
         with pytest.raises(MemoryError, match="key derivation takes"):
             call()

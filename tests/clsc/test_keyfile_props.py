@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sottovoce._ext import sealed
 from sottovoce._ext.errors import DecodeError, KeyFileError
 from sottovoce.clsc import (
     AdmissionKey,
@@ -18,7 +19,7 @@ from sottovoce.clsc import (
 )
 from support.clsc_world import Drbg, World
 
-CHEAP = keyfile._Cost(memory_kib=16, passes=1, lanes=1)
+CHEAP = sealed.Cost(memory_kib=16, passes=1, lanes=1)
 PASSPHRASE = b"correct horse"
 WORLD = World("props of key files")
 PARAMS, TOKEN = WORLD.params, bytes(32)

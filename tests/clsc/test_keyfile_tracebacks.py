@@ -5,16 +5,17 @@ import os
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from sottovoce._ext import sealed
 from sottovoce._ext.errors import DecodeError, KeyFileError, ParameterError
 from sottovoce.clsc import RootKey, group, keybody, keyfile
 
 PASSPHRASE = b"TOP-SECRET-PASSPHRASE"
-CHEAP = keyfile._Cost(memory_kib=16, passes=1, lanes=1)
+CHEAP = sealed.Cost(memory_kib=16, passes=1, lanes=1)
 
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch):
-    monkeypatch.setattr(keyfile, "_COST", CHEAP)
+    monkeypatch.setattr(sealed, "COST", CHEAP)
 
 
 def inside(value, depth=4):
@@ -75,7 +76,7 @@ def test_reading_and_writing(world, tmp_path, monkeypatch):
     data = taken.read_bytes()
     altered = data[:-1] + bytes([data[-1] ^ 1])
     # Decrypts well, and is refused by the checks of the key: the plaintext was in our hands.
-    invalid = keyfile._seal_body(keybody.encode(key)[:-1] + b"?", PASSPHRASE, CHEAP, os.urandom)
+    invalid = sealed.seal(keybody.encode(key)[:-1] + b"?", PASSPHRASE, CHEAP, os.urandom)
     for expected, call in (
         (KeyFileError, lambda: keyfile.load_key_bytes(altered, PASSPHRASE)),
         (KeyFileError, lambda: keyfile.load_key_bytes(invalid, PASSPHRASE)),
@@ -106,7 +107,7 @@ def test_reading_and_writing(world, tmp_path, monkeypatch):
         (lambda **_: type("Kdf", (), {"derive": no_memory})(), MemoryError),
         (no_argon2, RuntimeError),
     ):
-        monkeypatch.setattr(keyfile, "Argon2id", replacement)
+        monkeypatch.setattr(sealed, "Argon2id", replacement)
         for call in (
             lambda: keyfile.load_key_bytes(data, PASSPHRASE),
             lambda: keyfile.save_key(path, key, PASSPHRASE),

@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sottovoce._ext import limits
+from sottovoce._ext import limits, sealed
 from sottovoce._ext.enc import enc
 from sottovoce.clsc import (
     AdmissionKey,
@@ -32,19 +32,19 @@ from sottovoce.clsc import (
 )
 from support.clsc_world import NOT_AFTER, NOT_BEFORE, Drbg, World
 
-CHEAP = keyfile._Cost(memory_kib=16, passes=1, lanes=2)
+CHEAP = sealed.Cost(memory_kib=16, passes=1, lanes=2)
 PASSPHRASE = b"correct horse"
 HEADER, START = 44, 76
 
 
-def sealed(body, passphrase=PASSPHRASE, cost=CHEAP, seed="salt"):
-    return keyfile._seal_body(body, passphrase, cost, Drbg(seed))
+def file_of(body, passphrase=PASSPHRASE, cost=CHEAP, seed="salt"):
+    return sealed.seal(body, passphrase, cost, Drbg(seed))
 
 
 def resealed(data, plain, passphrase=PASSPHRASE):
     """The file with another plaintext under the key that its header gives: a writer who broke a rule."""
-    cost = keyfile._parse(data)
-    com, aead = keyfile._derive(data[:HEADER], cost, passphrase)
+    cost = sealed._parse(data)
+    com, aead = sealed._derive(data[:HEADER], cost, passphrase)
     return data[:HEADER] + com + aead.encrypt(bytes(12), plain, data[:HEADER] + com)
 
 
@@ -90,12 +90,12 @@ def secrets_of_every_kind(world):
 def valid_cases(kinds):
     for i, (kind, key) in enumerate(kinds):
         passphrase = PASSPHRASE if i else "Stra\u00dfe \u2603".encode()
-        cost = keyfile._COST if kind == "root" else CHEAP
+        cost = sealed.COST if kind == "root" else CHEAP
         file = keyfile._dump_key_derand(key, passphrase, Drbg(f"salt/{i}"), cost)
         stretched = _stretched(file, passphrase)
         derived = hashes.hkdf(stretched, b"", enc("SOTTOVOCE-V1-KEYFILE", file[:HEADER]), 64)
         yield {
-            "comment": f"a {kind}" + (", at the cost that is written" if cost is keyfile._COST else ""),
+            "comment": f"a {kind}" + (", at the cost that is written" if cost is sealed.COST else ""),
             "flags": [],
             "kind": kind,
             "passphrase": passphrase.hex(),
@@ -111,7 +111,7 @@ def valid_cases(kinds):
 def _stretched(file, passphrase):
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-    cost = keyfile._parse(file)
+    cost = sealed._parse(file)
     return Argon2id(
         salt=file[12:44], length=32, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory_kib
     ).derive(passphrase)
@@ -120,7 +120,7 @@ def _stretched(file, passphrase):
 def invalid_cases(world, share, several, traceable):
     key = world.signer()
     body = keybody.encode(key)
-    good = sealed(body)
+    good = file_of(body)
     fields = [b"SOTTOVOCE-V1-KEY", b"secret", *keybody._write_secret(key)]
     other = keybody._write_secret(world.signer("carol"))
     master = keybody._write_master(world.master[Mode.IDENTITY])
@@ -133,7 +133,7 @@ def invalid_cases(world, share, several, traceable):
     def having(position, value):
         changed = list(fields)
         changed[position] = value
-        return sealed(enc(*changed))
+        return file_of(enc(*changed))
 
     early = "DecodeError"
     yield "empty", "Length", early, b""
@@ -151,7 +151,7 @@ def invalid_cases(world, share, several, traceable):
     yield "too much memory", "Cost", early, header(8, (limits.MAX_KEYFILE_MEMORY_KIB + 1).to_bytes(4, "big"))
 
     late = "KeyFileError"
-    yield "made under another passphrase", "Passphrase", late, sealed(body, PASSPHRASE + b".")
+    yield "made under another passphrase", "Passphrase", late, file_of(body, PASSPHRASE + b".")
     yield "another cost than it was made with", "Altered", late, header(8, (17).to_bytes(4, "big"))
     yield "a bit of the salt", "Altered", late, flipped(good, HEADER - 1)
     yield "a bit of the commitment", "Altered", late, flipped(good, HEADER)
@@ -161,12 +161,12 @@ def invalid_cases(world, share, several, traceable):
     yield "one block of zeros too many", "Padding", late, resealed(good, plain + padding + bytes(1024))
     yield "padding that is not zero", "Padding", late, resealed(good, plain + padding[:-1] + b"\1")
     yield "length beyond the plaintext", "Padding", late, resealed(good, b"\xff" * 4 + (plain + padding)[4:])
-    yield "an unknown kind", "Body", late, sealed(enc(fields[0], b"secret2", *fields[2:]))
-    yield "another tag", "Body", late, sealed(enc(b"SOTTOVOCE-V1-KEYS", *fields[1:]))
-    yield "a field too few", "Body", late, sealed(enc(*fields[:-1]))
-    yield "a field too many", "Body", late, sealed(enc(*fields, b""))
-    yield "a field cut short", "Body", late, sealed(body[:-1])
-    yield "nothing inside", "Body", late, sealed(b"")
+    yield "an unknown kind", "Body", late, file_of(enc(fields[0], b"secret2", *fields[2:]))
+    yield "another tag", "Body", late, file_of(enc(b"SOTTOVOCE-V1-KEYS", *fields[1:]))
+    yield "a field too few", "Body", late, file_of(enc(*fields[:-1]))
+    yield "a field too many", "Body", late, file_of(enc(*fields, b""))
+    yield "a field cut short", "Body", late, file_of(body[:-1])
+    yield "nothing inside", "Body", late, file_of(b"")
     yield "parameters of another root key", "Body", late, having(2, World("elsewhere").root.public_key)
     yield "a bit of the parameters", "Body", late, having(3, flipped(fields[3], 200))
     yield (
@@ -185,9 +185,9 @@ def invalid_cases(world, share, several, traceable):
         "s is not the secret of Y",
         "Body",
         late,
-        sealed(enc(fields[0], b"master", *master[:2], (5).to_bytes(32, "big"))),
+        file_of(enc(fields[0], b"master", *master[:2], (5).to_bytes(32, "big"))),
     )
-    yield "a tracing key of 63 bytes", "Body", late, sealed(enc(fields[0], b"tracing", bytes(63)))
+    yield "a tracing key of 63 bytes", "Body", late, file_of(enc(fields[0], b"tracing", bytes(63)))
     request = [b"traceable-request", *keybody._write_traceable_request(traceable)]
     for at, value, comment in (
         (7, flipped(request[7], 100), "a signature that the signer did not make"),
@@ -195,7 +195,7 @@ def invalid_cases(world, share, several, traceable):
         (3, b"decrypt", "a usage that the signer did not sign"),
         (6, world.signer("carol").public_key.to_bytes(), "a signer who did not sign"),
     ):
-        yield comment, "Body", late, sealed(enc(fields[0], *request[:at], value, *request[at + 1 :]))
+        yield comment, "Body", late, file_of(enc(fields[0], *request[:at], value, *request[at + 1 :]))
     request = [b"identity-request", *keybody._write_identity_request(several)]
     one, three = request[5][:40], request[5][40:]
     for tokens, comment in (
@@ -206,13 +206,13 @@ def invalid_cases(world, share, several, traceable):
         (b"", "no token"),
         (three[8:], "one token for several servers"),
     ):
-        yield comment, "Body", late, sealed(enc(fields[0], *request[:5], tokens, request[6]))
-    yield "a root seed of 31 bytes", "Body", late, sealed(enc(fields[0], b"root", bytes(31)))
+        yield comment, "Body", late, file_of(enc(fields[0], *request[:5], tokens, request[6]))
+    yield "a root seed of 31 bytes", "Body", late, file_of(enc(fields[0], b"root", bytes(31)))
     yield (
         "a share under the index of another server",
         "Body",
         late,
-        sealed(
+        file_of(
             enc(
                 fields[0],
                 b"master-share",
@@ -223,18 +223,18 @@ def invalid_cases(world, share, several, traceable):
         ),
     )
     for usage, comment in ((b"sing", "an unknown usage"), (b"SIGN", "the usage in capitals")):
-        yield comment, "Body", late, sealed(
+        yield comment, "Body", late, file_of(
             enc(fields[0], b"blind-request", *keybody._signed(world.params[Mode.BLIND]), usage,
                 bytes(32), b"\1" * 32, b"\2" * 32)
         )  # fmt: skip
-    yield "a blind request for an identity epoch", "Body", late, sealed(
+    yield "a blind request for an identity epoch", "Body", late, file_of(
         enc(fields[0], b"blind-request", *keybody._signed(world.params[Mode.IDENTITY]), b"sign",
             bytes(32), b"\1" * 32, b"\2" * 32)
     )  # fmt: skip
 
 
 def _without_commitment(data, plain):
-    com, aead = keyfile._derive(data[:HEADER], keyfile._parse(data), PASSPHRASE)
+    com, aead = sealed._derive(data[:HEADER], sealed._parse(data), PASSPHRASE)
     assert isinstance(aead, AESGCM)
     return data[:HEADER] + com + aead.encrypt(bytes(12), plain, data[:HEADER])
 
