@@ -23,9 +23,12 @@ from pathlib import Path
 
 from sottovoce import he
 from sottovoce._ext import kernel
+from sottovoce.cli.bench import of_he
 from sottovoce.cli.bench.he_common import BANDWIDTH, SUMMANDS, VALUE_BITS
 from sottovoce.cli.bench.report import duration
-from sottovoce.he import kahe
+from sottovoce.he import kahe, paillier, rlwe
+
+he_rlwe, he_paillier = of_he.he_rlwe, of_he.he_paillier
 
 SCHEMA = "sottovoce-he-levels/1"
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,6 +43,9 @@ SIZE_AIMS = {
     ("kahe", "RLWE_128_N2048_Q50"): 4.25,
     ("kahe", "RLWE_PQ128_N4096_Q80"): 3.75,
     ("kahe", "RLWE_128_N4096_Q100"): 3.584,
+    ("rlwe", "RLWE_128_N2048_Q50"): 9.4,
+    ("rlwe", "RLWE_128_N4096_Q100"): 7.5,
+    ("paillier", "2048 bits"): 6.6,
 }
 
 
@@ -60,12 +66,16 @@ def sizes():
     """Scheme and set -> bytes a parameter when every slot is used."""
     rows = []
     for name in he.SETS:
-        try:
-            params = kahe.Params(name, 1, VALUE_BITS, SUMMANDS, 5)
-        except he.ParameterError:
-            continue
+        params = kahe.Params(name, 1, VALUE_BITS, SUMMANDS, 5)
         slots = params.slots_per_coefficient
         rows.append({"scheme": "kahe", "set": name, "bytes": params.wire_bits / slots / 8, "slots": slots})
+    for name in (he_rlwe.SET, *he_rlwe.MORE_SETS):
+        of_key = rlwe.Params(name, 1, VALUE_BITS, SUMMANDS)
+        slots = of_key.slots_per_coefficient
+        rows.append({"scheme": "rlwe", "set": name, "bytes": of_key.bytes_per_value, "slots": slots})
+    for bits in (he_paillier.BITS, he_paillier.DEFAULT_BITS):
+        slots = paillier.Params(1, VALUE_BITS, SUMMANDS, bits).slots
+        rows.append({"scheme": "paillier", "set": f"{bits} bits", "bytes": bits / 4 / slots, "slots": slots})
     return rows
 
 

@@ -25,7 +25,7 @@ ENCRYPT_AIMS: Final = (30.0, 80.0)
 DECRYPT_AIM: Final = 15.0
 
 SET: Final = he.DEFAULT_SET
-MORE_SETS: Final = tuple(s.name for s in he.SETS.values() if s.name != SET and len(s.primes) == 1)
+MORE_SETS: Final = tuple(name for name in he.SETS if name != SET)
 
 
 @functools.cache

@@ -31,3 +31,5 @@ def dequantize() -> Operation:
 
 # The order of import is that of the table.
 from . import he_kahe as he_kahe  # noqa: E402
+from . import he_paillier as he_paillier  # noqa: E402
+from . import he_rlwe as he_rlwe  # noqa: E402 - in this order

@@ -10,7 +10,7 @@ from sottovoce.cli.bench.measurement import load
 from sottovoce.he import kahe
 
 # Through of_he: the order in which the modules are imported is that of the table.
-he_kahe = of_he.he_kahe
+he_kahe, he_rlwe, he_paillier = of_he.he_kahe, of_he.he_rlwe, of_he.he_paillier
 BY_NAME = {m.name: m for m in load(Area.HE)}
 
 
@@ -51,27 +51,59 @@ def test_the_opener_starts_without_public_elements():
     assert not _kahe_public._cache
 
 
-def test_adding_never_exceeds_the_declaration():
-    operation = BY_NAME["kahe add"].prepare()
-    for _ in range(he_common.SUMMANDS + 2):
-        operation.fresh()
-    operation.call()
-    operation.fresh()
-    operation.call()
+@pytest.mark.parametrize("name", ["kahe add", "rlwe add"])
+def test_adding_never_exceeds_the_declaration(name, monkeypatch):
+    """A sum that is full is not added to: samples may be more than summands."""
+    monkeypatch.setattr(he_rlwe, "SUMMANDS", 4)
+    operation = BY_NAME[name].prepare()
+    counts = []
+    for _ in range(9):
+        operation.call(*(fresh := operation.fresh()))
+        counts += [total.weight_sum for total in fresh]
+    assert counts == ([2, 3, 4, 2, 3, 4, 2, 3, 4] if counts else [])
 
 
 def test_numpy_moves_as_many_bytes_as_adding_does():
-    (other,) = BY_NAME["kahe add"].alternatives
-    operation = other.prepare()
-    total = operation.call()
-    assert 3 * total.nbytes == pytest.approx(he_kahe.add_traffic(), rel=1e-5)
-    assert other.aim == pytest.approx(1 / 0.7)
+    for name, traffic in (("kahe add", he_kahe.add_traffic()), ("rlwe add", he_rlwe.add_traffic())):
+        (other,) = BY_NAME[name].alternatives
+        assert 3 * other.prepare().call().nbytes == pytest.approx(traffic, rel=1e-5)
+        assert other.aim == pytest.approx(1 / 0.7)
+        assert BY_NAME[name].work.amount == traffic
 
 
 def test_the_size_of_the_default_set_is_the_designs():
     m = BY_NAME["kahe encrypt"]
     assert m.prepare().n_bytes / m.work.amount == pytest.approx(4.25, rel=2e-3)
     assert m.size["set"] == he.DEFAULT_SET
+
+
+def test_what_the_other_schemes_encrypt_comes_back():
+    of = he_common.codec()
+    for name, length in (("rlwe decrypt a sum", he_common.D), ("paillier decrypt", he_paillier.COUNT)):
+        mean = BY_NAME[name].prepare().call()
+        assert mean.dtype == np.float32
+        assert np.abs(mean - he_common.vector()[:length]).max() < 2.0 / of.max_weight
+    for name in ("rlwe encrypt", "paillier encrypt"):
+        operation = BY_NAME[name].prepare()
+        assert len(operation.call()) == operation.n_bytes
+
+
+def test_sets_without_room_are_not_measured():
+    """Those that rlwe refuses for 1024 vectors of 16 bits, and no others."""
+    for name in he.SETS:
+        if name in (he_rlwe.SET, *he_rlwe.MORE_SETS):
+            assert f"rlwe encrypt, {name.removeprefix('RLWE_')}" in BY_NAME or name == he_rlwe.SET
+        else:
+            with pytest.raises(he.ParameterError):
+                he_rlwe.params(name)
+
+
+def test_phe_gives_back_what_it_was_given():
+    pytest.importorskip("phe")
+    numbers = he_common.vector()[: he_peers._PHE_NUMBERS].tolist()
+    assert he_peers._phe_decrypt().call() == numbers
+    operation = he_peers._phe_encrypt()
+    assert sum(len(data) for data, _ in operation.call()) == operation.n_bytes
 
 
 def test_aims_fall_with_the_level():
