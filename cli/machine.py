@@ -82,6 +82,18 @@ def version_text() -> str:
     return "\n".join([f"sottovoce {c['sottovoce']}", *(f"  {key:<9}{text}" for key, text in lines.items())])
 
 
+def kernel_level() -> str:
+    """The step of the staircase on which the lattice kernels run; aims differ from step to step.
+
+    Returns:
+        ``portable``, ``avx2`` or ``avx512``: that of the number-theoretic transform, which costs most.
+    """
+    from .._ext import kernel, ntt
+
+    name = kernel.chosen()["ntt"]
+    return next(backend.level for backend in ntt.BACKENDS if backend.name == name)
+
+
 def n_cores() -> int:
     """Cores this process may run on."""
     try:
