@@ -1,7 +1,9 @@
 """The names that a release may not lose."""
 
+import pytest
+
 import sottovoce.he
-from sottovoce.he import kahe
+from sottovoce.he import kahe, paillier
 
 
 def test_names_of_the_package():
@@ -23,9 +25,25 @@ def test_names_of_kahe():
     assert all(hasattr(kahe, name) for name in kahe.__all__)
 
 
-def test_every_public_name_is_documented():
-    for name in kahe.__all__:
-        thing = getattr(kahe, name)
+def test_names_of_paillier():
+    assert paillier.__all__ == [
+        "Ciphertext",
+        "CiphertextSum",
+        "Params",
+        "PublicKey",
+        "SecretKey",
+        "add",
+        "add_into",
+        "keygen",
+        "sum",
+    ]
+    assert all(hasattr(paillier, name) for name in paillier.__all__)
+
+
+@pytest.mark.parametrize("module", [kahe, paillier])
+def test_every_public_name_is_documented(module):
+    for name in module.__all__:
+        thing = getattr(module, name)
         assert thing.__doc__
         if isinstance(thing, type):
             for member, value in vars(thing).items():
