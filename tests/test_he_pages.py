@@ -181,11 +181,11 @@ def rows_of(page, first):
 
 def test_the_table_of_sets_follows_from_the_sets():
     from sottovoce import he
-    from sottovoce.he import noise
+    from sottovoce.he import noise, rlwe
 
     rows = rows_of(CHOOSING, "`RLWE_")
     assert [row[0].strip("`") for row in rows] == list(he.SETS)
-    for name, N, log_q, limit, margin, _, n_bytes in rows:
+    for name, N, log_q, limit, margin, _, n_bytes, of_rlwe in rows:
         chosen = he.SETS[name.strip("`")]
         limits, claim = GUIDELINE[chosen.name.split("_")[1]]
         assert (int(N), int(log_q)) == (chosen.N, chosen.log_q)
@@ -194,6 +194,11 @@ def test_the_table_of_sets_follows_from_the_sets():
         slots = noise.best_slots(chosen.q, 16, 1024)
         wire_bits = noise.smallest_wire_bits(chosen.q, slots, 16, 1024)
         assert n_bytes == f"{wire_bits / slots / 8:.2f}"
+        if of_rlwe == "-":
+            with pytest.raises(he.ParameterError):
+                rlwe.Params(chosen.name, 1, 16, 1024)
+        else:
+            assert of_rlwe == f"{rlwe.Params(chosen.name, 1, 16, 1024).bytes_per_value:.2f}"
     beyond = ", ".join(str(limits[8192]) for limits, _ in list(GUIDELINE.values())[:2])
     assert f"N = 8192 has {beyond} and 161 bits" in CHOOSING.read_text(encoding="utf-8")
 
