@@ -20,6 +20,7 @@ __all__ = ["BACKENDS", "CBD_BYTES", "Scale", "cbd", "scale", "words"]
 BACKENDS = (
     Backend("portable", "portable", frozenset(), 0),
     Backend("avx2", "avx2", frozenset(), 1),
+    Backend("avx512", "avx512", frozenset({"avx512ifma"}), 2),
 )
 """Slowest first; the portable one is the oracle of the rest."""
 

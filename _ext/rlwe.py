@@ -18,6 +18,7 @@ __all__ = ["BACKENDS", "CBD_BYTES", "MAX_DROP_BITS", "MAX_WEIGHT", "Rounding", "
 BACKENDS = (
     Backend("portable", "portable", frozenset(), 0),
     Backend("avx2", "avx2", frozenset(), 1),
+    Backend("avx512", "avx512", frozenset({"avx512ifma"}), 2),
 )
 """Slowest first; the portable one is the oracle of the rest."""
 

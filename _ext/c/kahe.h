@@ -62,6 +62,7 @@ enum { SV_KAHE_PORTABLE = 0, SV_KAHE_AVX2 = 1, SV_KAHE_AVX512 = 2 };
 extern const sv_kahe_kernel sv_kahe_portable;
 #if SV_X86
 extern const sv_kahe_kernel sv_kahe_avx2;
+extern const sv_kahe_kernel sv_kahe_avx512;
 #endif
 
 /* The back end of that number, or NULL if it is not in this build. */

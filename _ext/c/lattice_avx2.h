@@ -211,59 +211,6 @@ static inline size_t sv_whole_groups(size_t n, unsigned bits, size_t reach) {
     return size < reach ? 0 : (size - reach) / bits + 1;
 }
 
-/* ---- messages ---- */
-enum { SV_CHUNK = 64 };
-
-/* Slots of n coefficients to sums of the `count` slots from the first-th on, each below 2^63 in size; and
-   whole words back to slots.  With the usual counts as constants the loops unroll. */
-#define SV_BY_COUNT(count, call) \
-    switch (count) {             \
-    case 1:                      \
-        call(1);                 \
-        break;                   \
-    case 2:                      \
-        call(2);                 \
-        break;                   \
-    case 3:                      \
-        call(3);                 \
-        break;                   \
-    case 4:                      \
-        call(4);                 \
-        break;                   \
-    default:                     \
-        call(count);             \
-    }
-
-static inline void sv_join_words(int64_t *out, const int32_t *values, size_t n, unsigned slots, unsigned first,
-                                 unsigned count, unsigned slot_bits) {
-#define SV_JOIN(c)                                                                              \
-    for (size_t i = 0; i < n; i++) {                                                            \
-        out[i] = (int64_t)sv_join_word(values + i * slots + first, (c), slot_bits);             \
-    }
-    SV_BY_COUNT(count, SV_JOIN)
-#undef SV_JOIN
-}
-
-static inline void sv_split_words(int64_t *values, const int64_t *in, size_t n, unsigned slots, unsigned slot_bits) {
-#define SV_SPLIT(c)                                                                             \
-    for (size_t i = 0; i < n; i++) {                                                            \
-        sv_split_word(values + i * (c), (uint64_t)in[i], (c), slot_bits);                       \
-    }
-    SV_BY_COUNT(slots, SV_SPLIT)
-#undef SV_SPLIT
-}
-
-/* Pairs of words to slots, as sv_split does. */
-static inline void sv_split_pairs(int64_t *values, const uint64_t *lo, const uint64_t *hi, size_t n, unsigned slots,
-                                  unsigned slot_bits) {
-#define SV_SPLIT(c)                                                                             \
-    for (size_t i = 0; i < n; i++) {                                                            \
-        sv_split(values + i * (c), sv_pair_of(lo[i], hi[i]), (c), slot_bits);                   \
-    }
-    SV_BY_COUNT(slots, SV_SPLIT)
-#undef SV_SPLIT
-}
-
 /* All ones where a < b, unsigned. */
 SV_AVX2_INLINE __m256i sv_below(__m256i a, __m256i b) {
     const __m256i top = sv_set1((uint64_t)1 << 63);

@@ -64,6 +64,7 @@ enum { SV_RLWE_PORTABLE = 0, SV_RLWE_AVX2 = 1, SV_RLWE_AVX512 = 2 };
 extern const sv_rlwe_kernel sv_rlwe_portable;
 #if SV_X86
 extern const sv_rlwe_kernel sv_rlwe_avx2;
+extern const sv_rlwe_kernel sv_rlwe_avx512;
 #endif
 
 /* The back end of that number, or NULL if it is not in this build. */
