@@ -76,10 +76,8 @@ class Counters:
         if self.weight_sum > params.max_summands:
             return f"sum of weights at most {params.max_summands}"
         if self.square_sum + COMPRESSION * self.compressions > params.max_square_sum:
-            return (
-                f"sum of squared weights, and {COMPRESSION} for a compression, "
-                f"at most {params.max_square_sum}"
-            )
+            more = f", and {COMPRESSION} for a compression," if self.compressions else ""
+            return f"sum of squared weights{more} at most {params.max_square_sum}"
         return None
 
     def possible(self) -> bool:
