@@ -280,6 +280,20 @@ static void pack(uint8_t *packed, const uint64_t *const *sum, size_t n, unsigned
     }
 }
 
+/* The lanes' maxima (in doubles) and sums. */
+SV_AVX2_INLINE void finish(uint64_t *max_r, uint64_t *sum_r2, __m256d largest, __m256i squares) {
+    double each[4];
+    uint64_t each_square[4];
+    _mm256_storeu_pd(each, largest);
+    sv_store4(each_square, squares);
+    *max_r = 0;
+    *sum_r2 = 0;
+    for (unsigned j = 0; j < 4; j++) {
+        *max_r = (uint64_t)each[j] > *max_r ? (uint64_t)each[j] : *max_r;
+        *sum_r2 += each_square[j];
+    }
+}
+
 /* ---- opening, one prime ----
    x q = h + l exactly.  M is estimated from x q / 2^shift, shift = W + k', and corrected by the rest
    d + l = x q - M 2^shift, which must be within half a step: d is exact, being a multiple of the last bit of h
@@ -331,22 +345,190 @@ SV_AVX2 static void open_one(int64_t *values, uint64_t *max_r, uint64_t *sum_r2,
             }
         }
     }
-    double each[4];
-    uint64_t each_square[4];
-    _mm256_storeu_pd(each, largest);
-    sv_store4(each_square, squares);
-    *max_r = 0;
-    *sum_r2 = 0;
-    for (unsigned j = 0; j < 4; j++) {
-        *max_r = (uint64_t)each[j] > *max_r ? (uint64_t)each[j] : *max_r;
-        *sum_r2 += each_square[j];
+    finish(max_r, sum_r2, largest, squares);
+}
+
+/* ---- opening, two primes: integers in limbs of 28 bits, whose products leave room for sums ----
+   x' = x + 2^(W-1) and M' = M + 2^(S w) are not negative; with
+   Y = x q + 2^(shift-1) + 2^(S w + shift) = x' q + K,  M' = floor(Y / 2^shift), and the rest of that division
+   less 2^(shift-1) is x q - M 2^shift = r q + E, |E| < q / 2.  r is estimated, a quarter too low, from the upper
+   limbs of the rest (error below 2^-12, for |r| < 2^41), so it is right or one too low, and E, modulo 2^112, tells. */
+enum { LIMB = 28, LIMBS = 4, LONG = 8 };
+
+static inline uint64_t limb_of(sv_pair x, unsigned i) { return sv_shr(x, LIMB * i).lo & sv_low_mask(LIMB); }
+
+/* Limbs of 2^(shift-1) + 2^(S w + shift) - 2^(W-1) q, not negative. */
+static void opening_constant(uint64_t out[LONG], const sv_kahe_scale *s) {
+    const unsigned W = s->wire_bits, ones[2] = {W + s->scale_bits - 1, W + s->m.bits};
+    int64_t borrow = 0;
+    for (unsigned i = 0; i < LONG; i++) {
+        const unsigned at = LIMB * i;
+        uint64_t less = 0;
+        if (at + 1 >= W) {
+            less = at + 1 - W < 128 ? sv_shr(s->m.q, at + 1 - W).lo & sv_low_mask(LIMB) : 0;
+        } else if (W - 1 - at < LIMB) {
+            less = sv_shl(s->m.q, W - 1 - at).lo & sv_low_mask(LIMB);
+        }
+        int64_t limb = borrow - (int64_t)less;
+        for (unsigned j = 0; j < 2; j++) {
+            limb += ones[j] / LIMB == i ? (int64_t)1 << ones[j] % LIMB : 0;
+        }
+        out[i] = (uint64_t)limb & sv_low_mask(LIMB);
+        borrow = limb < 0 ? -1 : limb >> LIMB;
     }
+}
+
+typedef struct {
+    __m256i q[LIMBS], K[LONG], limb, low_mask, high_mask, one_more, bias, half_low, half_high;
+    __m128i low_bits, up;
+} open_constants;
+
+/* x' in words, for sums in words: from the fields of the sum, less the digits of round(ak 2^W / q). */
+SV_AVX2_INLINE void difference(__m256i *lo, __m256i *hi, __m256i sum_lo, __m256i sum_hi, const uint64_t *const *ak,
+                               size_t i, const open_constants *k, const digit_constants *d, const sv_primes *p) {
+    __m256d y = sv_to_double(sv_load4(ak[0] + i));
+    __m256d t = sv_mixed(y, sv_to_double(sv_load4(ak[1] + i)), p);
+    const __m256i first = sv_to_int(next_digit(&t, &y, 0, 0, d, p)), last = sv_to_int(next_digit(&t, &y, 1, 1, d, p));
+    const __m256i low = _mm256_sub_epi64(_mm256_add_epi64(_mm256_and_si256(sum_lo, k->low_mask), k->one_more), last);
+    const __m256i upper = _mm256_or_si256(_mm256_srl_epi64(sum_lo, k->low_bits), _mm256_sll_epi64(sum_hi, k->up));
+    const __m256i carried = _mm256_add_epi64(_mm256_sub_epi64(upper, first), _mm256_srl_epi64(low, k->low_bits));
+    const __m256i high = _mm256_and_si256(_mm256_add_epi64(carried, k->bias), k->high_mask);
+    *lo = _mm256_or_si256(_mm256_and_si256(low, k->low_mask), _mm256_sll_epi64(high, k->low_bits));
+    *hi = _mm256_srl_epi64(high, k->up);
+}
+
+/* Limbs of x' q + K. */
+SV_AVX2_INLINE void product(__m256i Y[2 * LONG], __m256i lo, __m256i hi, const open_constants *k) {
+    const __m256i a[LIMBS] = {
+        _mm256_and_si256(lo, k->limb), _mm256_and_si256(_mm256_srli_epi64(lo, LIMB), k->limb),
+        _mm256_and_si256(_mm256_or_si256(_mm256_srli_epi64(lo, 56), _mm256_slli_epi64(hi, 8)), k->limb),
+        _mm256_srli_epi64(hi, 20)};
+    __m256i carry = _mm256_setzero_si256();
+#pragma GCC unroll 8
+    for (unsigned j = 0; j < LONG; j++) {
+        __m256i sum = _mm256_add_epi64(k->K[j], carry);
+#pragma GCC unroll 4
+        for (unsigned i = 0; i < LIMBS; i++) {
+            if (i <= j && j - i < LIMBS) {
+                sum = _mm256_add_epi64(sum, _mm256_mul_epu32(a[i], k->q[j - i]));
+            }
+        }
+        Y[j] = _mm256_and_si256(sum, k->limb);
+        carry = _mm256_srli_epi64(sum, LIMB);
+    }
+}
+
+SV_AVX2 static void open_two(int64_t *values, uint64_t *max_r, uint64_t *sum_r2, const uint64_t *const *sum,
+                             const uint64_t *const *ak, size_t n, const sv_kahe_scale *s) {
+    const unsigned W = s->wire_bits, shift = W + s->scale_bits, low_bits = s->digit_bits[1];
+    const unsigned from = shift / LIMB, odd = shift % LIMB; /* from >= 2; Y has zeros above its eight limbs */
+    const int words = W <= SV_KAHE_WORD_BITS;
+    const sv_primes p = sv_primes_of(&s->m);
+    const digit_constants digits = digit_constants_of(s);
+    const sv_pair half_q = sv_shr(s->m.q, 1), raised = sv_bit(s->m.bits - s->scale_bits);
+    const double unit = 1.0 / ((double)s->m.p[0] * (double)s->m.p[1]), limb_size = (double)((uint64_t)1 << LIMB);
+    double scale_of_top = unit; /* 2^(28 (from - 1)) / q: the upper limbs of the rest are divided by q */
+    open_constants k;
+    uint64_t K[LONG];
+    opening_constant(K, s);
+    for (unsigned i = 0; i < LONG; i++) {
+        k.K[i] = sv_set1(K[i]);
+        scale_of_top *= i + 1 < from ? limb_size : 1.0;
+    }
+    for (unsigned i = 0; i < LIMBS; i++) {
+        k.q[i] = sv_set1(limb_of(s->m.q, i));
+    }
+    k.limb = sv_set1(sv_low_mask(LIMB));
+    k.low_mask = sv_set1(sv_low_mask(low_bits));
+    k.high_mask = sv_set1(sv_low_mask(W - low_bits));
+    k.one_more = sv_set1((uint64_t)1 << low_bits);
+    k.bias = sv_set1(((uint64_t)1 << (W - low_bits - 1)) - 1); /* centring, less the one more */
+    k.low_bits = _mm_cvtsi32_si128((int)low_bits);
+    k.up = _mm_cvtsi32_si128((int)(64 - low_bits));
+    k.half_low = sv_set1(limb_of(half_q, 0) | limb_of(half_q, 1) << LIMB);
+    k.half_high = sv_set1(limb_of(half_q, 2) | limb_of(half_q, 3) << LIMB);
+    const __m128i odd_bits = _mm_cvtsi32_si128((int)odd), even_bits = _mm_cvtsi32_si128((int)(LIMB - odd));
+    const __m256i top_mask = sv_set1(sv_low_mask(odd)), zero = _mm256_setzero_si256();
+    const __m256i raised_lo = sv_set1(raised.lo), raised_hi = sv_set1(raised.hi);
+    /* 2^(shift-1), which is taken off the rest. */
+    const unsigned half_at = (shift - 1) / LIMB;
+    const __m256i half_limb = sv_set1((uint64_t)1 << (shift - 1) % LIMB);
+    const __m256d half_estimate = _mm256_set1_pd(odd ? (double)((uint64_t)1 << (odd - 1)) * limb_size : limb_size / 2);
+    const __m256d limb_up = _mm256_set1_pd(limb_size), limb_down = _mm256_set1_pd(1.0 / limb_size);
+    const __m256d per_q = _mm256_set1_pd(scale_of_top), quarter = _mm256_set1_pd(-0.25), no_sign = _mm256_set1_pd(-0.0);
+    const __m256d cap = _mm256_set1_pd(0x1p24), one = _mm256_set1_pd(1.0);
+    /* Signed columns, below 2^60 in size, are carried with 2^60 added. */
+    const __m256i positive = sv_set1((uint64_t)1 << 60), positive_up = sv_set1((uint64_t)1 << (60 - LIMB));
+    const __m256i sign_limb = sv_set1((uint64_t)1 << (LIMB - 1));
+    __m256d largest = _mm256_setzero_pd();
+    __m256i squares = zero;
+    uint64_t lo[SV_CHUNK], hi[SV_CHUNK];
+    for (size_t i = 0; i < n; i += 4) {
+        __m256i x_lo, x_hi, Y[2 * LONG];
+        difference(&x_lo, &x_hi, sv_load4(sum[0] + i), words ? zero : sv_load4(sum[1] + i), ak, i, &k, &digits, &p);
+        product(Y, x_lo, x_hi, &k);
+        for (unsigned j = LONG; j < 2 * LONG; j++) {
+            Y[j] = zero;
+        }
+        /* M, in words. */
+        __m256i m[LIMBS];
+        for (unsigned j = 0; j < LIMBS; j++) {
+            m[j] = _mm256_and_si256(_mm256_or_si256(_mm256_srl_epi64(Y[from + j], odd_bits),
+                                                    _mm256_sll_epi64(Y[from + j + 1], even_bits)), k.limb);
+        }
+        const __m256i m_lo = _mm256_or_si256(_mm256_or_si256(m[0], _mm256_slli_epi64(m[1], LIMB)),
+                                             _mm256_slli_epi64(m[2], 56));
+        const __m256i m_hi = _mm256_or_si256(_mm256_srli_epi64(m[2], 8), _mm256_slli_epi64(m[3], 20));
+        const size_t at = i % SV_CHUNK;
+        sv_store4(lo + at, _mm256_sub_epi64(m_lo, raised_lo));
+        sv_store4(hi + at, _mm256_add_epi64(_mm256_sub_epi64(m_hi, raised_hi), sv_below(m_lo, raised_lo)));
+        /* The rest, and the estimate of r. */
+        Y[from] = _mm256_and_si256(Y[from], top_mask);
+        for (unsigned j = from + 1; j < LIMBS; j++) {
+            Y[j] = zero;
+        }
+        __m256d rest = _mm256_fmsub_pd(sv_to_double(Y[from]), limb_up, half_estimate);
+        rest = _mm256_add_pd(rest, _mm256_fmadd_pd(sv_to_double(Y[from - 2]), limb_down, sv_to_double(Y[from - 1])));
+        __m256i bits;
+        __m256d r = sv_round_times(_mm256_fmadd_pd(rest, per_q, quarter), one, &bits);
+        /* E = rest - 2^(shift-1) - r q modulo 2^112, r = r0 + 2^28 r1 with 0 <= r0 < 2^28. */
+        const __m256i r_int = _mm256_add_epi64(sv_to_int(r), positive);
+        const __m256i r0 = _mm256_and_si256(r_int, k.limb);
+        const __m256i r1 = _mm256_sub_epi64(_mm256_srli_epi64(r_int, LIMB), positive_up);
+        __m256i E[LIMBS], carry = zero;
+#pragma GCC unroll 4
+        for (unsigned j = 0; j < LIMBS; j++) {
+            __m256i column = _mm256_sub_epi64(_mm256_add_epi64(Y[j], carry), _mm256_mul_epi32(r0, k.q[j]));
+            if (j > 0) {
+                column = _mm256_sub_epi64(column, _mm256_mul_epi32(r1, k.q[j - 1]));
+            }
+            column = _mm256_add_epi64(column, j == half_at ? _mm256_sub_epi64(positive, half_limb) : positive);
+            E[j] = _mm256_and_si256(column, k.limb);
+            carry = _mm256_sub_epi64(_mm256_srli_epi64(column, LIMB), positive_up);
+        }
+        const __m256i top = _mm256_sub_epi64(_mm256_xor_si256(E[3], sign_limb), sign_limb); /* sign-extended */
+        const __m256i E_low = _mm256_or_si256(E[0], _mm256_slli_epi64(E[1], LIMB));
+        const __m256i E_high = _mm256_add_epi64(E[2], _mm256_slli_epi64(top, LIMB));
+        const __m256i above = _mm256_or_si256(
+            _mm256_cmpgt_epi64(E_high, k.half_high),
+            _mm256_and_si256(_mm256_cmpeq_epi64(E_high, k.half_high), _mm256_cmpgt_epi64(E_low, k.half_low)));
+        r = _mm256_andnot_pd(no_sign, _mm256_add_pd(r, _mm256_and_pd(_mm256_castsi256_pd(above), one)));
+        largest = _mm256_max_pd(largest, r);
+        const __m256i capped = sv_to_bits(_mm256_min_pd(r, cap));
+        squares = _mm256_add_epi64(squares, _mm256_mul_epu32(capped, capped));
+        if (at + 4 == SV_CHUNK || i + 4 == n) {
+            sv_split_pairs(values + (i - at) * s->slots, lo, hi, at + 4, s->slots, s->slot_bits);
+        }
+    }
+    finish(max_r, sum_r2, largest, squares);
 }
 
 static void open(int64_t *values, uint64_t *max_r, uint64_t *sum_r2, const uint64_t *const *sum,
                  const uint64_t *const *ak, size_t n, const sv_kahe_scale *s) {
     if (s->m.primes == 1) {
         open_one(values, max_r, sum_r2, sum[0], ak[0], n, s);
+    } else if (s->digits == 2 && s->wire_bits + s->scale_bits >= 2 * LIMB) {
+        open_two(values, max_r, sum_r2, sum, ak, n, s);
     } else {
         sv_kahe_portable.open(values, max_r, sum_r2, sum, ak, n, s);
     }
