@@ -271,8 +271,29 @@ SV_AVX2 static size_t unpack_two(uint64_t *const *y, const uint8_t *packed, size
     return residues_of(y, packed, NULL, n, s, 2, 0);
 }
 
+/* Weight 1, the usual one. */
+SV_AVX2 static size_t accumulate_plain(uint64_t *total, const uint8_t *packed, size_t n, const sv_rlwe_rounding *s) {
+    sv_unpack_plan plan;
+    unpack_plan_of(&plan, s);
+    const __m128i drop_bits = _mm_cvtsi32_si128((int)s->drop_bits);
+    const __m256i q = sv_set1(s->m.p[0]);
+    const size_t done = 8 * sv_whole_groups(n, s->wire_bits, plan.reach);
+    for (size_t i = 0; i < done; i += 8) {
+        const received z = receive(packed + i / 8 * s->wire_bits, &plan, drop_bits, 1);
+        for (unsigned half = 0; half < 2; half++) {
+            uint64_t *at = total + i + 4 * half;
+            const __m256i sum = _mm256_add_epi64(sv_load4(at), z.low[half]), less = _mm256_sub_epi64(sum, q);
+            sv_store4(at, choose(less, sum, less));
+        }
+    }
+    return done;
+}
+
 SV_AVX2 static size_t accumulate_one(uint64_t *const *total, const uint8_t *packed, const sv_rlwe_weight *weight,
                                      size_t n, const sv_rlwe_rounding *s) {
+    if (weight->value == 1) {
+        return accumulate_plain(total[0], packed, n, s);
+    }
     return residues_of(total, packed, weight, n, s, 1, 1);
 }
 
