@@ -33,13 +33,6 @@ SV_AVX2_INLINE __m256i narrow(__m256d y, const narrow_constants *k) {
     return _mm256_add_epi64(bits, _mm256_castpd_si256(_mm256_cmp_pd(rest, minus_half, _CMP_LT_OQ)));
 }
 
-SV_AVX2_INLINE __m256i encrypt_four(const uint64_t *ak, __m256i message, const uint8_t *random, __m128i scale_bits,
-                                    __m256i mask, const narrow_constants *k) {
-    const __m256i y = _mm256_add_epi64(_mm256_add_epi64(sv_load4(ak), sv_cbd42(random)),
-                                       _mm256_sll_epi64(message, scale_bits));
-    return _mm256_and_si256(narrow(sv_to_double_less(y, SV_CBD42_PLUS), k), mask);
-}
-
 SV_AVX2_INLINE __m256i widen(const int32_t *values) {
     return _mm256_cvtepi32_epi64(_mm_loadu_si128((const __m128i *)values));
 }
@@ -54,24 +47,23 @@ SV_AVX2 static size_t encrypt_one(uint8_t *packed, const uint64_t *ak, const int
     const __m128i scale_bits = _mm_cvtsi32_si128((int)s->scale_bits);
     const size_t done = 8 * sv_whole_groups(n, W, plan.reach);
     int64_t chunk[SV_CHUNK];
-    for (size_t i = 0; i < done; i += 8) {
-        __m256i m0, m1;
-        if (s->slots == 1) {
-            m0 = widen(values + i);
-            m1 = widen(values + i + 4);
-        } else {
-            const size_t at = i % SV_CHUNK;
-            if (at == 0) {
-                const size_t count = done - i < SV_CHUNK ? done - i : SV_CHUNK;
-                sv_join_words(chunk, values + i * s->slots, count, s->slots, 0, s->slots, s->slot_bits);
-            }
-            m0 = _mm256_loadu_si256((const __m256i *)(chunk + at));
-            m1 = _mm256_loadu_si256((const __m256i *)(chunk + at + 4));
+    SV_ALIGNED uint64_t words[SV_CHUNK];
+    for (size_t i = 0; i < done; i += SV_CHUNK) {
+        const size_t count = done - i < SV_CHUNK ? done - i : SV_CHUNK;
+        if (s->slots > 1) {
+            sv_join_words(chunk, values + i * s->slots, count, s->slots, 0, s->slots, s->slot_bits);
         }
-        const uint8_t *noise = random + SV_KAHE_CBD_BYTES * i;
-        const __m256i v0 = encrypt_four(ak + i, m0, noise, scale_bits, mask, &k);
-        const __m256i v1 = encrypt_four(ak + i + 4, m1, noise + 4 * SV_KAHE_CBD_BYTES, scale_bits, mask, &k);
-        sv_pack_words(packed + i / 8 * W, v0, v1, &plan);
+        for (size_t at = 0; at < count; at += 4) {
+            const __m256i message = s->slots == 1 ? widen(values + i + at)
+                                                  : _mm256_loadu_si256((const __m256i *)(chunk + at));
+            const __m256i noise = sv_cbd42(random + SV_KAHE_CBD_BYTES * (i + at));
+            const __m256i y = _mm256_add_epi64(_mm256_add_epi64(sv_load4(ak + i + at), noise),
+                                               _mm256_sll_epi64(message, scale_bits));
+            sv_store4(words + at, _mm256_and_si256(narrow(sv_to_double_less(y, SV_CBD42_PLUS), &k), mask));
+        }
+        for (size_t at = 0; at < count; at += 8) {
+            sv_pack_words(packed + (i + at) / 8 * W, sv_load4(words + at), sv_load4(words + at + 4), &plan);
+        }
     }
     return done;
 }
