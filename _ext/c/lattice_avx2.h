@@ -18,6 +18,7 @@
 
 #define SV_AVX2 SV_TARGET("avx2,fma")
 #define SV_AVX2_INLINE static inline __attribute__((always_inline)) SV_AVX2
+#define SV_ALIGNED __attribute__((aligned(32)))
 #define SV_MAGIC 0x1.8p52
 #define SV_MAGIC_BITS 0x4338000000000000
 

@@ -9,7 +9,8 @@
 
    With two primes an integer z below q is two fields: low, its lower b - 1 bits, and high, the L - b + 1 <= 51
    above; on the wire low has b - 1 - d bits.  Primes of fewer than MIN_PAIR_BITS bits, for which that may
-   leave nothing, are done by the portable code: no set has them. */
+   leave nothing, are done by the portable code: no set has them.  Where the chain of operations on a vector is
+   long, a chunk of vectors goes through it in several passes, so that more of them are under way at a time. */
 enum { MIN_PAIR_BITS = 26 };
 
 static inline int vectors_for(const sv_modulus *m) { return m->primes == 1 || m->prime_bits >= MIN_PAIR_BITS; }
@@ -136,31 +137,40 @@ SV_AVX2 static size_t encrypt_two(uint8_t *packed, const uint64_t *const *y, con
     const cut_constants of_cut = cut_constants_of(&s->m, d ? (double)((uint64_t)1 << (d - 1)) : 0.0);
     const __m256i q_low = sv_set1(s->m.q.lo & sv_low_mask(cut)), q_high = sv_set1(sv_shr(s->m.q, cut).lo);
     const size_t done = 8 * sv_whole_groups(n, W, plan.reach);
+    SV_ALIGNED double y0s[SV_CHUNK], y1s[SV_CHUNK];
+    SV_ALIGNED uint64_t lows[SV_CHUNK], highs[SV_CHUNK];
     sv_messages messages;
     sv_messages_of(&messages, &s->m, &s->limbs);
     messages.count = values == NULL ? 0 : messages.count;
-    for (size_t i = 0; i < done; i += 8) {
-        __m256i carry = _mm256_setzero_si256();
-        if (values != NULL && i % SV_CHUNK == 0) {
-            const size_t count = done - i < SV_CHUNK ? done - i : SV_CHUNK;
+    for (size_t i = 0; i < done; i += SV_CHUNK) {
+        const size_t count = done - i < SV_CHUNK ? done - i : SV_CHUNK;
+        if (values != NULL) {
             sv_fill_messages(&messages, &s->limbs, values + i * s->slots, count, s->slots, s->slot_bits);
         }
-        for (unsigned part = 0; part < 2; part++) {
-            const size_t at = i + 4 * part;
+        for (size_t at = 0; at < count; at += 4) {
             __m256d e = _mm256_setzero_pd(), z[2];
             if (random != NULL) {
-                e = sv_to_double_less(sv_cbd21(random + SV_RLWE_CBD_BYTES * at), SV_CBD21_PLUS);
+                e = sv_to_double_less(sv_cbd21(random + SV_RLWE_CBD_BYTES * (i + at)), SV_CBD21_PLUS);
             }
-            sv_residues(z, y, at, e, &messages, at % SV_CHUNK, &p);
-            z[0] = sv_add_if_negative(z[0], p.p[0]);
+            sv_residues(z, y, i + at, e, &messages, at, &p);
+            _mm256_store_pd(y0s + at, sv_add_if_negative(z[0], p.p[0]));
+            _mm256_store_pd(y1s + at, z[1]);
+        }
+        for (size_t at = 0; at < count; at += 4) {
             __m256i low, high;
-            fields_of(&low, &high, z[0], z[1], &of_cut, &p);
+            fields_of(&low, &high, _mm256_load_pd(y0s + at), _mm256_load_pd(y1s + at), &of_cut, &p);
             const __m256i kept = _mm256_and_si256(low, k.mask);
             const __m256i fits = _mm256_or_si256(
                 _mm256_cmpgt_epi64(q_high, high),
                 _mm256_and_si256(_mm256_cmpeq_epi64(q_high, high), _mm256_cmpgt_epi64(q_low, kept)));
-            sv_pack_fields(packed + i / 8 * W, _mm256_and_si256(_mm256_srl_epi64(kept, k.drop_bits), fits),
-                           _mm256_and_si256(high, fits), &carry, &plan, part);
+            sv_store4(lows + at, _mm256_and_si256(_mm256_srl_epi64(kept, k.drop_bits), fits));
+            sv_store4(highs + at, _mm256_and_si256(high, fits));
+        }
+        for (size_t at = 0; at < count; at += 8) {
+            uint8_t *out = packed + (i + at) / 8 * W;
+            __m256i carry = _mm256_setzero_si256();
+            sv_pack_fields(out, sv_load4(lows + at), sv_load4(highs + at), &carry, &plan, 0);
+            sv_pack_fields(out, sv_load4(lows + at + 4), sv_load4(highs + at + 4), &carry, &plan, 1);
         }
     }
     return done;
@@ -271,8 +281,29 @@ SV_AVX2 static size_t unpack_two(uint64_t *const *y, const uint8_t *packed, size
     return residues_of(y, packed, NULL, n, s, 2, 0);
 }
 
+/* Weight 1, the usual one. */
+SV_AVX2 static size_t accumulate_plain(uint64_t *total, const uint8_t *packed, size_t n, const sv_rlwe_rounding *s) {
+    sv_unpack_plan plan;
+    unpack_plan_of(&plan, s);
+    const __m128i drop_bits = _mm_cvtsi32_si128((int)s->drop_bits);
+    const __m256i q = sv_set1(s->m.p[0]);
+    const size_t done = 8 * sv_whole_groups(n, s->wire_bits, plan.reach);
+    for (size_t i = 0; i < done; i += 8) {
+        const received z = receive(packed + i / 8 * s->wire_bits, &plan, drop_bits, 1);
+        for (unsigned half = 0; half < 2; half++) {
+            uint64_t *at = total + i + 4 * half;
+            const __m256i sum = _mm256_add_epi64(sv_load4(at), z.low[half]), less = _mm256_sub_epi64(sum, q);
+            sv_store4(at, choose(less, sum, less));
+        }
+    }
+    return done;
+}
+
 SV_AVX2 static size_t accumulate_one(uint64_t *const *total, const uint8_t *packed, const sv_rlwe_weight *weight,
                                      size_t n, const sv_rlwe_rounding *s) {
+    if (weight->value == 1) {
+        return accumulate_plain(total[0], packed, n, s);
+    }
     return residues_of(total, packed, weight, n, s, 1, 1);
 }
 
