@@ -143,7 +143,7 @@ int main(int argc, char **argv) {
     }
 #endif
     if (argc > 1 && strcmp(argv[1], "overrun") == 0) {
-        const sv_ntt_tables t = {97, 16, NULL, NULL, NULL, NULL, 0, 0, 7, 0};
+        const sv_ntt_tables t = {97, 16, NULL, NULL, NULL, NULL, 0, 0, 7, 0, NULL, NULL};
         uint64_t *x = calloc(8, 8);
         sv_ntt_multiply_portable(x, x, x, 1, &t);
         printf("%d\n", (int)x[0]);
