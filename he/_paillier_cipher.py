@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Any, NoReturn
 
 import gmpy2
@@ -34,14 +35,14 @@ class Ciphertext:
     Attributes:
         public_key: Whose secret key opens it.
         params: The packing.
-        weight: 1 when fresh; of a sum, the sum of the absolute weights of the summands.
+        weight_sum: 1 when fresh; of a sum, the sum of the absolute weights of the summands.
     """
 
-    __slots__ = ("_c", "params", "public_key", "weight")
+    __slots__ = ("_c", "params", "public_key", "weight_sum")
 
     public_key: PublicKey
     params: Params
-    weight: int
+    weight_sum: int
     _c: tuple[int, ...]
 
     def __init__(self) -> None:
@@ -52,7 +53,7 @@ class Ciphertext:
         self = object.__new__(cls)
         object.__setattr__(self, "public_key", public_key)
         object.__setattr__(self, "params", params)
-        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "weight_sum", weight)
         object.__setattr__(self, "_c", c)
         return self
 
@@ -67,7 +68,7 @@ class Ciphertext:
         """
         total = CiphertextSum(self.public_key, self.params)
         total.add(self, weight)
-        return total.result()
+        return total.to_ciphertext()
 
     def rerandomize(self) -> Ciphertext:
         """The same vector under fresh randomness; nobody without the secret key can link the two.
@@ -78,7 +79,7 @@ class Ciphertext:
         fresh = powers(key._n, key._hs, key._draw(len(self._c)))
         n2 = key._n2
         return self._of(
-            key, self.params, self.weight, tuple(c * r % n2 for c, r in zip(self._c, fresh, strict=True))
+            key, self.params, self.weight_sum, tuple(c * r % n2 for c, r in zip(self._c, fresh, strict=True))
         )
 
     # -- bytes ----------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ class Ciphertext:
         bits/4 each.
         """
         size = self.public_key.bits // 4
-        head = self.public_key.key_id + self.params.to_bytes() + self.weight.to_bytes(4, "little")
+        head = self.public_key.key_id + self.params.to_bytes() + self.weight_sum.to_bytes(4, "little")
         return head + b"".join(c.to_bytes(size, "little") for c in self._c)
 
     @classmethod
@@ -185,16 +186,16 @@ class Ciphertext:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Ciphertext):
             return NotImplemented
-        return self._same_kind(other) and self.weight == other.weight and self._c == other._c
+        return self._same_kind(other) and self.weight_sum == other.weight_sum and self._c == other._c
 
     def __hash__(self) -> int:
-        return hash((self.public_key.key_id, self.params, self.weight, self._c))
+        return hash((self.public_key.key_id, self.params, self.weight_sum, self._c))
 
     def __reduce__(self) -> tuple[object, ...]:
         return (Ciphertext.from_bytes, (self.to_bytes(), self.public_key, self.params))
 
     def __repr__(self) -> str:
-        return f"<paillier.Ciphertext of {self.params.n_values} values, weight {self.weight}>"
+        return f"<paillier.Ciphertext of {self.params.n_slots} values, weight {self.weight_sum}>"
 
 
 class CiphertextSum:
@@ -218,7 +219,7 @@ class CiphertextSum:
         self._c: list[int] = []
 
     @property
-    def weight(self) -> int:
+    def weight_sum(self) -> int:
         """Sum of the absolute weights of what is in it."""
         return self._weight
 
@@ -237,7 +238,7 @@ class CiphertextSum:
         self._check(ciphertext.public_key, ciphertext.params)
         if weight == 0:
             raise ParameterError("weight: not 0 expected")
-        self._grow(ciphertext.weight * abs(weight), list(ciphertext._c), weight)
+        self._grow(ciphertext.weight_sum * abs(weight), list(ciphertext._c), weight)
 
     def merge(self, other: CiphertextSum) -> None:
         """Add another partial sum; ``other`` is left as it is.
@@ -253,7 +254,7 @@ class CiphertextSum:
         if other._weight:
             self._grow(other._weight, other._c, 1)
 
-    def result(self) -> Ciphertext:
+    def to_ciphertext(self) -> Ciphertext:
         """The sum so far.  Not re-randomised: see :meth:`Ciphertext.rerandomize`.
 
         Raises:
@@ -279,56 +280,42 @@ class CiphertextSum:
         self._weight += by
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a CiphertextSum is not pickled; its result() is")
+        raise TypeError("a CiphertextSum is not pickled; its to_ciphertext() is")
 
     def __repr__(self) -> str:
         return f"<paillier.CiphertextSum of weight {self._weight}>"
 
 
-def add(first: Ciphertext, second: Ciphertext) -> Ciphertext:
-    """The sum of two.  Not re-randomised: see :meth:`Ciphertext.rerandomize`.
-
-    Raises:
-        TypeError: Another object.
-        ParameterError: Of different keys or packings.
-        RangeError: Together of a weight above ``max_summands``.
-    """
-    return sum_all((first, second))
-
-
-def sum_all(ciphertexts: Iterable[Ciphertext]) -> Ciphertext:
-    """The sum of one or more, in the memory of one: an iterator may make them on the way.
+def add(ciphertexts: Iterable[Ciphertext], weights: Iterable[int] | None = None) -> Ciphertext:
+    """``sum w_i c_i``, in the memory of one: iterators may make them on the way.
 
     Not re-randomised: see :meth:`Ciphertext.rerandomize`.
 
+    Args:
+        ciphertexts: At least one.
+        weights: As many public integers, not 0; or None for ones.
+
     Raises:
         TypeError: Another object.
-        ParameterError: None at all, or of different keys or packings.
+        ParameterError: None at all, of different keys or packings, or another number of weights.
         RangeError: Together of a weight above ``max_summands``.
     """
+    factors = repeat(1) if weights is None else iter(weights)
     total: CiphertextSum | None = None
     for ciphertext in ciphertexts:
         if total is None:
             if not isinstance(ciphertext, Ciphertext):
                 raise TypeError(f"ciphertexts: paillier.Ciphertext expected, got {type(ciphertext).__name__}")
             total = CiphertextSum(ciphertext.public_key, ciphertext.params)
-        total.add(ciphertext)
+        weight = next(factors, None)
+        if weight is None:
+            raise ParameterError("weights: as many as ciphertexts expected, got fewer")
+        total.add(ciphertext, weight)
     if total is None:
         raise ParameterError("ciphertexts: at least one expected")
-    return total.result()
-
-
-def add_into(total: CiphertextSum, ciphertext: Ciphertext, weight: int = 1) -> None:
-    """``total.add(ciphertext, weight)``.
-
-    Raises:
-        TypeError: Wrong types.
-        ParameterError: Of another key or packing; or ``weight`` is 0.
-        RangeError: Together more than ``max_summands``.  Unchanged after an error.
-    """
-    if not isinstance(total, CiphertextSum):
-        raise TypeError(f"total: paillier.CiphertextSum expected, got {type(total).__name__}")
-    total.add(ciphertext, weight)
+    if weights is not None and next(factors, None) is not None:
+        raise ParameterError("weights: as many as ciphertexts expected, got more")
+    return total.to_ciphertext()
 
 
 def _wrong_units(public_key: PublicKey, c: list[int]) -> str:

@@ -42,11 +42,11 @@ def checked(params: Params, values: NDArray[np.int64]) -> NDArray[np.int64]:
         or values.dtype != np.int64
     ):
         raise TypeError("values: int64 array without a mask expected")
-    if values.shape != (params.n_values,):
-        raise ParameterError(f"values: shape ({params.n_values},) expected, got {values.shape}")
+    if values.shape != (params.n_slots,):
+        raise ParameterError(f"values: shape ({params.n_slots},) expected, got {values.shape}")
     # Copied before they are checked: another thread may write to the caller's array meanwhile.
     out = np.zeros(params.n_ciphertexts * params.slots, np.int64)
-    out[: params.n_values] = values
+    out[: params.n_slots] = values
     bound = params.max_value
     bad = (out > bound) | (out < -bound)
     if bad.any():

@@ -31,7 +31,7 @@ class Params:
     values, so no honest sum carries into the neighbouring slot.
 
     Attributes:
-        n_values: Numbers in a vector (d + 1 with the codec's weight slot), 1 to 2**32.
+        n_slots: Numbers in a vector (d + 1 with the codec's weight slot), 1 to 2**32.
         value_bits: b, 4 to 32; every number is within ``+-(2**(b-1) - 1)``.
         max_summands: Vectors that may be added, 1 to 2**24; one multiplied by an integer k counts ``|k|``
             times.
@@ -44,7 +44,7 @@ class Params:
         ParameterError: A number out of range.
     """
 
-    n_values: int
+    n_slots: int
     value_bits: int = 16
     max_summands: int = 1024
     key_bits: int = DEFAULT_KEY_BITS
@@ -52,7 +52,7 @@ class Params:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("n_values", 1, MAX_VALUES),
+            ("n_slots", 1, MAX_VALUES),
             ("value_bits", MIN_VALUE_BITS, MAX_VALUE_BITS),
             ("max_summands", 1, MAX_SUMMANDS),
         ):
@@ -76,8 +76,8 @@ class Params:
 
     @property
     def n_ciphertexts(self) -> int:
-        """Integers modulo n^2 that make up a :class:`Ciphertext`: ``ceil(n_values / slots)``."""
-        return -(-self.n_values // self.slots)
+        """Integers modulo n^2 that make up a :class:`Ciphertext`: ``ceil(n_slots / slots)``."""
+        return -(-self.n_slots // self.slots)
 
     @property
     def ciphertext_bytes(self) -> int:
@@ -85,7 +85,7 @@ class Params:
         return HEADER_BYTES + self.n_ciphertexts * (self.key_bits // 4)
 
     def to_bytes(self) -> bytes:
-        """17 bytes: key_bits (2), value_bits (1), slots (2), max_summands (4), n_values (8).
+        """17 bytes: key_bits (2), value_bits (1), slots (2), max_summands (4), n_slots (8).
 
         All little-endian.
         """
@@ -94,7 +94,7 @@ class Params:
             + self.value_bits.to_bytes(1, "little")
             + self.slots.to_bytes(2, "little")
             + self.max_summands.to_bytes(4, "little")
-            + self.n_values.to_bytes(8, "little")
+            + self.n_slots.to_bytes(8, "little")
         )
 
     @classmethod
@@ -106,7 +106,7 @@ class Params:
             DecodeError: Another length, or a number out of range.
         """
         check_length("params", data, PARAMS_BYTES)
-        key_bits, value_bits, slots, max_summands, n_values = (
+        key_bits, value_bits, slots, max_summands, n_slots = (
             int.from_bytes(data[start:end], "little")
             for start, end in ((0, 2), (2, 3), (3, 5), (5, 9), (9, 17))
         )
@@ -114,7 +114,7 @@ class Params:
             raise DecodeError("params: slots: at least 1 expected, got 0")
         reason = ""
         try:
-            return cls(n_values, value_bits, max_summands, key_bits, slots)
+            return cls(n_slots, value_bits, max_summands, key_bits, slots)
         except ParameterError as error:
             reason = str(error)
         raise DecodeError(f"params: {reason}")

@@ -93,7 +93,7 @@ class PublicKey:
         and change ciphertexts, so they travel inside a signcryption.
 
         Args:
-            values: int64, shape ``(params.n_values,)``, each within ``+-(2**(value_bits-1) - 1)``;
+            values: int64, shape ``(params.n_slots,)``, each within ``+-(2**(value_bits-1) - 1)``;
                 copied, then checked, and never kept.
             params: The packing; the same for all whose vectors are added.
 

@@ -130,7 +130,7 @@ class SecretKey:
             threads: To share the work among; the powers, nearly all of it, release the interpreter's lock.
 
         Returns:
-            int64, shape ``(params.n_values,)``.
+            int64, shape ``(params.n_slots,)``.
 
         Raises:
             TypeError: Another object.
@@ -158,10 +158,10 @@ class SecretKey:
         params = ciphertext.params
         rows, fits = unpack(params, self._decrypt_raw(list(ciphertext._c), threads))
         values = rows.reshape(-1)
-        bound = ciphertext.weight * params.max_value
+        bound = ciphertext.weight_sum * params.max_value
         fits &= int(values.max()) <= bound and int(values.min()) >= -bound
-        fits &= not values[params.n_values :].any()
-        return values[: params.n_values].copy() if fits else None
+        fits &= not values[params.n_slots :].any()
+        return values[: params.n_slots].copy() if fits else None
 
     def _decrypt_raw(self, c: list[int], threads: int) -> list[int]:
         """Plaintexts, centred modulo n."""

@@ -7,7 +7,7 @@ keys and ciphertexts go to and from ``phe``.
 * once: :func:`keygen` - 3072 bits by default; ``.public_key`` goes to the clients;
 * all: :class:`Params` - how many numbers, of how many bits, added up how often;
 * client: :meth:`PublicKey.encrypt`;
-* server: :func:`sum`, or a :class:`CiphertextSum` and :func:`add_into`; then :meth:`Ciphertext.rerandomize`;
+* server: :class:`CiphertextSum` ``.add(ciphertext, weight)``, then :meth:`Ciphertext.rerandomize`;
 * key holder: :meth:`SecretKey.decrypt`.
 
 IND-CPA only and malleable: ciphertexts travel inside signcryptions.  Construction, byte tables and what
@@ -16,8 +16,7 @@ it does not give: docs/he-paillier.md.
 Source: Paillier, EUROCRYPT 1999; Damgard, Jurik, Nielsen, Int. J. Inf. Secur. 9 (2010).
 """
 
-from ._paillier_cipher import Ciphertext, CiphertextSum, add, add_into
-from ._paillier_cipher import sum_all as sum
+from ._paillier_cipher import Ciphertext, CiphertextSum, add
 from ._paillier_params import Params
 from ._paillier_public import PublicKey
 from ._paillier_secret import SecretKey, keygen
@@ -29,7 +28,5 @@ __all__ = [
     "PublicKey",
     "SecretKey",
     "add",
-    "add_into",
     "keygen",
-    "sum",
 ]

@@ -104,7 +104,7 @@ def add() -> Operation:
     """Add two ciphertexts."""
     public, chosen = _key(BITS).public_key, params(BITS)
     one, other = (public.encrypt(codec().quantize(_numbers()), chosen) for _ in range(2))
-    return Operation(lambda: paillier.add(one, other))
+    return Operation(lambda: paillier.add([one, other]))
 
 
 @measurement(

@@ -21,7 +21,7 @@ _CLAIMS: Final = {
     "PAILLIER_4096": "140 classical",
 }
 _OPENERS: Final = {
-    "kahe": "t of n members, the sum only",
+    "kahe": "t of n members, and only the sum",
     "rlwe": "who holds the secret key, everything",
     "paillier": "who holds the secret key, everything",
 }
@@ -37,7 +37,7 @@ def show(bits: int, clients: int, sets: list[str] | None, json_target: str | Non
             continue
         if rows:
             rows.append(None)
-        rows.append((f"[bold]{scheme}[/]", "", "", "", "", "", "", f"[dim]{_OPENERS[scheme]}[/]"))
+        rows.append((f"[bold]{scheme}[/]",))
         for name in chosen:
             entry, row = _line(scheme, name, bits, clients)
             entries.append(entry)
@@ -51,7 +51,6 @@ def show(bits: int, clients: int, sets: list[str] | None, json_target: str | Non
         [
             Column("set", 20), Column("security", 9, 2), Column("slots"), Column("bits of\na slot", None, 1),
             Column("bits on\nthe wire"), Column("bytes /\nparameter"), Column("fails\nbelow"),
-            Column("", 12, 3),
         ],
         rows,
         title=f"Values of {bits} bits, sums of up to {clients} vectors",
@@ -59,7 +58,9 @@ def show(bits: int, clients: int, sets: list[str] | None, json_target: str | Non
     results.print(
         "[dim]slots: numbers that share a coefficient (paillier: a ciphertext), which takes the bits on the "
         "wire; fails below: bound on the probability that an honest sum of all clients with "
-        f"{fitting.N_VALUES:,} parameters is refused or wrong[/]"
+        f"{fitting.N_VALUES:,} parameters is refused or wrong. Opened by: "
+        + "; ".join(f"{scheme}, {who}" for scheme, who in _OPENERS.items())
+        + "[/]"
     )
     if not any(entry["possible"] for entry in entries):
         raise ParameterError("nothing named here holds such sums: fewer clients, fewer bits, or another set")

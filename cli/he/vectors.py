@@ -129,7 +129,7 @@ class _Sum:
 
     @property
     def n_summands(self) -> int:
-        return self._rlwe.weight_sum if isinstance(self._key, rlwe.PublicKey) else self._paillier.weight
+        return self._rlwe.weight_sum if isinstance(self._key, rlwe.PublicKey) else self._paillier.weight_sum
 
     def add(self, stream: BinaryIO, name: str, done: _Done) -> None:
         try:
@@ -149,7 +149,7 @@ class _Sum:
             self._rlwe.write_to(out)
         else:
             # Whoever knows the summands would recognise their product.
-            out.write(self._paillier.result().rerandomize().to_bytes())
+            out.write(self._paillier.to_ciphertext().rerandomize().to_bytes())
 
 
 # -- decrypt --------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def decrypt(
             values = key.decrypt(ciphertext)
         else:
             packed = paillier.Ciphertext.from_bytes(body, key.public_key, cast(paillier.Params, params))
-            n_clients = packed.weight
+            n_clients = packed.weight_sum
             values = key.decrypt(packed)
     except DecodeError as error:
         raise DecodeError(f"{source}: {error}") from None

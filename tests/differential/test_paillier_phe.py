@@ -48,12 +48,12 @@ def test_sums_across_both():
     ours = key().public_key.encrypt(VALUES, ONE_EACH)
     numbers = [public.encrypt(int(v)) for v in VALUES[::-1]]
     expected = (VALUES + VALUES[::-1]).tolist()
-    here = paillier.add(ours, paillier.Ciphertext.from_phe(numbers, key().public_key, ONE_EACH))
+    here = paillier.add([ours, paillier.Ciphertext.from_phe(numbers, key().public_key, ONE_EACH)])
     assert key().decrypt(here).tolist() == expected
     there = [a + b for a, b in zip(ours.to_phe(), numbers, strict=True)]
     assert [private.decrypt(x) for x in there] == expected
     back = paillier.Ciphertext.from_phe([3 * x for x in there], key().public_key, ONE_EACH, weight=6)
-    assert back.weight == 6
+    assert back.weight_sum == 6
     assert key().decrypt(back).tolist() == [3 * x for x in expected]
 
 
@@ -97,7 +97,7 @@ def test_keys_there_and_back(name):
     client = paillier.PublicKey.from_phe(public, short=True)
     assert client.exponent_bits == 448
     params = make_params(name, 5)
-    both = paillier.add(client.encrypt(VALUES, params), key(name).public_key.encrypt(VALUES, params))
+    both = paillier.add([k.encrypt(VALUES, params) for k in (client, key(name).public_key)])
     assert imported.decrypt(both).tolist() == (2 * VALUES).tolist()
     # An n-th power, whatever the primes are; and a square modulo n.
     for p in (int(KEYS[name]["p"], 16), int(KEYS[name]["q"], 16)):

@@ -68,7 +68,7 @@ def test_every_step(t, way, monkeypatch):
     c = public._encrypt_derand(values, params, exponents(t))
     assert c.to_bytes().hex() == t["ciphertext"]
     assert len(c.to_bytes()) == params.ciphertext_bytes
-    doubled = paillier.add(c, c)
+    doubled = paillier.add([c, c])
     assert sha(doubled.to_bytes()) == t["doubledSha256"]
     assert secret.decrypt(c).tolist() == values.tolist()
     assert secret.decrypt(doubled).tolist() == (2 * values).tolist()

@@ -31,8 +31,8 @@ def packings(draw):
     bits = draw(st.sampled_from([2048, 3072]))
     most = (bits - 2) // (value_bits + (max_summands - 1).bit_length())
     slots = draw(st.integers(1, most))
-    n_values = draw(st.integers(1, 3 * slots))
-    return paillier.Params(n_values, value_bits, max_summands, bits, slots)
+    n_slots = draw(st.integers(1, 3 * slots))
+    return paillier.Params(n_slots, value_bits, max_summands, bits, slots)
 
 
 @given(packings(), st.data())
@@ -40,10 +40,8 @@ def test_packing_is_that_of_the_reference(params, data):
     G = params.max_value
     seed = data.draw(st.integers(0, 2**32))
     rng = np.random.default_rng(seed)
-    values = rng.choice([-G, -1, 0, 1, G, *rng.integers(-G, G, 20, endpoint=True)], params.n_values)
-    reference = Packing(
-        params.key_bits, params.n_values, params.value_bits, params.max_summands, params.slots
-    )
+    values = rng.choice([-G, -1, 0, 1, G, *rng.integers(-G, G, 20, endpoint=True)], params.n_slots)
+    reference = Packing(params.key_bits, params.n_slots, params.value_bits, params.max_summands, params.slots)
     packed = _paillier_pack.pack(params, _paillier_pack.checked(params, values))
     assert packed == reference.pack(values.tolist())
     assert reference.to_bytes() == params.to_bytes()
@@ -52,15 +50,13 @@ def test_packing_is_that_of_the_reference(params, data):
     rows, fits = _paillier_pack.unpack(params, sums)
     assert fits
     assert rows.reshape(-1).tolist() == reference.unpack(sums)
-    assert rows.reshape(-1)[: params.n_values].tolist() == (values * params.max_summands).tolist()
+    assert rows.reshape(-1)[: params.n_slots].tolist() == (values * params.max_summands).tolist()
     assert all(abs(m) < 1 << (params.key_bits - 3) for m in sums)
 
 
 @given(packings(), st.data())
 def test_any_integers_unpack_as_the_reference_does(params, data):
-    reference = Packing(
-        params.key_bits, params.n_values, params.value_bits, params.max_summands, params.slots
-    )
+    reference = Packing(params.key_bits, params.n_slots, params.value_bits, params.max_summands, params.slots)
     bound = 1 << (params.slots * params.slot_bits + data.draw(st.integers(-2, 2)))
     numbers = data.draw(st.lists(st.integers(-bound, bound), min_size=1, max_size=3))
     rows, fits = _paillier_pack.unpack(params, numbers)
@@ -98,8 +94,8 @@ def test_weighted_sums_of_a_toy_key(summands):
         c = key(TOY).public_key.encrypt(values, params)
         total.add(c.rerandomize() if seed % 2 else c, weight)
         expected += weight * values
-    assert total.weight == sum(abs(w) for w, _ in summands)
-    assert np.array_equal(key(TOY).decrypt(total.result()), expected)
+    assert total.weight_sum == sum(abs(w) for w, _ in summands)
+    assert np.array_equal(key(TOY).decrypt(total.to_ciphertext()), expected)
 
 
 @given(st.lists(st.integers(0, 2**256 - 1), min_size=1, max_size=3))

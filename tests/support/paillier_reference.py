@@ -104,14 +104,14 @@ class Key:
 
 
 class Packing:
-    def __init__(self, key_bits, n_values, value_bits, max_summands, slots=None):
-        self.key_bits, self.n_values = key_bits, n_values
+    def __init__(self, key_bits, n_slots, value_bits, max_summands, slots=None):
+        self.key_bits, self.n_slots = key_bits, n_slots
         self.value_bits, self.max_summands = value_bits, max_summands
         self.w = value_bits
         while 1 << (self.w - value_bits) < max_summands:
             self.w += 1
         self.slots = slots or (key_bits - 2) // self.w
-        self.count = (n_values + self.slots - 1) // self.slots
+        self.count = (n_slots + self.slots - 1) // self.slots
 
     def to_bytes(self):
         return (
@@ -119,7 +119,7 @@ class Packing:
             + self.value_bits.to_bytes(1, "little")
             + self.slots.to_bytes(2, "little")
             + self.max_summands.to_bytes(4, "little")
-            + self.n_values.to_bytes(8, "little")
+            + self.n_slots.to_bytes(8, "little")
         )
 
     def pack(self, values):

@@ -21,15 +21,15 @@ def key(name=REAL):
     return paillier.SecretKey._of(*numbers, k["exponentBits"])
 
 
-def make_params(name, n_values, value_bits=16, max_summands=1024, slots=0):
+def make_params(name, n_slots, value_bits=16, max_summands=1024, slots=0):
     """Params for that key, TOY_INSECURE sizes included."""
     bits = KEYS[name]["bits"]
     if bits in (2048, 3072, 4096):
-        return paillier.Params(n_values, value_bits, max_summands, bits, slots)
+        return paillier.Params(n_slots, value_bits, max_summands, bits, slots)
     w = value_bits + (max_summands - 1).bit_length()
     params = object.__new__(paillier.Params)
     for field, value in (
-        ("n_values", n_values),
+        ("n_slots", n_slots),
         ("value_bits", value_bits),
         ("max_summands", max_summands),
         ("key_bits", bits),

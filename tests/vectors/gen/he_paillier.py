@@ -26,7 +26,7 @@ KEYS = [
     ("PAILLIER_2048_NOT_BLUM", 2048, 1024, 1),
 ]
 VECTOR_CASES = [
-    # factor, offset, n_values, value_bits, max_summands, slots (None: as many as fit)
+    # factor, offset, n_slots, value_bits, max_summands, slots (None: as many as fit)
     ("TOY_INSECURE_128", 5, 3, 50, 4, 4, None),
     ("TOY_INSECURE_128", 1, 0, 15, 8, 100, None),
     ("TOY_INSECURE_128", 7, 1, 3, 4, 16, 1),
@@ -62,11 +62,11 @@ def key_entry(name, key):
 
 
 def vector_case(number, keys, fields):
-    name, factor, offset, n_values, value_bits, summands, slots = fields
+    name, factor, offset, n_slots, value_bits, summands, slots = fields
     key = keys[name]
-    packing = Packing(key.bits, n_values, value_bits, summands, slots)
+    packing = Packing(key.bits, n_slots, value_bits, summands, slots)
     G = (1 << (value_bits - 1)) - 1
-    values = [(factor * i + offset) % (2 * G + 1) - G for i in range(n_values)]
+    values = [(factor * i + offset) % (2 * G + 1) - G for i in range(n_slots)]
     plain = packing.pack(values)
     numbers = Drbg(b"case %d" % number)
     alphas = [numbers.bits(key.exponent_bits) for _ in plain]
@@ -74,15 +74,15 @@ def vector_case(number, keys, fields):
     doubled = [x * x % key.n2 for x in c]
     opened = [key.decrypt(x) for x in doubled]
     assert opened == [2 * m for m in plain]
-    assert packing.unpack(opened)[:n_values] == [2 * v for v in values]
+    assert packing.unpack(opened)[:n_slots] == [2 * v for v in values]
     return {
         "tcId": number,
-        "comment": f"{n_values} values, {packing.slots} slots of {packing.w} bits",
+        "comment": f"{n_slots} values, {packing.slots} slots of {packing.w} bits",
         "flags": [],
         "key": name,
         "factor": factor,
         "offset": offset,
-        "nValues": n_values,
+        "nValues": n_slots,
         "valueBits": value_bits,
         "maxSummands": summands,
         "slots": packing.slots,
@@ -212,7 +212,7 @@ def decode_cases(key, other):
         ("of other value bits", Packing(2048, 3, 15, 1024, 1)),
         ("of other slots", Packing(2048, 3, 16, 1024, 2)),
         ("of other max_summands", Packing(2048, 3, 16, 1023, 1)),
-        ("of other n_values", Packing(2048, 2, 16, 1024, 1)),
+        ("of other n_slots", Packing(2048, 2, 16, 1024, 1)),
     ):
         case("Ciphertext", comment, [(32, changed.to_bytes())], flags=["Header"])
     for weight in (0, 1025, 2**32 - 1):
@@ -235,7 +235,7 @@ def decode_cases(key, other):
             patches = [(53 + 512 * i, le(number, 512))]
             case("Ciphertext", f"number {i} is {comment}", patches, result=result, flags=["Unit"])
 
-    # key_bits 0..2, value_bits 2, slots 3..5, max_summands 5..9, n_values 9..17
+    # key_bits 0..2, value_bits 2, slots 3..5, max_summands 5..9, n_slots 9..17
     for comment, at, number, size, result in (
         ("key_bits 0", 0, 0, 2, "invalid"),
         ("key_bits 1024", 0, 1024, 2, "invalid"),
@@ -250,9 +250,9 @@ def decode_cases(key, other):
         ("max_summands 0", 5, 0, 4, "invalid"),
         ("max_summands 2^24", 5, 1 << 24, 4, "valid"),
         ("max_summands 2^24 + 1", 5, (1 << 24) + 1, 4, "invalid"),
-        ("n_values 0", 9, 0, 8, "invalid"),
-        ("n_values 2^32", 9, 1 << 32, 8, "valid"),
-        ("n_values 2^32 + 1", 9, (1 << 32) + 1, 8, "invalid"),
+        ("n_slots 0", 9, 0, 8, "invalid"),
+        ("n_slots 2^32", 9, 1 << 32, 8, "valid"),
+        ("n_slots 2^32 + 1", 9, (1 << 32) + 1, 8, "invalid"),
     ):
         case("Params", comment, [(at, le(number, size))], result=result)
     return {name: data.hex() for name, data in bases.items()}, out
