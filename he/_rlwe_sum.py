@@ -311,10 +311,10 @@ class CiphertextSum:
 
     def _accumulate(self, blocks: Blocks, block: Block, packed: Bytes, weight: int) -> None:
         rows, split = slice(block.start, block.start + block.rows), block.middle - block.at
-        for total, drop, part in zip(
-            self._total, blocks.drop_bits, (packed[:split], packed[split:]), strict=True
+        for total, rounding, part in zip(
+            self._total, blocks.roundings, (packed[:split], packed[split:]), strict=True
         ):
-            self.params._rounding(drop).accumulate(total[:, rows], part, weight)
+            rounding.accumulate(total[:, rows], part, weight)
 
     def _change(self, work: Callable[[], None]) -> None:
         """Nothing fails in here any more; but what interrupts it leaves a sum of no use."""
