@@ -1,4 +1,4 @@
-"""``he.fit``: the figures agree with what is made of them, and what is impossible is refused with a way out."""
+"""``he.fit``: its figures are those of what is made, and the impossible is refused with a way out."""
 
 import pytest
 
