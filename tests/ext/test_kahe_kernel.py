@@ -124,13 +124,18 @@ def one_case(backend, name, W, S, w, n):
         assert whole(room, n * S)
 
 
+# A third of a long list in every run, the rest with --slow.
+each_third = pytest.mark.parametrize("third", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in (1, 2))])
+
+
+@each_third
 @each_set
 @each_backend
-def test_every_slot_count_and_width_is_exact(backend, name):
+def test_every_slot_count_and_width_is_exact(backend, name, third):
     lengths = itertools.cycle((8, 40, 24, 16, 64, 136))
-    for S, w, wires in cases(name):
-        for W in wires:
-            one_case(backend, name, W, S, w, next(lengths))
+    every = [(W, S, w) for S, w, wires in cases(name) for W in wires]
+    for W, S, w in every[third::3]:
+        one_case(backend, name, W, S, w, next(lengths))
 
 
 @each_backend

@@ -123,12 +123,17 @@ def one_case(backend, name, k, S, w, d, n):
         assert whole(room, n * S)
 
 
+# A third of a long list in every run, the rest with --slow.
+each_third = pytest.mark.parametrize("third", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in (1, 2))])
+
+
+@each_third
 @each_set
 @each_backend
-def test_every_slot_count_scale_and_rounding_is_exact(backend, name):
+def test_every_slot_count_scale_and_rounding_is_exact(backend, name, third):
     lengths, drops = itertools.cycle((16, 40, 24, 64, 136)), itertools.cycle((0, 1, 8, 23, 13, 15, 10))
     L = np.prod([int(p) for p in SETS[name]], dtype=object).bit_length()
-    for S, w, k in cases(name):
+    for S, w, k in list(cases(name))[third::3]:
         for _ in range(2):
             one_case(backend, name, k, S, w, min(next(drops), L - 2), next(lengths))
 

@@ -111,6 +111,7 @@ def test_decoding(t):
             read(bytes(data), params)
 
 
+@pytest.mark.slow
 def test_generator_reproduces_the_files(tmp_path):
     spec = importlib.util.spec_from_file_location("he_kahe_generator", VECTORS / "gen" / "he_kahe.py")
     generator = importlib.util.module_from_spec(spec)

@@ -96,6 +96,7 @@ def test_decoding(t):
         assert len(str(caught.value)) < 100
 
 
+@pytest.mark.slow
 def test_generator_reproduces_the_file(tmp_path):
     spec = importlib.util.spec_from_file_location("he_paillier_generator", FOLDER / "gen" / "he_paillier.py")
     generator = importlib.util.module_from_spec(spec)

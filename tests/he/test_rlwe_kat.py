@@ -138,7 +138,12 @@ def cbd21(raw):
 @pytest.mark.parametrize("name", ALL_SETS)
 @pytest.mark.parametrize(
     ("bits", "n", "squares", "weights"),
-    [(16, 64, 64, (1, -1, 1)), (8, 64, 900, (-17, 3, 20)), (4, 3, 6, (1, 1, 1)), (24, 2, 5, (1, -1))],
+    [
+        (16, 64, 64, (1, -1, 1)),
+        (8, 64, 900, (-17, 3, 20)),
+        pytest.param(4, 3, 6, (1, 1, 1), marks=pytest.mark.slow),
+        pytest.param(24, 2, 5, (1, -1), marks=pytest.mark.slow),
+    ],
 )
 def test_fresh_ciphertexts_against_the_reference(name, bits, n, squares, weights):
     # Random vectors, every byte of every step; the noise of the sum too.
@@ -244,6 +249,7 @@ def test_keys_beyond_their_bounds_are_refused(t):
             rlwe.SecretKey.from_bytes(data)
 
 
+@pytest.mark.slow
 def test_generator_reproduces_the_file(tmp_path):
     spec = importlib.util.spec_from_file_location("he_rlwe_generator", VECTORS / "gen" / "he_rlwe.py")
     generator = importlib.util.module_from_spec(spec)
