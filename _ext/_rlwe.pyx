@@ -178,20 +178,38 @@ cdef class Rounding:
         return -1 if first == n else first
 
     def accumulate(self, uint64_t[:, :, :] total not None, const uint8_t[::1] packed not None, weight):
-        cdef size_t rows = total.shape[1], N = total.shape[2], step = N * self.rounding.wire_bits // 8, r
+        self._check(total, packed.shape[0])
+        self._accumulate(total, &packed[0], packed.shape[0], 1, 0, weight)
+
+    def accumulate_blocks(self, uint64_t[:, :, :] total not None, const uint8_t[:, :] packed not None,
+                          weight):
+        cdef Py_ssize_t blocks = packed.shape[0], size = packed.shape[1]
+        if blocks == 0 or total.shape[1] % blocks or size == 0 or packed.strides[1] != 1:
+            raise ValueError("packed: blocks of contiguous bytes, as many rows in each, expected")
+        if blocks > 1 and packed.strides[0] < size:
+            raise ValueError("packed: blocks one after the other expected")
+        self._check(total, blocks * size)
+        self._accumulate(total, &packed[0, 0], size, blocks, packed.strides[0], weight)
+
+    cdef int _accumulate(self, uint64_t[:, :, :] total, const uint8_t *packed, size_t size, size_t blocks,
+                         size_t stride, weight) except -1:
+        """Rows in blocks of equal length; ``stride`` bytes from one block to the next."""
+        cdef size_t rows = total.shape[1] // blocks, N = total.shape[2], b, r
+        cdef size_t step = N * self.rounding.wire_bits // 8
         cdef sv_rlwe_weight factor = self._weight(weight)
         cdef uint64_t *at[2]
         cdef sv_extents x
-        self._check(total, packed.shape[0])
         x.count = 0
         note_planes(&x, total)
-        sv_note(&x, &packed[0], packed.shape[0])
+        sv_note(&x, packed, (blocks - 1) * stride + size)
         check_apart(&x, self.rounding.m.primes)
         with nogil:
-            for r in range(rows):
-                at[0] = &total[0, r, 0]
-                at[1] = &total[self.rounding.m.primes - 1, r, 0]
-                self.kernel.accumulate(at, &packed[r * step], &factor, N, &self.rounding)
+            for b in range(blocks):
+                for r in range(rows):
+                    at[0] = &total[0, b * rows + r, 0]
+                    at[1] = &total[self.rounding.m.primes - 1, b * rows + r, 0]
+                    self.kernel.accumulate(at, packed + b * stride + r * step, &factor, N, &self.rounding)
+        return 0
 
     def add(self, uint64_t[:, :, :] total not None, const uint64_t[:, :, :] y not None, weight):
         cdef size_t rows = total.shape[1], N = total.shape[2], r

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,15 @@ MAX_THREADS = 256
 
 Bytes = NDArray[np.uint8]
 _T = TypeVar("_T")
+_X = TypeVar("_X")
+_B = TypeVar("_B", covariant=True)
+
+
+class _Many(Protocol[_B]):
+    """Things to work on, of which it is known how many they are."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[_B]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,7 @@ def check_threads(threads: int) -> None:
         raise ParameterError(f"threads: 1 to {MAX_THREADS} expected, got {threads}")
 
 
-def in_order(work: Callable[[Block], _T], blocks: Blocks, threads: int) -> Generator[_T, None, None]:
+def in_order(work: Callable[[_X], _T], blocks: _Many[_X], threads: int) -> Generator[_T, None, None]:
     """Results of ``work`` for each block, in order; at most ``threads`` run, and as many wait to be taken.
 
     Close it where it may be left early: then nothing runs any more.
@@ -132,7 +141,7 @@ def in_order(work: Callable[[Block], _T], blocks: Blocks, threads: int) -> Gener
                 future.cancel()
 
 
-def for_each(work: Callable[[Block], None], blocks: Blocks, threads: int) -> None:
+def for_each(work: Callable[[_X], None], blocks: _Many[_X], threads: int) -> None:
     """``work`` for each block; returns or raises when nothing runs any more."""
     with closing(in_order(work, blocks, threads)) as results:
         for _ in results:

@@ -317,3 +317,39 @@ def test_checks_its_numbers():
 
 def test_the_best_usable_back_end_is_in_use():
     assert kernel.chosen()["rlwe"] == USABLE[-1].name
+
+
+@each_backend
+@pytest.mark.parametrize("name", ["Q50", "Q80"])
+def test_blocks_with_gaps_between_them_are_added_like_rows(backend, name):
+    rng, d, N, rows, blocks, gap = generator(name), 7, 24, 2, 3, 5
+    rounding, twin = rlwe.Rounding(backend.code, SETS[name], 10, 1, 20, d), Rlwe(SETS[name], 10, 1, 20, d)
+    most = (twin.q - 1) >> d
+    size = rows * N * twin.W // 8
+    wide = np.frombuffer(rng.randbytes(blocks * (size + gap)), np.uint8).reshape(blocks, size + gap).copy()
+    for row in wide:
+        row[:size] = np.frombuffer(
+            join_bits([rng.randrange(most + 1) for _ in range(rows * N)], twin.W), np.uint8
+        )
+    total = np.zeros((len(SETS[name]), blocks * rows, N), np.uint64)
+    expected = total.copy()
+    for weight in (1, -3):
+        rounding.accumulate_blocks(total, wide[:, :size], weight)
+        for b in range(blocks):
+            part = np.ascontiguousarray(wide[b, :size])
+            rounding.accumulate(expected[:, b * rows : (b + 1) * rows], part, weight)
+    assert total.any()
+    assert np.array_equal(total, expected)
+    for bad in (
+        wide[:, : size - 1],
+        wide[:2, :size],
+        wide[:, : 2 * size : 2],
+        wide[:0, :size],
+        wide[::-1, :size],
+    ):
+        with pytest.raises(ValueError, match="packed"):
+            rounding.accumulate_blocks(total, bad, 1)
+    flat = total.view(np.uint8).reshape(-1)
+    with pytest.raises(ValueError, match="overlap"):
+        rounding.accumulate_blocks(total, flat[: blocks * size].reshape(blocks, size), 1)
+    assert np.array_equal(total, expected)
