@@ -46,7 +46,7 @@ from .hkdf import hkdf
 
 RandomBytes: TypeAlias = Callable[[int], bytes]
 
-_MAGIC: Final = b"SVK\x01"
+MAGIC: Final = b"SVK\x01"
 _ARGON2ID: Final = 1
 _HEADER_BYTES: Final = 44
 _SALT_BYTES: Final = 32
@@ -75,7 +75,7 @@ def seal(body: bytes, passphrase: bytes, cost: Cost, random_bytes: RandomBytes) 
     if wrong is not None:
         return wrong
     header = (
-        _MAGIC
+        MAGIC
         + bytes([_ARGON2ID, cost.lanes])
         + cost.passes.to_bytes(2, "big")
         + cost.memory_kib.to_bytes(4, "big")
@@ -134,9 +134,9 @@ def _wrong_type(data: object) -> Exception | None:
 
 def _parse(data: bytes) -> Cost | Exception:
     """The cost that the header names, if it is one that we are willing to pay."""
-    if data[:3] != _MAGIC[:3]:
+    if data[:3] != MAGIC[:3]:
         return DecodeError("key file: not a key file of sottovoce")
-    if data[3:4] != _MAGIC[3:]:
+    if data[3:4] != MAGIC[3:]:
         return DecodeError("key file: of an unknown version")
     inside = len(data) - _HEADER_BYTES - _COMMITMENT_BYTES - _TAG_BYTES
     if inside < _BLOCK_BYTES or inside % _BLOCK_BYTES or len(data) > limits.MAX_KEYFILE_BYTES:

@@ -64,6 +64,9 @@ _HINTS: Final[dict[str, str]] = {
     "SignatureError": "file and signature must be those of one signer and of one moment, to the last byte",
     "EvidenceError": "evidence and packet must be of one packet, as it was received",
     "DecodeError": "is it the right file, and complete?",
+    "OverflowDetected": (
+        "a file was changed on its way, added more than once, or not made as declared; ask for it again"
+    ),
     "IssueError": "the answer must be to the newest request; or ask the issuer what it refused",
     "TooFewAnswers": "ask more servers, or the same again: the request stays as it was",
     "ParameterError": "an option or an environment variable is out of its range; see --help",
@@ -334,8 +337,8 @@ def check_writable(path: str | None, option: str) -> None:
         option: The option that it came from, for the message.
 
     Raises:
-        typer.BadParameter: The folder is missing or cannot be written, or the name is a folder's; or
-            standard output is closed.
+        typer.BadParameter: The folder is missing or cannot be written, or the name is a folder's or a
+            key file's; or standard output is closed.
     """
     if path == STDOUT and sys.stdout is None:
         raise typer.BadParameter("standard output is closed", param_hint=option)
@@ -346,6 +349,8 @@ def check_writable(path: str | None, option: str) -> None:
         raise typer.BadParameter(f"{path} is a folder, expected a file name", param_hint=option)
     if _is_special(target):
         return
+    if _is_key_file(target):
+        raise typer.BadParameter(f"{path} is a key file, and those are never overwritten", param_hint=option)
     folder = target.resolve().parent
     if not folder.is_dir():
         raise typer.BadParameter(f"the folder {target.parent} does not exist", param_hint=option)
@@ -393,6 +398,16 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 def _is_special(path: Path) -> bool:
     """Whether something is there that is neither a file nor a folder: ``/dev/stdout``, ``>(...)``."""
     return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _is_key_file(path: Path) -> bool:
+    from .._ext.sealed import MAGIC
+
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(MAGIC)) == MAGIC
+    except OSError:  # nothing there; and what can be written need not be readable
+        return False
 
 
 def write_json(document: dict[str, Any], target: str | None) -> None:

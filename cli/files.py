@@ -132,11 +132,33 @@ def check_output(name: str | None, option: str, *, force: bool) -> None:
         typer.BadParameter: As :func:`console.check_writable`.
         Refused: Something is there and ``force`` is not given.
     """
-    console.check_writable(name, option)
-    if name is None or name == STDOUT or force:
-        return
-    if os.path.lexists(name) and not is_special(name):
+    taken = name is not None and os.path.lexists(name) and not Path(name).is_dir() and not is_special(name)
+    if taken and name != STDOUT and not force:
         raise Refused(f"{name} is there already", _FORCE_HINT)
+    console.check_writable(name, option)
+
+
+def same_file(one: str | None, other: str | None) -> bool:
+    """Whether two names, neither of them a standard stream, lead to one place, be something there or not."""
+    if one in (None, STDOUT) or other in (None, STDOUT):
+        return False
+    return os.path.realpath(str(one)) == os.path.realpath(str(other))
+
+
+def keep(name: str | None, option: str, keys: dict[str, str]) -> None:
+    """Refuse an output in the place of a key that the same command uses: ``--force`` is not meant for those.
+
+    Args:
+        name: The output.
+        option: Its option, for the message.
+        keys: Options and the names given with them.
+
+    Raises:
+        typer.BadParameter: One of them is that file.
+    """
+    for other, key in keys.items():
+        if same_file(name, key):
+            raise usage(f"{name} is the file of {other}", option)
 
 
 def is_special(name: str | Path) -> bool:

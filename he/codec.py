@@ -58,11 +58,14 @@ class Codec:
         if not isfinite(clip) or not clip > 0:
             raise ParameterError("clip: a finite positive number expected")
         object.__setattr__(self, "clip", clip)
-        if type(self.value_bits) is not int or not MIN_VALUE_BITS <= self.value_bits <= MAX_VALUE_BITS:
+        for name in ("value_bits", "max_summands"):
+            if type(getattr(self, name)) is not int:
+                raise TypeError(f"{name}: int expected, got {type(getattr(self, name)).__name__}")
+        if not MIN_VALUE_BITS <= self.value_bits <= MAX_VALUE_BITS:
             raise ParameterError(
                 f"value_bits: {MIN_VALUE_BITS} to {MAX_VALUE_BITS} expected, got {self.value_bits}"
             )
-        if type(self.max_summands) is not int or not 1 <= self.max_summands <= MAX_SUMMANDS:
+        if not 1 <= self.max_summands <= MAX_SUMMANDS:
             raise ParameterError(f"max_summands: 1 to {MAX_SUMMANDS} expected, got {self.max_summands}")
         if self.rounding not in _ROUNDINGS:
             raise ParameterError(
@@ -112,7 +115,7 @@ class Codec:
             that holds while another thread writes to ``vector``, too.
 
         Raises:
-            TypeError: ``vector`` is not a float array, or a masked one.
+            TypeError: ``vector`` is not a float array, or a masked one; or the weight is no int.
             ParameterError: Not one-dimensional, empty, or a weight out of range.
             RangeError: NaN or infinity; tells the first index.
 
@@ -151,7 +154,8 @@ class Codec:
             int64 array of shape ``(layout.size + 1,)``.
 
         Raises:
-            TypeError: No layout, or an element that is not a numpy array, or a masked one.
+            TypeError: No layout, an element that is not a numpy array, or a masked one; or a weight that
+                is no int.
             ParameterError: Another number of arrays, shape or dtype; or a weight out of range.
             RangeError: NaN or infinity; names the array and the index in it.
 
@@ -178,7 +182,7 @@ class Codec:
             ``c * total[:-1] / total[-1]`` as float64 ``(d,)``, and ``total[-1]``.
 
         Raises:
-            TypeError: Not an int64 array.
+            TypeError: Not an int64 array, or ``n_contributors`` is no int.
             ParameterError: Another shape, or ``n_contributors`` out of range.
             OverflowDetected: The sum of weights is not within ``|S| .. |S| G``, or a slot exceeds it:
                 no honest set gives such a sum.
@@ -202,7 +206,7 @@ class Codec:
             Fresh arrays of the layout's shapes and dtypes, and the sum of the weights.
 
         Raises:
-            TypeError: No layout, or not an int64 array.
+            TypeError: No layout, not an int64 array, or ``n_contributors`` is no int.
             ParameterError: Another shape, or ``n_contributors`` out of range.
             OverflowDetected: As :meth:`dequantize`.
             RangeError: A mean is no finite number of its array's dtype, which takes a clip above what the
@@ -227,8 +231,10 @@ class Codec:
             raise TypeError("total: int64 array expected")
         if total.ndim != 1 or len(total) < 2:
             raise ParameterError(f"total: shape (d + 1,) with d >= 1 expected, got {total.shape}")
-        if type(n_contributors) is not int or not 1 <= n_contributors <= self.max_summands:
-            raise ParameterError(f"n_contributors: 1 to {self.max_summands} expected")
+        if type(n_contributors) is not int:
+            raise TypeError(f"n_contributors: int expected, got {type(n_contributors).__name__}")
+        if not 1 <= n_contributors <= self.max_summands:
+            raise ParameterError(f"n_contributors: 1 to {self.max_summands} expected, got {n_contributors}")
         slots = _plain(total[:-1])
         weights = int(total[-1])
         if not n_contributors <= weights <= n_contributors * self.max_weight:
@@ -244,8 +250,10 @@ class _Rounder:
 
     def __init__(self, codec: Codec, weight: int | None, stream: Stream | None) -> None:
         g = codec.max_weight if weight is None else weight
-        if type(g) is not int or not 1 <= g <= codec.max_weight:
-            raise ParameterError(f"weight: 1 to {codec.max_weight} expected")
+        if type(g) is not int:
+            raise TypeError(f"weight: int expected, got {type(g).__name__}")
+        if not 1 <= g <= codec.max_weight:
+            raise ParameterError(f"weight: 1 to {codec.max_weight} expected, got {g}")
         self.weight = g
         self._clip = codec.clip
         self._stream: Stream | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -189,3 +189,6 @@ def _refuse_one_array(arrays: object) -> None:
     # It would be taken for a list of its rows.
     if isinstance(arrays, np.ndarray):
         raise TypeError("arrays: a list of arrays expected, got one array")
+    if not isinstance(arrays, Iterable) or isinstance(arrays, Mapping | str | bytes):
+        # Of a state dict the list would be that of its names.
+        raise TypeError(f"arrays: a list of arrays expected, got {type(arrays).__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import console
+from ..._ext.errors import ParameterError
+from ...he import ModelLayout
+from .. import files
 from ..console import Refused
+from . import container
 
 _NPZ: Final = ".npz"
 _SUFFIXES: Final = (".npy", _NPZ)
@@ -30,17 +34,34 @@ class Model:
     names: tuple[str, ...] | None
     arrays: list[NDArray[Any]]
 
+    def layout(self, source: str) -> ModelLayout:
+        """Its shapes and dtypes.
+
+        Raises:
+            Refused: Not all are arrays of floats; the message begins with ``source``.
+        """
+        try:
+            return ModelLayout.of(self.arrays)
+        except ParameterError as error:
+            hint = "arrays of float16, float32 or float64 in the byte order of this machine, not all empty"
+            raise Refused(f"{source}: {self.named(str(error))}", hint) from None
+
+    def named(self, message: str) -> str:
+        """A message of the library about one of the arrays, with its name for its place in the list."""
+        if self.names is None:
+            return re.sub(r"^array 0[:,] ", "", message)
+        names = self.names
+        return re.sub(r"^array (\d+)", lambda match: f"array {names[int(match[1])]!r}", message)
+
 
 def check_suffix(name: str, option: str) -> None:
     """Refuse a file name of which numpy would not know what to make."""
-    from ..files import usage
-
     if Path(name).suffix not in _SUFFIXES:
-        raise usage(f"one of {', '.join(_SUFFIXES)} expected, got {name!r}", option)
+        raise files.usage(f"one of {', '.join(_SUFFIXES)} expected, got {name!r}", option)
 
 
 def read(name: str) -> Model:
-    """The arrays of an ``.npy`` or ``.npz`` file; pickled objects inside are not loaded.
+    """The arrays of an ``.npy`` or ``.npz`` file or of standard input; pickled objects are not loaded.
 
     Raises:
         Refused: Not such a file, a damaged one, or one without arrays.
@@ -49,14 +70,17 @@ def read(name: str) -> Model:
     hint = "a file that numpy.save or numpy.savez has written, of numbers only"
     try:
         # Read from the disk as it is used: the model need not fit into memory twice.
-        if Path(name).suffix != _NPZ:
+        if Path(name).suffix != _NPZ and name != files.STDIN and not files.is_special(name):
             loaded = np.load(name, mmap_mode="r", allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return Model(None, [loaded])
             loaded.close()
-        with Path(name).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            names = tuple(archive.files)
-            arrays = [archive[key] for key in names]
+        with container.opened(name) as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return Model(None, [loaded])
+            names = tuple(loaded.files)
+            arrays = [loaded[key] for key in names]
     except (ValueError, TypeError, AttributeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
         raise Refused(f"{name} is not a file of arrays", hint) from None
     if not arrays or not all(isinstance(a, np.ndarray) for a in arrays):
@@ -64,13 +88,13 @@ def read(name: str) -> Model:
     return Model(names, arrays)
 
 
-def write(model: Model, name: str) -> None:
-    """Write a model to a file, whole or not at all.
+def write(model: Model, name: str, *, force: bool) -> None:
+    """Write a model to a file of its owner's only, whole or not at all.
 
     Raises:
         OSError: It cannot be written.
     """
-    with console.atomic_file(name) as path, path.open("wb") as stream:
+    with container.sink(name, force=force) as stream:
         if model.names is None:
             np.save(stream, model.arrays[0], allow_pickle=False)
         else:

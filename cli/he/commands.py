@@ -43,6 +43,8 @@ _DECRYPT_HELP: Final = (
     "Mean: weighted by examples where the clients gave any."
 )
 
+_MAX_EXAMPLES: Final = 1 << 53
+
 
 class SchemeName(StrEnum):
     """Schemes with keys that can be kept."""
@@ -128,7 +130,7 @@ def keygen(
 
 @he.command(help=_ENCRYPT_HELP)
 def encrypt(
-    source: Annotated[str, typer.Argument(metavar="FILE", help="Float arrays, .npy or .npz.")],
+    source: Annotated[str, typer.Argument(metavar="FILE", help="Float arrays, .npy or .npz; - is stdin.")],
     to: To,
     clip: Annotated[float, typer.Option("--clip", help="Entries are clipped to [-CLIP, CLIP].")],
     bits: Bits = 16,
@@ -137,10 +139,13 @@ def encrypt(
         bool, typer.Option("--nearest", help="Round to the nearest; else at random, right in the mean.")
     ] = False,
     examples: Annotated[
-        int | None, typer.Option("--examples", min=1, help="Weigh by so many examples ...")
+        int | None, typer.Option("--examples", min=1, max=_MAX_EXAMPLES, help="Weigh by so many examples ...")
     ] = None,
     max_examples: Annotated[
-        int | None, typer.Option("--max-examples", min=1, help="... of at most so many; the same for all.")
+        int | None,
+        typer.Option(
+            "--max-examples", min=1, max=_MAX_EXAMPLES, help="... of at most so many; the same for all."
+        ),
     ] = None,
     output: Output = None,
     force: Force = False,
@@ -159,7 +164,7 @@ def encrypt(
 @he.command(help=_ADD_HELP)
 def add(
     sources: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Encrypted models, or sums of such.")
+        list[str], typer.Argument(metavar="FILE...", help="Encrypted models, or sums of such; - is stdin.")
     ],
     to: To,
     output: Output = None,
@@ -175,7 +180,7 @@ def add(
 
 @he.command(help=_DECRYPT_HELP)
 def decrypt(
-    source: Annotated[str, typer.Argument(metavar="FILE", help="An encrypted model, or a sum.")],
+    source: Annotated[str, typer.Argument(metavar="FILE", help="An encrypted model, or a sum; - is stdin.")],
     key: Annotated[Path, typer.Option("--key", metavar="FILE", help="The secret key.")],
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Arrays: .npz, or .npy if it came from one.")

@@ -130,8 +130,12 @@ class Header:
         return _MAGIC + len(body).to_bytes(4, "big") + body
 
     def difference(self, other: Header) -> str | None:
-        """The first field in which another differs."""
-        return next((f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)), None)
+        """The first field in which another differs, with both values if they are short."""
+        for name in (f.name for f in fields(self)):
+            mine, its = getattr(self, name), getattr(other, name)
+            if mine != its:
+                return f"{name} {its}, not {mine}" if isinstance(mine, int | float | str) else name
+        return None
 
 
 def read_header(stream: BinaryIO, name: str) -> Header:

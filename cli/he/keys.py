@@ -25,6 +25,10 @@ def keygen(
     # A secret key is never overwritten, with or without --force.
     files.check_output(target, "--output", force=False)
     files.check_output(public, "--public", force=force)
+    files.keep(public, "--public", {"--output": target})
+    for option, name in (("--output", target), ("--public", public)):
+        if name is not None:
+            files.keep(json_target, "--json", {option: name})
     words = passphrase.new(target)
     key = rlwe.keygen(set_name) if scheme == "rlwe" else paillier.keygen(key_bits)
     save_key(Path(target), key, words)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import numpy as np
-
-from ..._ext.errors import DecodeError
-from ...he import Codec, ModelLayout, load_key, paillier, rlwe
+from ..._ext.errors import DecodeError, ParameterError, RangeError
+from ...he import Codec, load_key, paillier, rlwe
 from .. import console, files
 from ..console import Refused
 from ..passphrase import Passphrase
@@ -35,15 +35,20 @@ def encrypt(
     """Encrypt a model; see the command's help."""
     if (examples is None) != (max_examples is None):
         raise files.usage("--examples and --max-examples go together", "--examples")
-    files.check_output(target, "--output", force=force)
-    files.check_binary_stdout(target, "an encrypted model")
-    key = container.read_public(to)
-    model = arrays.read(source)
+    if not (math.isfinite(clip) and clip > 0):
+        raise files.usage(f"a finite positive number expected, got {clip}", "--clip")
     codec = Codec(clip, bits, clients, "nearest" if nearest else "stochastic")
     weight = None
     if examples is not None and max_examples is not None:
+        if examples > max_examples:
+            raise files.usage(f"1 to {max_examples} (--max-examples) expected, got {examples}", "--examples")
         weight = codec.weight(examples, max_examples)
-    layout = ModelLayout.of(model.arrays)
+    files.check_output(target, "--output", force=force)
+    files.keep(target, "--output", {"--to": to})
+    files.check_binary_stdout(target, "an encrypted model")
+    key = container.read_public(to)
+    model = arrays.read(source)
+    layout = model.layout(source)
     header = Header(
         scheme=container.scheme_of(key),
         key=key.key_id,
@@ -55,7 +60,10 @@ def encrypt(
         names=model.names,
     )
     params = _params(header, key)
-    values = codec.quantize_model(layout, model.arrays, weight)
+    try:
+        values = codec.quantize_model(layout, model.arrays, weight)
+    except RangeError as error:
+        raise Refused(f"{source}: {model.named(str(error))}", "every number must be finite") from None
     with console.bytes_progress("encrypting") as progress, container.sink(target, force=force) as out:
         done = _Done(progress, params.ciphertext_bytes)
         out.write(header.to_bytes())
@@ -87,6 +95,8 @@ def add(
 ) -> None:
     """Add encrypted models; see the command's help."""
     files.check_output(target, "--output", force=force)
+    files.keep(target, "--output", {"--to": to})
+    _check_once(sources)
     files.check_binary_stdout(target, "an encrypted model")
     key = container.read_public(to)
     total: _Sum | None = None
@@ -99,7 +109,7 @@ def add(
                 header = container.read_header(stream, name)
                 if first is None or total is None:
                     _check_key(header, key, name)
-                    first, total = header, _Sum(header, key)
+                    first, total = header, _Sum(_fitting(header, key, stream, name), key)
                 else:
                     other = first.difference(header)
                     if other is not None:
@@ -119,9 +129,9 @@ def add(
 class _Sum:
     """A running sum of either scheme."""
 
-    def __init__(self, header: Header, key: PublicKey) -> None:
+    def __init__(self, params: rlwe.Params | paillier.Params, key: PublicKey) -> None:
         self._key = key
-        self._params = _params(header, key)
+        self._params = params
         if isinstance(key, rlwe.PublicKey):
             self._rlwe = rlwe.CiphertextSum(cast(rlwe.Params, self._params), key.key_id)
         else:
@@ -168,15 +178,16 @@ def decrypt(
     """Decrypt a model or the sum of several; see the command's help."""
     arrays.check_suffix(target, "--output")
     files.check_output(target, "--output", force=force)
+    files.keep(target, "--output", {"--key": key_file})
     with container.opened(source) as stream:
         header = container.read_header(stream, source)
         if (Path(target).suffix == ".npz") != (header.names is not None):
             expected = ".npy" if header.names is None else ".npz"
             raise files.usage(f"{source} becomes an {expected} file, got {target!r}", "--output")
+        key = load_key(key_file, passphrase.existing(key_file))
+        _check_key(header, key.public_key, source)
+        params = _fitting(header, key.public_key, stream, source)
         body = stream.read()
-    key = load_key(key_file, passphrase.existing(key_file))
-    _check_key(header, key.public_key, source)
-    params = _params(header, key.public_key)
     try:
         if isinstance(key, rlwe.SecretKey):
             ciphertext = rlwe.Ciphertext.from_bytes(body, cast(rlwe.Params, params))
@@ -189,12 +200,19 @@ def decrypt(
     except DecodeError as error:
         raise DecodeError(f"{source}: {error}") from None
     codec, layout = header.codec, header.model
-    means, weights = codec.dequantize_model(layout, values, n_clients)
-    if total:
-        # One client of full weight contributes its vector: the sum of g_i x_i / G.
-        factor = weights / codec.max_weight
-        means = [(a.astype(np.float64) * factor).astype(a.dtype) for a in means]
-    arrays.write(arrays.Model(header.names, means), target)
+    try:
+        if total:
+            # One client of full weight contributes its vector: the sum of g_i x_i / G.
+            mean, weights = codec.dequantize(values, n_clients)
+            opened = layout.unflatten(mean * (weights / codec.max_weight))
+        else:
+            opened, weights = codec.dequantize_model(layout, values, n_clients)
+    except RangeError as error:
+        message = arrays.Model(header.names, []).named(str(error))
+        raise Refused(
+            f"{source}: {message}", "it is more than the dtype of the clients' arrays holds"
+        ) from None
+    arrays.write(arrays.Model(header.names, opened), target, force=force)
     document = {
         "scheme": header.scheme,
         "clients": n_clients,
@@ -216,12 +234,41 @@ def _params(header: Header, key: PublicKey) -> rlwe.Params | paillier.Params:
     return paillier.Params(n_slots, header.bits, header.clients, key.n.bit_length())
 
 
+def _fitting(header: Header, key: PublicKey, stream: BinaryIO, name: str) -> rlwe.Params | paillier.Params:
+    """Parameters of a received header, before anything of the size that it claims is made."""
+    try:
+        params = _params(header, key)
+    except ParameterError as error:
+        raise DecodeError(f"{name}: header: {error}") from None
+    at = stream.tell()
+    n_bytes = stream.seek(0, os.SEEK_END) - at
+    stream.seek(at)
+    sizes = (params.ciphertext_bytes, params.sum_bytes if isinstance(params, rlwe.Params) else 0)
+    if n_bytes not in sizes:
+        raise DecodeError(
+            f"{name}: ciphertext: {params.ciphertext_bytes} bytes expected, the file has {n_bytes}"
+        )
+    return params
+
+
 def _check_key(header: Header, key: PublicKey, name: str) -> None:
     if header.key != key.key_id:
         raise Refused(
             f"{name} is encrypted to key {header.key.hex()[:16]}, this is {key.key_id.hex()[:16]}",
-            "the other key of the pair that made it belongs to it",
+            "name the key of the pair to which it was encrypted",
         )
+    if header.scheme != container.scheme_of(key):
+        raise DecodeError(f"{name}: header: the scheme is not that of the key")
+
+
+def _check_once(sources: list[str]) -> None:
+    """Refuse a file that is named twice: it is one contribution, and its noise would count as that of two."""
+    seen: set[str] = set()
+    for name in sources:
+        place = name if name == files.STDIN else os.path.realpath(name)
+        if place in seen:
+            raise Refused(f"{name} is named twice", "each contribution once; --examples weighs one")
+        seen.add(place)
 
 
 class _Done:

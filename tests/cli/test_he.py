@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sottovoce import he
-from sottovoce._ext import sealed
+from sottovoce._ext import cbor, sealed
 from sottovoce.cli.app import app
 from sottovoce.cli.he import commands, sizes
 from sottovoce.he import fitting, load_key, rlwe
@@ -144,6 +144,21 @@ def test_a_result_can_go_through_a_pipe(keys, capfdbinary):
     assert not np.load("m2.npy").any()
 
 
+def test_arrays_can_come_through_a_pipe(keys):
+    np.save("m.npy", np.full(3, 0.5))
+    np.savez("m.npz", a=np.full(3, 0.5))
+    for kind in ("npy", "npz"):
+        piped = CliRunner().invoke(
+            app, ["he", "encrypt", "-", "--to", "public", "--clip", "1", "--nearest", "-o", f"{kind}.svh"],
+            input=Path(f"m.{kind}").read_bytes(),
+        )  # fmt: skip
+        assert piped.exit_code == 0, piped.stderr
+        run("decrypt", f"{kind}.svh", "--key", "secret", "-o", f"x.{kind}")
+    assert np.allclose(np.load("x.npy"), 0.5, atol=1e-4)
+    with np.load("x.npz") as found:
+        assert np.allclose(found["a"], 0.5, atol=1e-4)
+
+
 # -- refused --------------------------------------------------------------------------------------
 
 
@@ -197,9 +212,88 @@ def test_a_cut_or_changed_file_is_refused_and_named(keys):
 
 def test_more_than_declared_cannot_be_added(keys):
     np.save("m.npy", np.zeros(3))
-    run("encrypt", "m.npy", "--to", "public", "--clip", 1, "--clients", 2, "-o", "m.svh")
-    run("add", "m.svh", "m.svh", "--to", "public", "-o", "two.svh")
+    for name in ("m.svh", "n.svh"):
+        run("encrypt", "m.npy", "--to", "public", "--clip", 1, "--clients", 2, "-o", name)
+    run("add", "m.svh", "n.svh", "--to", "public", "-o", "two.svh")
     assert "RangeError" in run("add", "two.svh", "m.svh", "--to", "public", "-o", "three.svh", code=1).stderr
+
+
+def test_a_file_counts_once(keys):
+    np.save("m.npy", np.zeros(3))
+    run("encrypt", "m.npy", "--to", "public", "--clip", 1, "-o", "m.svh")
+    Path("link.svh").symlink_to("m.svh")
+    for again in ("m.svh", "./m.svh", "link.svh"):
+        said = run("add", "m.svh", again, "--to", "public", "-o", "sum.svh", code=1).stderr
+        assert f"{again} is named twice" in said
+    assert not Path("sum.svh").exists()
+
+
+def test_keys_stay_also_with_force(keys):
+    np.save("m.npy", np.zeros(3))
+    run("encrypt", "m.npy", "--to", "public", "--clip", 1, "-o", "m.svh")
+    before = {name: Path(name).read_bytes() for name in ("public", "secret")}
+    Path("link").symlink_to("public")
+    for command in (
+        ("encrypt", "m.npy", "--to", "public", "--clip", 1, "-o", "link", "--force"),
+        ("add", "m.svh", "--to", "public", "-o", "./public", "--force"),
+        ("keygen", "-o", "both", "--public", "./both"),
+        ("keygen", "-o", "both", "--public", "p2", "--json", "both"),
+        ("keygen", "-o", "both", "--public", "p2", "--json", "p2"),
+    ):
+        assert "is the file of --" in plain(run(*command, code=2).stderr)
+        assert not Path("both").exists()
+        assert not Path("p2").exists()
+    # Other key files are known by how they begin.
+    for command in (
+        ("encrypt", "m.npy", "--to", "public", "--clip", 1, "-o", "secret", "--force"),
+        ("keygen", "-o", "both", "--public", "secret", "--force"),
+        ("decrypt", "m.svh", "--key", "secret", "-o", "x.npy", "--json", "secret"),
+        ("params", "--json", "secret"),
+    ):
+        assert "is a key file" in plain(run(*command, code=2).stderr)
+    assert {name: Path(name).read_bytes() for name in before} == before
+
+
+def test_what_was_decrypted_is_for_its_owner(keys):
+    np.savez("m.npz", a=np.zeros(3))
+    run("encrypt", "m.npz", "--to", "public", "--clip", 1, "-o", "m.svh")
+    run("decrypt", "m.svh", "--key", "secret", "-o", "x.npz")
+    assert stat.S_IMODE(Path("x.npz").stat().st_mode) == 0o600
+
+
+def test_a_sum_beyond_its_dtype_is_refused(keys):
+    np.savez("m.npz", a=np.zeros(2), w=np.array([40000, 1], np.float16))
+    for name in ("m.svh", "n.svh"):
+        run("encrypt", "m.npz", "--to", "public", "--clip", 50000, "-o", name)
+    run("add", "m.svh", "n.svh", "--to", "public", "-o", "sum.svh")
+    said = run("decrypt", "sum.svh", "--key", "secret", "--sum", "-o", "x.npz", code=1).stderr
+    assert "sum.svh: array 'w', index (0,): not a finite float16 number" in said
+    assert not Path("x.npz").exists()
+    run("decrypt", "sum.svh", "--key", "secret", "-o", "x.npz")
+
+
+def test_a_header_that_no_ciphertext_fits_is_refused_with_its_file(keys):
+    np.save("m.npy", np.zeros(3))
+    run("encrypt", "m.npy", "--to", "public", "--clip", 1, "-o", "m.svh")
+    data = Path("m.svh").read_bytes()
+    end = 8 + int.from_bytes(data[4:8], "big")
+    header = cbor.loads(data[8:end])
+    huge = cbor.dumps({"version": 1, "arrays": [["float32", [1 << 39]]]})
+    large = cbor.dumps({"version": 1, "arrays": [["float32", [1 << 30]]]})
+    for change, message in (
+        ({"layout": huge}, "n_slots"),
+        ({"layout": large}, "bytes expected"),
+        ({"scheme": "paillier"}, "scheme"),
+    ):
+        body = cbor.dumps({**header, **change})
+        Path("bad.svh").write_bytes(data[:4] + len(body).to_bytes(4, "big") + body + data[end:])
+        for command in (
+            ("decrypt", "bad.svh", "--key", "secret", "-o", "x.npy"),
+            ("add", "bad.svh", "--to", "public", "-o", "x.svh"),
+        ):
+            said = run(*command, code=1).stderr
+            assert "DecodeError: bad.svh: " in said
+            assert message in said
 
 
 def test_a_wrong_passphrase_has_one_answer(keys):
@@ -216,7 +310,7 @@ def test_a_wrong_passphrase_has_one_answer(keys):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.array([1.0, np.nan]), "array 0, index (1,): not a finite"),
+        (np.array([1.0, np.nan]), "m.npy: index (1,): not a finite float64 number"),
         (np.arange(3), "dtype float16, float32, float64 expected"),
         (np.array(["text"]), "dtype float16, float32, float64 expected"),
         (np.array([{}], object), "is not a file of arrays"),
@@ -227,6 +321,17 @@ def test_arrays_that_have_no_mean_are_refused(keys, array, message):
     said = run("encrypt", "m.npy", "--to", "public", "--clip", 1, "-o", "m.svh", code=1).stderr
     assert message in plain(said)
     assert not Path("m.svh").exists()
+
+
+def test_an_array_is_refused_by_its_name(keys):
+    for array, message in (
+        (np.array([0, np.inf]), "m.npz: array 'bias', index (1,): not a finite"),
+        (np.arange(3), "m.npz: array 'bias': dtype float16, float32, float64 expected, got int64"),
+    ):
+        np.savez("m.npz", weight=np.zeros(2), bias=array)
+        said = run("encrypt", "m.npz", "--to", "public", "--clip", 1, "-o", "m.svh", code=1).stderr
+        assert message in plain(said)
+        assert "environment variable" not in said
 
 
 def test_what_is_no_file_of_arrays_is_refused(keys):
@@ -243,6 +348,7 @@ def test_what_is_no_file_of_arrays_is_refused(keys):
 def test_usage_errors_name_the_option(keys):
     np.save("m.npy", np.zeros(3))
     run("encrypt", "m.npy", "--to", "public", "--clip", 1, "-o", "m.svh")
+    weigh = ("encrypt", "m.npy", "--to", "public", "--clip", 1, "-o", "x")
     for command, message in (
         (("encrypt", "m.npy", "--to", "public", "--clip", 1, "--examples", 3, "-o", "x"), "--examples"),
         (("decrypt", "m.svh", "--key", "secret", "-o", "x.txt"), "one of .npy, .npz expected"),
@@ -250,6 +356,10 @@ def test_usage_errors_name_the_option(keys):
         (("encrypt", "m.npy", "--to", "public", "--clip", 1, "--json", "-"), "stdout is taken"),
         (("keygen", "-o", "k", "--json", "-"), "stdout is taken"),
         (("encrypt", "m.npy", "--to", "public", "--clip", 1, "--bits", 3), "--bits"),
+        (("encrypt", "m.npy", "--to", "public", "--clip", "nan", "-o", "x"), "--clip"),
+        (("encrypt", "m.npy", "--to", "public", "--clip", 0, "-o", "x"), "--clip"),
+        ((*weigh, "--examples", 9, "--max-examples", 8), "--examples"),
+        ((*weigh, "--examples", 9, "--max-examples", 10**20), "--max-examples"),
     ):
         assert message in plain(run(*command, code=2).stderr)
 

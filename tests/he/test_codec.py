@@ -194,8 +194,11 @@ def test_rejects_other_vectors():
     for bad in (np.zeros((2, 2)), np.zeros(0), np.zeros(())):
         with pytest.raises(ParameterError):
             codec.quantize(bad)
-    for bad in (0, -1, 32768, 1.0, True):
-        with pytest.raises(ParameterError):
+    for bad in (0, -1, 32768):
+        with pytest.raises(ParameterError, match=f"1 to 32767 expected, got {bad}"):
+            codec.quantize(np.zeros(3), bad)
+    for bad in (1.0, True, np.int64(1)):
+        with pytest.raises(TypeError, match=f"weight: int expected, got {type(bad).__name__}"):
             codec.quantize(np.zeros(3), bad)
 
 
@@ -208,7 +211,6 @@ def test_rejects_other_vectors():
         {"clip": np.nan},
         {"value_bits": 3},
         {"value_bits": 25},
-        {"value_bits": 16.0},
         {"max_summands": 0},
         {"max_summands": (1 << 24) + 1},
         {"rounding": "up"},
@@ -217,6 +219,13 @@ def test_rejects_other_vectors():
 def test_rejects_impossible_codecs(fields):
     with pytest.raises(ParameterError):
         Codec(**{"clip": 1.0, **fields})
+
+
+def test_bits_and_summands_are_ints():
+    for name in ("value_bits", "max_summands"):
+        for bad in (16.0, True, np.int64(16), "16", None):
+            with pytest.raises(TypeError, match=f"{name}: int expected, got {type(bad).__name__}"):
+                Codec(1.0, **{name: bad})
 
 
 def test_the_clip_is_any_real_number():
@@ -270,8 +279,11 @@ def test_rejects_other_totals():
     for bad in (np.zeros(1, np.int64), np.zeros((2, 2), np.int64)):
         with pytest.raises(ParameterError):
             codec.dequantize(bad, 1)
-    for bad in (0, 1025, 1.0, True):
-        with pytest.raises(ParameterError):
+    for bad in (0, 1025):
+        with pytest.raises(ParameterError, match=f"1 to 1024 expected, got {bad}"):
+            codec.dequantize(np.array([1, 2]), bad)
+    for bad in (1.0, True, np.int64(1)):
+        with pytest.raises(TypeError, match=f"n_contributors: int expected, got {type(bad).__name__}"):
             codec.dequantize(np.array([1, 2]), bad)
 
 
@@ -374,7 +386,7 @@ def test_quantizing_another_model_is_refused():
         codec.quantize_model(layout, np.zeros(5))
     with pytest.raises(TypeError, match="layout"):
         codec.quantize_model(None, model())
-    for weight in (0, 32768, 1.0, True):
+    for weight in (0, 32768):
         with pytest.raises(ParameterError, match="weight"):
             codec.quantize_model(layout, model(), weight)
 

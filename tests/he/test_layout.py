@@ -201,3 +201,9 @@ def test_masked_arrays_are_refused():
     layout = ModelLayout.of([np.zeros(3)])
     with pytest.raises(TypeError, match="mask"):
         layout.flatten([np.ma.masked_array(np.ones(3), mask=[True, False, False])])
+
+
+def test_a_list_of_names_is_no_model():
+    for bad in ({"w": np.zeros(2)}, "w", b"w", None, 3):
+        with pytest.raises(TypeError, match=f"arrays: a list of arrays expected, got {type(bad).__name__}"):
+            ModelLayout.of(bad)
