@@ -335,8 +335,8 @@ class CiphertextSum:
 def _bytes_of(data: Buffer) -> memoryview:
     try:
         view = memoryview(data)
-    except TypeError:
+    except (TypeError, ValueError):  # ValueError: numpy's, for dtypes that no buffer has
         raise TypeError(f"ciphertext: contiguous bytes expected, got {type(data).__name__}") from None
     if not view.c_contiguous:
         raise TypeError("ciphertext: contiguous bytes expected")
-    return view.cast("B")
+    return view.cast("B") if view.nbytes else memoryview(b"")  # zeros in a shape cannot be cast

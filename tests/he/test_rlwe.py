@@ -694,3 +694,26 @@ def test_unknown_sets_are_refused():
             make("RLWE_128_N8192_Q218")
         with pytest.raises(TypeError, match="set: str"):
             make(3)
+
+
+def test_buffers_of_objects_and_of_the_values_are_refused():
+    params = make_params(100)
+    public, values = secret_key().public_key, np.zeros(100, np.int64)
+    for out in (
+        np.zeros(params.ciphertext_bytes // 8, object),
+        np.zeros(params.ciphertext_bytes // 8, "M8[s]"),
+    ):
+        with pytest.raises((ParameterError, TypeError), match="buffer"):
+            public.encrypt_into(values, params, out)
+    # Bytes objects that a buffer holds would be followed when it goes; values written over be encrypted.
+    room = np.zeros(params.ciphertext_bytes // 8 + 50, np.int64)
+    with pytest.raises(ParameterError, match="shares memory"):
+        public.encrypt_into(room[:100], params, room[50:])
+    assert not room.any()
+
+
+def test_decryption_needs_an_aligned_array():
+    params = make_params(100)
+    out = np.frombuffer(bytearray(801), np.int64, offset=1)
+    with pytest.raises(ParameterError, match="aligned"):
+        secret_key().decrypt_into(encrypt(params, np.zeros(100, np.int64)), out)
