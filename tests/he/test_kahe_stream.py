@@ -441,3 +441,30 @@ def test_an_opened_sum_needs_an_aligned_array():
     out = np.frombuffer(bytearray(801), np.int64, offset=1)
     with pytest.raises(ParameterError, match="aligned"):
         world.open(out=out)
+
+
+@pytest.mark.parametrize("method", ["add", "add_bytes", "subtract", "merge"])
+def test_a_sum_that_was_interrupted_is_of_no_use(monkeypatch, method):
+    params = make_params(2048 * 40)
+    world = World(params).fill(1)
+    total, other = world.total(), world.total()
+    argument = {"add": world.ciphertexts[0], "add_bytes": world.ciphertexts[0].to_bytes()}
+    argument |= {"subtract": world.ciphertexts[0], "merge": other}
+    scale, calls = params._scale, []
+
+    class Interrupted:
+        pack = scale.pack
+
+        def accumulate(self, *arguments):
+            scale.accumulate(*arguments)
+            calls.append(1)
+            raise KeyboardInterrupt  # after something was added, before it is counted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(params), "_scale", Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            getattr(total, method)(argument[method])
+    assert calls == [1]
+    for use in (lambda: total.add(world.ciphertexts[0]), total.to_bytes, lambda: other.merge(total)):
+        with pytest.raises(ParameterError, match="of no use"):
+            use()
