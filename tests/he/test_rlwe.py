@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sottovoce._ext.errors import DecodeError, OverflowDetected, ParameterError, RangeError
-from sottovoce.he import Codec, rlwe
+from sottovoce.he import Codec, _rlwe_noise, rlwe
 from support.rlwe_world import (
     ALL_SETS,
     Q40,
@@ -717,3 +717,23 @@ def test_decryption_needs_an_aligned_array():
     out = np.frombuffer(bytearray(801), np.int64, offset=1)
     with pytest.raises(ParameterError, match="aligned"):
         secret_key().decrypt_into(encrypt(params, np.zeros(100, np.int64)), out)
+
+
+def test_a_header_does_not_make_others_search_for_a_shape(monkeypatch):
+    # Up to a second for 80 bytes; parameters that are not those expected are never made.
+    params = make_params(100)
+    data = encrypt(params, np.zeros(100, np.int64)).to_bytes()
+    other = bytearray(data)
+    other[48:52] = (params.max_summands - 1).to_bytes(4, "little")
+    total = empty_sum(params)
+
+    def search(*_):
+        raise AssertionError("a shape was looked for")
+
+    monkeypatch.setattr(_rlwe_noise, "best_shape", search)
+    with pytest.raises(DecodeError, match="other parameters"):
+        rlwe.Ciphertext.from_bytes(bytes(other), params)
+    with pytest.raises(ParameterError, match="other parameters"):
+        total.add_bytes(other)
+    total.add_bytes(data)
+    assert rlwe.Ciphertext.from_bytes(data, params).to_bytes() == data
