@@ -16,7 +16,7 @@ import pytest
 
 from sottovoce._ext.errors import OverflowDetected, ParameterError, ProofError, RangeError, TooManyErasures
 from sottovoce._ext.ntt import Ntt
-from sottovoce.he import SETS, Codec, _kahe_blocks, _kahe_key, _kahe_public, _shamir, kahe
+from sottovoce.he import SETS, Codec, _kahe_blocks, _kahe_key, _kahe_public, _kahe_shares, _shamir, kahe
 from sottovoce.he._kahe_public import CACHE_BYTES, _cache, expand_planes, public_planes, seed
 from sottovoce.he._random import Stream
 from sottovoce.he._shamir import P
@@ -665,6 +665,25 @@ def test_a_share_sum_that_was_handed_out_takes_no_more(world):
         few.to_bytes()
     few.add(world.shares[2][0])  # nothing was handed out
     assert few.to_bytes() == data
+
+
+def test_a_share_sum_takes_no_share_while_it_is_handed_out(world, monkeypatch):
+    # One thread is about to add when another asks for the sum: what it gets is what everybody gets later.
+    total = world.share_sum(1, {0, 1, 2})
+    adding, handed = threading.Event(), []
+    reduce = _kahe_shares.reduce
+
+    def slow(x):
+        adding.set()
+        asker.join(0.5)
+        return reduce(x)
+
+    monkeypatch.setattr(_kahe_shares, "reduce", slow)
+    asker = threading.Thread(target=lambda: adding.wait(20) and handed.append(total.to_bytes()))
+    asker.start()
+    total.add(world.shares[3][0])
+    asker.join()
+    assert handed == [total.to_bytes()]
 
 
 def test_too_few_contributors_are_refused_by_member_and_opener():
