@@ -90,6 +90,7 @@ class SecretKey:
         if not isinstance(data, bytes):
             raise TypeError(f"secret key: bytes expected, got {type(data).__name__}")
         self = cls._read(data)
+        data = b""  # an error's traceback shows the variables of this frame
         if self is None:
             raise DecodeError("secret key: not the encoding of a key")
         return self
