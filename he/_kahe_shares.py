@@ -261,7 +261,7 @@ class ShareSum:
         index: j, the member's number, 1 to n.
     """
 
-    __slots__ = ("_closed", "_count", "_lock", "_seen", "_total", "index", "params")
+    __slots__ = ("_closed", "_count", "_lock", "_named", "_seen", "_total", "index", "params")
 
     def __init__(self, params: Params, index: int) -> None:
         check_params(params)
@@ -270,6 +270,7 @@ class ShareSum:
         self.index = index
         self._lock = threading.Lock()
         self._closed = False
+        self._named = False
         self._seen: set[bytes] = set()
         self._count = 0
         self._total = np.zeros(params.N, np.uint64)
@@ -284,9 +285,10 @@ class ShareSum:
 
         Args:
             share: A share of this member.
-            sender: The pseudonym that the proof was verified with.  Each counts once.  Without it the
-                same bytes are not taken twice, which two clients that conspire can bring about: they
-                make equal shares, and the second is refused here though its proof is fine.
+            sender: The pseudonym that the proof was verified with.  Each counts once.  Of all
+                contributors or of none; without it the same bytes are not taken twice, which two clients that
+                conspire can bring about: they make equal shares, and the second is refused here though its
+                proof is fine.
 
         Raises:
             TypeError: Wrong types.
@@ -309,9 +311,13 @@ class ShareSum:
                 raise RangeError(f"sum: at most {self.params.max_summands} summands")
             if self._closed:
                 raise ParameterError("share sum: was handed out, takes no more")
+            if self._count and self._named is not (sender is not None):
+                # A share known by its bytes and the same one known by its sender would count twice.
+                raise ParameterError("sender: of all contributors or of none expected")
             if who in self._seen:
                 raise ParameterError("share: this contributor is in the sum already")
             self._total = reduce(self._total + share._share)
+            self._named = sender is not None
             self._seen.add(who)
             self._count += 1
 

@@ -640,6 +640,10 @@ def test_a_contributor_counts_once_in_a_share_sum(world):
     named.add(share, b"one")
     with pytest.raises(ParameterError, match="already"):
         named.add(other, b"one")
+    for mixed, sender in ((named, None), (total, b"one")):
+        with pytest.raises(ParameterError, match="of all contributors or of none"):
+            mixed.add(share, sender)
+        assert mixed.count == 1
     # Clients that conspire can make equal shares: with their names that stops nobody.
     named.add(again, b"two")
     named.add(other, b"three")
