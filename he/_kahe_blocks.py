@@ -137,14 +137,15 @@ def open_sink(out: Any, size: int, block_bytes: int) -> Sink:
 
     Raises:
         TypeError: Neither.
-        ParameterError: A buffer of another size, read-only or not contiguous; a file that is not
-            writable.
+        ParameterError: A buffer of another size, read-only, not contiguous or of Python objects; a file
+            that is not writable.
     """
     try:
         view = memoryview(out)
-    except TypeError:
+    except (TypeError, ValueError):  # ValueError: numpy's, for dtypes that no buffer has
         return FileSink(_writable(out), block_bytes)
-    if view.readonly or not view.c_contiguous or view.nbytes != size:
+    # "O": bytes written over pointers to objects would be followed when the buffer goes.
+    if view.readonly or not view.c_contiguous or view.nbytes != size or "O" in view.format:
         raise ParameterError(f"out: a writable, contiguous buffer of {size} bytes expected")
     return BufferSink(view.cast("B"))
 

@@ -132,8 +132,7 @@ class CiphertextSum:
         """
         self._check(ciphertext)
         self._check_room(1)
-        self._accumulate(ciphertext._data, False)
-        self._count += 1
+        self._accumulate(ciphertext._data, 1)
 
     def add_bytes(self, data: Buffer) -> None:
         """Add the ciphertext with these bytes, without making an object or a copy of it.
@@ -152,8 +151,7 @@ class CiphertextSum:
         if len(view) != self.params.ciphertext_bytes:
             raise DecodeError(f"ciphertext: {self.params.ciphertext_bytes} bytes expected, got {len(view)}")
         self._check_room(1)
-        self._accumulate(view, False)
-        self._count += 1
+        self._accumulate(view, 1)
 
     def add_from(self, file: Any) -> None:
         """Add the ciphertext that a file holds from its position to its end, a few hundred KiB at a time.
@@ -170,8 +168,7 @@ class CiphertextSum:
         """
         check_file("ciphertext", file, self.params.ciphertext_bytes)
         self._check_room(1)
-        self._read(file)
-        self._count += 1
+        self._read(file, 1)
 
     def subtract(self, ciphertext: Ciphertext) -> None:
         """Take one out again; that it was in is the caller's word.
@@ -183,15 +180,15 @@ class CiphertextSum:
         self._check_room(0)
         if self._count == 0:
             raise ParameterError("sum: nothing to subtract from")
-        self._accumulate(ciphertext._data, True)
-        self._count -= 1
+        self._accumulate(ciphertext._data, -1)
 
     def merge(self, other: CiphertextSum) -> None:
         """Add another partial sum of the same round; ``other`` is left as it is.
 
         Raises:
             ParameterError: Of other parameters or another round.
-            RangeError: Together more than ``max_summands``.  Unchanged after an error.
+            RangeError: Together more than ``max_summands``.  Unchanged after an error.  What interrupts it
+                in the middle (Ctrl-C) leaves a sum that refuses everything.
         """
         if not isinstance(other, CiphertextSum):
             raise TypeError(f"other: CiphertextSum expected, got {type(other).__name__}")
@@ -200,11 +197,13 @@ class CiphertextSum:
         other._check_room(0)
         self._check_room(other._count)
         scale, packed = self.params._scale, np.empty(self._block_bytes, np.uint8)
+        self._broken = True  # until all of it is in
         for columns, place in self._blocks():
             block = packed[: place.stop - place.start]
             scale.pack(block, other._sum[:, columns])
             scale.accumulate(self._sum[:, columns], block, False)
         self._count += other._count
+        self._broken = False
 
     # -- bytes and files ------------------------------------------------------------------------
     def to_bytes(self) -> bytes:
@@ -242,7 +241,7 @@ class CiphertextSum:
         self = cls(params, context)
         check_length("ciphertext sum", data, params.sum_bytes)
         self._count = self._read_count(data[:4])
-        self._accumulate(memoryview(data)[4:], False)
+        self._accumulate(memoryview(data)[4:], 0)
         return self
 
     @classmethod
@@ -259,7 +258,7 @@ class CiphertextSum:
         head = np.empty(4, np.uint8)
         read_all(file, head)
         self._count = self._read_count(head.tobytes())
-        self._read(file)
+        self._read(file, 0)
         return self
 
     @property
@@ -309,7 +308,7 @@ class CiphertextSum:
 
     def _check_room(self, more: int) -> None:
         if self._broken:
-            raise ParameterError("sum: reading of a summand failed in the middle, it is of no use any more")
+            raise ParameterError("sum: adding a summand failed in the middle, it is of no use any more")
         if self._count + more > self.params.max_summands:
             raise RangeError(f"sum: at most {self.params.max_summands} summands")
 
@@ -319,24 +318,29 @@ class CiphertextSum:
             raise DecodeError(f"ciphertext sum: at most {self.params.max_summands} summands, got {count}")
         return count
 
-    def _accumulate(self, data: bytes | memoryview, negative: bool) -> None:
-        self.params._scale.accumulate(self._sum, np.frombuffer(data, np.uint8), negative)
+    def _accumulate(self, data: bytes | memoryview, by: int) -> None:
+        """Add these coefficients, or subtract them where ``by`` is negative, and count ``by``."""
+        self._broken = True  # until sum and count agree again, should something interrupt
+        self.params._scale.accumulate(self._sum, np.frombuffer(data, np.uint8), by < 0)
+        self._count += by
+        self._broken = False
 
-    def _read(self, file: Any) -> None:
+    def _read(self, file: Any, by: int) -> None:
         scale, packed = self.params._scale, np.empty(self._block_bytes, np.uint8)
         self._broken = True  # until all of it is in
         for columns, place in self._blocks():
             block = packed[: place.stop - place.start]
             read_all(file, block)
             scale.accumulate(self._sum[:, columns], block, False)
+        self._count += by
         self._broken = False
 
 
 def _bytes_of(data: Buffer) -> memoryview:
     try:
         view = memoryview(data)
-    except TypeError:
+    except (TypeError, ValueError):  # ValueError: numpy's, for dtypes that no buffer has
         raise TypeError(f"ciphertext: contiguous bytes expected, got {type(data).__name__}") from None
     if not view.c_contiguous:
         raise TypeError("ciphertext: contiguous bytes expected")
-    return view.cast("B")
+    return view.cast("B") if view.nbytes else memoryview(b"")  # zeros in a shape cannot be cast

@@ -53,11 +53,23 @@ class OneTimeKey:
         context: The round's header hash.
     """
 
-    __slots__ = ("_digest", "_encrypted", "_key", "_lock", "_pid", "_seed", "_state", "context", "params")
+    __slots__ = (
+        "_digest",
+        "_encrypted",
+        "_key",
+        "_lock",
+        "_owner",
+        "_pid",
+        "_seed",
+        "_state",
+        "context",
+        "params",
+    )
 
     params: Params
     context: bytes
     _lock: threading.Lock
+    _owner: int | None
     _pid: int
     _seed: bytes | None
     _state: _State
@@ -91,6 +103,7 @@ class OneTimeKey:
         self.params = params
         self.context = context
         self._lock = threading.Lock()
+        self._owner = None
         self._pid = os.getpid()
         self._seed = seed
         self._state = _State.NEW
@@ -191,7 +204,7 @@ class OneTimeKey:
         Timing: independent of the key.
         """
         check_sender(sender)
-        with self._lock:
+        with self._held():
             self._require(_State.ENCRYPTED)
             self._state = _State.CLOSED
             try:
@@ -202,15 +215,37 @@ class OneTimeKey:
                 self._erase()
 
     def close(self) -> None:
-        """Erase the key without sharing it; the object is closed for good.  Idempotent."""
-        with self._lock:
-            self._state = _State.CLOSED
-            self._erase()
+        """Erase the key without sharing it; the object is closed for good.  Idempotent.
+
+        In a forked process it erases that process's copy.
+
+        Raises:
+            ParameterError: Called by what a call on this key called (the ``write`` of a file, a signal
+                handler).
+        """
+        if self._pid != os.getpid():
+            self._close()  # nothing else uses the key here
+            return
+        with self._held():
+            self._close()
 
     # -- inside ---------------------------------------------------------------------------------
-    def _require(self, state: _State) -> None:
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        # Both before the lock: a thread of the parent may have held it at the fork, and nobody would give it
+        # back here; and a thread that holds it already would wait for itself.
         if self._pid != os.getpid():
             raise ParameterError("one-time key: made in another process")
+        if self._owner == threading.get_ident():
+            raise ParameterError("one-time key: in use by this thread")
+        with self._lock:
+            self._owner = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._owner = None
+
+    def _require(self, state: _State) -> None:
         if self._state is not state:
             raise ParameterError(f"one-time key: must be {state.value}, is {self._state.value}")
 
@@ -221,6 +256,10 @@ class OneTimeKey:
         assert len(self._seed) == SEED_BYTES
         return sha256_enc("SOTTOVOCE-V1-KAHE-DERAND", purpose, self._seed)
 
+    def _close(self) -> None:
+        self._state = _State.CLOSED
+        self._erase()
+
     def _erase(self) -> None:
         self._key.fill(0)
         self._seed = None
@@ -229,7 +268,7 @@ class OneTimeKey:
     @contextmanager
     def _once(self) -> Iterator[None]:
         """From new to encrypted; or closed for good, should anything fail in between."""
-        with self._lock:
+        with self._held():
             self._require(_State.NEW)
             self._state = _State.CLOSED
             try:

@@ -77,8 +77,8 @@ def open_sum(
         share_sums: One per answering member, in any order.  One whose count is not ``n_contributors``
             is of another set: it is left out and its member called wrong.
         n_contributors: |S|, at least 3.
-        out: Contiguous, writable int64 array ``(n_slots,)``, e.g. a memory map, that takes the values, a
-            block at a time; zeros after :class:`OverflowDetected`.  A new array when left out.
+        out: Contiguous, aligned, writable int64 array ``(n_slots,)``, e.g. a memory map, that takes the
+            values, a block at a time; zeros after :class:`OverflowDetected`.  A new array when left out.
         threads: Blocks of ring elements opened at the same time, 1 to 256.
 
     Raises:
@@ -147,8 +147,8 @@ def _check_out(params: Params, out: NDArray[np.int64] | None) -> NDArray[np.int6
         return np.empty(params.n_slots, np.int64)
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray) or out.dtype != np.int64:
         raise TypeError("out: int64 array without a mask expected")
-    if out.shape != (params.n_slots,) or not out.flags.c_contiguous or not out.flags.writeable:
-        raise ParameterError(f"out: contiguous, writable, of shape ({params.n_slots},) expected")
+    if out.shape != (params.n_slots,) or not out.flags.carray:
+        raise ParameterError(f"out: contiguous, writable, aligned, of shape ({params.n_slots},) expected")
     return out
 
 

@@ -7,6 +7,7 @@ prime straight in the transform's order: the transform of a uniform element is u
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 
@@ -27,6 +28,16 @@ _Round = tuple[NDArray[np.uint64], bytearray]
 
 _lock = threading.Lock()
 _cache: OrderedDict[tuple[str, bytes, int], _Round] = OrderedDict()
+
+
+def _renew_lock() -> None:
+    """Of a forked child: another thread of the parent may have held it."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def seed(context: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import threading
 from typing import NoReturn
 
 import numpy as np
@@ -253,19 +254,23 @@ class ShareSum:
     same round, shares of several rounds (they carry no context), and clients that are one person.
     Not pickled; t of these open the round's sum.
 
+    Safe to use from several threads: a share is in what is handed out, or refused.
+
     Attributes:
         params: The round's parameters.
         index: j, the member's number, 1 to n.
     """
 
-    __slots__ = ("_closed", "_count", "_seen", "_total", "index", "params")
+    __slots__ = ("_closed", "_count", "_lock", "_named", "_seen", "_total", "index", "params")
 
     def __init__(self, params: Params, index: int) -> None:
         check_params(params)
         check_index(params, index)
         self.params = params
         self.index = index
+        self._lock = threading.Lock()
         self._closed = False
+        self._named = False
         self._seen: set[bytes] = set()
         self._count = 0
         self._total = np.zeros(params.N, np.uint64)
@@ -280,9 +285,10 @@ class ShareSum:
 
         Args:
             share: A share of this member.
-            sender: The pseudonym that the proof was verified with.  Each counts once.  Without it the
-                same bytes are not taken twice, which two clients that conspire can bring about: they
-                make equal shares, and the second is refused here though its proof is fine.
+            sender: The pseudonym that the proof was verified with.  Each counts once.  Of all
+                contributors or of none; without it the same bytes are not taken twice, which two clients that
+                conspire can bring about: they make equal shares, and the second is refused here though its
+                proof is fine.
 
         Raises:
             TypeError: Wrong types.
@@ -294,20 +300,26 @@ class ShareSum:
             raise TypeError(f"share: KeyShare expected, got {type(share).__name__}")
         if share.params != self.params or share.index != self.index:
             raise ParameterError("share: of other parameters or another member")
-        if self._count >= self.params.max_summands:
-            raise RangeError(f"sum: at most {self.params.max_summands} summands")
-        if self._closed:
-            raise ParameterError("share sum: was handed out, takes no more")
         if sender is None:
             who = sha256_enc("SOTTOVOCE-V1-SHARE-SEEN", share.to_bytes())
         else:
             check_sender(sender)
             who = sha256_enc("SOTTOVOCE-V1-SENDER-SEEN", sender)
-        if who in self._seen:
-            raise ParameterError("share: this contributor is in the sum already")
-        self._total = reduce(self._total + share._share)
-        self._seen.add(who)
-        self._count += 1
+        # As a whole: a share that came in while to_bytes was reading would be in the next answer alone.
+        with self._lock:
+            if self._count >= self.params.max_summands:
+                raise RangeError(f"sum: at most {self.params.max_summands} summands")
+            if self._closed:
+                raise ParameterError("share sum: was handed out, takes no more")
+            if self._count and self._named is not (sender is not None):
+                # A share known by its bytes and the same one known by its sender would count twice.
+                raise ParameterError("sender: of all contributors or of none expected")
+            if who in self._seen:
+                raise ParameterError("share: this contributor is in the sum already")
+            self._total = reduce(self._total + share._share)
+            self._named = sender is not None
+            self._seen.add(who)
+            self._count += 1
 
     def to_bytes(self) -> bytes:
         """``params.share_sum_bytes`` bytes: count (4), N integers below p (4 each), little-endian.
@@ -317,13 +329,14 @@ class ShareSum:
         Raises:
             ParameterError: Fewer than three shares are in it; it stays open then.
         """
-        if self._count < MIN_SUMMANDS:
-            raise ParameterError(
-                f"share sum: at least {MIN_SUMMANDS} contributors expected, got {self._count}"
-            )
-        self._closed = True
-        self._seen.clear()
-        return self._count.to_bytes(4, "little") + residues_to_bytes(self._total)
+        with self._lock:
+            if self._count < MIN_SUMMANDS:
+                raise ParameterError(
+                    f"share sum: at least {MIN_SUMMANDS} contributors expected, got {self._count}"
+                )
+            self._closed = True
+            self._seen.clear()
+            return self._count.to_bytes(4, "little") + residues_to_bytes(self._total)
 
     @classmethod
     def from_bytes(cls, data: bytes, params: Params, index: int) -> ShareSum:

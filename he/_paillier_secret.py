@@ -93,7 +93,7 @@ class _Half:
 
 
 class SecretKey:
-    """Opens sums: the two primes.  Neither copied, pickled nor shown.
+    """Opens sums: the two primes.  Immutable; neither copied, pickled nor shown.
 
     What it cannot give: wiping.  Python's and GMP's integers stay in memory until it is used again.
 
@@ -117,9 +117,12 @@ class SecretKey:
         self = object.__new__(cls)
         n = p * q
         # L((1 + n)^(p-1) mod p^2) = (p - 1) n / p = -q modulo p, so 1 / h_p = -1 / q.
-        self._p = _Half(p, gmpy2.invert(-q, p))
-        self._q = _Half(q, gmpy2.invert(-p, q))
-        self.public_key = PublicKey._of(n, hs, exponent_bits)
+        for name, value in (
+            ("_p", _Half(p, gmpy2.invert(-q, p))),
+            ("_q", _Half(q, gmpy2.invert(-p, q))),
+            ("public_key", PublicKey._of(n, hs, exponent_bits)),
+        ):
+            object.__setattr__(self, name, value)
         return self
 
     def decrypt(self, ciphertext: Ciphertext, threads: int = 1) -> NDArray[np.int64]:
@@ -246,6 +249,12 @@ class SecretKey:
             KernelUnavailable: ``phe`` (GPL) is not installed; it comes with the extra of that name.
         """
         return phe.load().PaillierPrivateKey(self.public_key.to_phe(), int(self._p.prime), int(self._q.prime))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("SecretKey is immutable")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("SecretKey is immutable")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a SecretKey is neither copied nor pickled; to_bytes gives it away knowingly")

@@ -184,7 +184,7 @@ def bytes_of(what: str, data: Any) -> Bytes:
     """
     try:
         view = memoryview(data)
-    except TypeError:
+    except (TypeError, ValueError):  # ValueError: numpy's, for dtypes that no buffer has
         raise TypeError(f"{what}: bytes or another buffer expected, got {type(data).__name__}") from None
     if not view.c_contiguous:
         raise TypeError(f"{what}: contiguous buffer expected")
@@ -196,11 +196,12 @@ def writable_bytes(out: Any, size: int) -> Bytes | None:
 
     Raises:
         TypeError: Neither.
-        ParameterError: A buffer of another size, read-only or not contiguous; a file that is not writable.
+        ParameterError: A buffer of another size, read-only, not contiguous or of Python objects; a file
+            that is not writable.
     """
     try:
         view = memoryview(out)
-    except TypeError:
+    except (TypeError, ValueError):  # ValueError: numpy's, for dtypes that no buffer has
         if isinstance(out, io.TextIOBase) or not callable(getattr(out, "write", None)):
             raise TypeError(
                 f"out: writable buffer or binary file expected, got {type(out).__name__}"
@@ -208,7 +209,8 @@ def writable_bytes(out: Any, size: int) -> Bytes | None:
         if isinstance(out, io.IOBase) and not out.writable():
             raise ParameterError("out: the file is not open for writing") from None
         return None
-    if view.readonly or not view.c_contiguous or view.nbytes != size:
+    # "O": bytes written over pointers to objects would be followed when the buffer goes.
+    if view.readonly or not view.c_contiguous or view.nbytes != size or "O" in view.format:
         raise ParameterError(f"out: a writable, contiguous buffer of {size} bytes expected")
     return np.frombuffer(view.cast("B"), np.uint8)
 

@@ -64,9 +64,7 @@ class Ciphertext:
         check_params(params)
         if not isinstance(data, bytes):
             raise TypeError(f"ciphertext: bytes expected, got {type(data).__name__}")
-        found, key_id, form, counters = unpack_header(data[:HEADER_BYTES])
-        if found != params:
-            raise DecodeError("ciphertext: other parameters than expected")
+        _, key_id, form, counters = unpack_header(data[:HEADER_BYTES], params)
         blocks = Blocks(params, form)
         if len(data) != HEADER_BYTES + blocks.body_bytes:
             raise DecodeError(

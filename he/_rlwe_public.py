@@ -15,7 +15,7 @@ from .._ext.enc import sha256_enc
 from .._ext.errors import DecodeError, ParameterError, RangeError
 from ._random import SEED_BYTES, Stream
 from ._ring import Ring, ring
-from ._rlwe_blocks import Block, Blocks, Bytes, Pool, check_threads, write_blocks
+from ._rlwe_blocks import Block, Blocks, Bytes, Pool, check_threads, writable_bytes, write_blocks
 from ._rlwe_cipher import Ciphertext
 from ._rlwe_params import SET_IDS, SET_NAMES, Params, check_params
 from ._rlwe_wire import COMPRESSED, FRESH, VERSION, pack_header
@@ -161,13 +161,14 @@ class PublicKey:
             values: As in :meth:`encrypt`; may be a ``numpy.memmap``.
             params: As in :meth:`encrypt`.
             out: A writable buffer of exactly ``params.ciphertext_bytes`` bytes (bytearray, mmap, numpy
-                array), or a binary file, which is written from its position on.
+                array) that shares no memory with ``values``, or a binary file, which is written from its
+                position on.
             threads: As in :meth:`encrypt`.
 
         Raises:
             As :meth:`encrypt`, and:
             TypeError: ``out`` is neither.
-            ParameterError: A buffer of another size, or what cannot be written.
+            ParameterError: A buffer of another size or that overlaps ``values``, or what cannot be written.
             OSError: The file takes no more.  After an error ``out`` may hold a part of a ciphertext, which
                 tells as little as the whole.
         """
@@ -195,6 +196,9 @@ class PublicKey:
         if params.set != self.set:
             raise ParameterError(f"params: of the key's set {self.set} expected, got {params.set}")
         check_values(values, params)
+        buffer = writable_bytes(out, params.ciphertext_bytes)
+        if buffer is not None and np.may_share_memory(values, buffer):
+            raise ParameterError("out: shares memory with the values")
         key = os.urandom(SEED_BYTES) if seed is None else sha256_enc("SOTTOVOCE-V1-RLWE-DERAND", "enc", seed)
         blocks = Blocks(params, COMPRESSED)
         spaces = Pool(lambda: _Space(params))

@@ -90,6 +90,7 @@ class SecretKey:
         if not isinstance(data, bytes):
             raise TypeError(f"secret key: bytes expected, got {type(data).__name__}")
         self = cls._read(data)
+        data = b""  # an error's traceback shows the variables of this frame
         if self is None:
             raise DecodeError("secret key: not the encoding of a key")
         return self
@@ -161,13 +162,13 @@ class SecretKey:
         Raises:
             As :meth:`decrypt`; ``out`` is zeros after OverflowDetected.
             TypeError: ``out`` is not an int64 array.
-            ParameterError: Of another shape, read-only or not contiguous.
+            ParameterError: Of another shape, read-only, not contiguous or not aligned.
         """
         params = self._check(total)
         if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray) or out.dtype != np.int64:
             raise TypeError("out: int64 array without a mask expected")
-        if out.shape != (params.n_slots,) or not out.flags.c_contiguous or not out.flags.writeable:
-            raise ParameterError(f"out: writable, contiguous, of shape ({params.n_slots},) expected")
+        if out.shape != (params.n_slots,) or not out.flags.carray:
+            raise ParameterError(f"out: writable, contiguous, aligned, of shape ({params.n_slots},) expected")
         self._open(total, params, out, threads)
 
     # -- inside ---------------------------------------------------------------------------------

@@ -303,7 +303,7 @@ class CiphertextSum:
         return after
 
     def _read_header(self, header: bytes, weight: int) -> tuple[Blocks, Counters]:
-        params, key_id, form, counters = unpack_header(header)
+        params, key_id, form, counters = unpack_header(header, self.params, ParameterError)
         return Blocks(self.params, form), self._check(params, key_id, counters, weight)
 
     def _add_body(self, blocks: Blocks, body: Bytes, weight: int, threads: int) -> None:

@@ -116,8 +116,16 @@ def pack_header(params: Params, key_id: bytes, form: int, counters: Counters) ->
     )
 
 
-def unpack_header(data: bytes) -> tuple[Params, bytes, int, Counters]:
+def unpack_header(
+    data: bytes, expected: Params | None = None, otherwise: type[ParameterError | DecodeError] = DecodeError
+) -> tuple[Params, bytes, int, Counters]:
     """Parameters, key id, form and counters, all of them checked.
+
+    Args:
+        data: 80 bytes.
+        expected: Parameters that it has to have.  Finding the shape that follows from others takes up to a
+            second, which nobody who sends 80 bytes should decide about: they are compared as they stand.
+        otherwise: What to raise if it has others.
 
     Raises:
         DecodeError: Anything that :func:`pack_header` would not have written.
@@ -133,10 +141,16 @@ def unpack_header(data: bytes) -> tuple[Params, bytes, int, Counters]:
         raise DecodeError("ciphertext: unknown set")
     if form not in (COMPRESSED, LOSSLESS):
         raise DecodeError("ciphertext: unknown form")
-    try:
-        params = Params(SET_NAMES[number], n_slots, bits, n, squares)
-    except ParameterError as error:
-        raise DecodeError(f"ciphertext: {error}") from None
+    named = SET_NAMES[number], n_slots, bits, n, squares
+    if expected is None:
+        try:
+            params = Params(*named)
+        except ParameterError as error:
+            raise DecodeError(f"ciphertext: {error}") from None
+    elif named == _named(expected):
+        params = expected
+    else:
+        raise otherwise("ciphertext: other parameters than expected")
     if (k, slots, (k0, k1)) != (params.scale_bits, params.slots_per_coefficient, params.drop_bits):
         raise DecodeError("ciphertext: scale, slots or rounding are not those of its parameters")
     counters = Counters(w1, w2, r)
@@ -148,3 +162,8 @@ def unpack_header(data: bytes) -> tuple[Params, bytes, int, Counters]:
     if form == COMPRESSED and not r and counters != FRESH:
         raise DecodeError("ciphertext: a compressed sum has at least one compression")
     return params, key_id, form, counters
+
+
+def _named(params: Params) -> tuple[str, int, int, int, int]:
+    """What everything else follows from."""
+    return params.set, params.n_slots, params.value_bits, params.max_summands, params.max_square_sum

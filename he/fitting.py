@@ -14,7 +14,8 @@ from typing import Final
 from .._ext.errors import ParameterError
 from . import kahe, paillier, rlwe
 from ._kahe_params import MIN_SUMMANDS
-from .codec import MIN_VALUE_BITS
+from ._paillier_params import MAX_VALUE_BITS
+from .codec import MAX_SUMMANDS, MIN_VALUE_BITS
 from .noise import TAIL
 from .params import SETS
 
@@ -82,12 +83,14 @@ def fit(scheme: str, set: str, value_bits: int, max_summands: int, n_values: int
         return make(value_bits, max_summands)
     except ParameterError as error:
         reason = str(error).partition(": at most")[0]
-    near = nearest(scheme, set, value_bits, max_summands)
+    near = nearest(scheme, set, value_bits, max_summands, n_values)
     ways = " or ".join(f"{bits}-bit values of {most} vectors" for bits, most in near)
     raise ParameterError(f"{scheme} {set}: {reason}" + (f"; possible: {ways}" if ways else ""))
 
 
-def nearest(scheme: str, set: str, value_bits: int, max_summands: int) -> tuple[tuple[int, int], ...]:
+def nearest(
+    scheme: str, set: str, value_bits: int, max_summands: int, n_values: int = N_VALUES
+) -> tuple[tuple[int, int], ...]:
     """What can be had instead: the most vectors with these bits, and the most bits with these vectors.
 
     Returns:
@@ -96,7 +99,7 @@ def nearest(scheme: str, set: str, value_bits: int, max_summands: int) -> tuple[
     Raises:
         TypeError, ParameterError: As :func:`fit`, but for what is impossible.
     """
-    make = _maker(scheme, set, N_VALUES)
+    make = _maker(scheme, set, n_values)
 
     def possible(bits: int, most: int) -> bool:
         try:
@@ -108,11 +111,12 @@ def nearest(scheme: str, set: str, value_bits: int, max_summands: int) -> tuple[
     found = []
     # More summands make wider slots and more noise: what holds n holds every smaller number.
     least = MIN_SUMMANDS if scheme == "kahe" else 1
-    tried = range(least, max_summands)
+    tried = range(least, min(max_summands, MAX_SUMMANDS + 1))  # no scheme has more, however many are wished
     n_possible = bisect_left(tried, True, key=lambda most: not possible(value_bits, most))
     if n_possible:
         found.append((value_bits, tried[n_possible - 1]))
-    fewer = next((b for b in range(value_bits - 1, MIN_VALUE_BITS - 1, -1) if possible(b, max_summands)), 0)
+    widest = min(value_bits - 1, MAX_VALUE_BITS)
+    fewer = next((b for b in range(widest, MIN_VALUE_BITS - 1, -1) if possible(b, max_summands)), 0)
     if fewer:
         found.append((fewer, max_summands))
     return tuple(found)

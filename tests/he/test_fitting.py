@@ -80,3 +80,21 @@ def test_the_nearest_wishes_can_be_had_and_no_nearer_ones(scheme, name, bits, mo
 def test_rejects_wishes_that_mean_nothing(arguments, error, message):
     with pytest.raises(error, match=message):
         he.fit(*arguments)
+
+
+@pytest.mark.parametrize(("scheme", "name"), [ALL[0], ALL[5], ALL[10]])
+def test_wishes_beyond_everything_are_refused_at_once(scheme, name):
+    # Not one by one down from there, nor with an error of Python's own.
+    for bits, most in ((10**12, 1024), (16, 10**30), (10**30, 10**30)):
+        with pytest.raises(he.ParameterError, match="expected, got 10"):
+            he.fit(scheme, name, bits, most)
+    with pytest.raises(he.ParameterError) as caught:
+        he.fit(scheme, name, 16, 10**30)
+    assert "; possible: 16-bit values of " in str(caught.value)
+
+
+@pytest.mark.parametrize(("scheme", "name"), [ALL[0], ALL[5], ALL[10]])
+def test_a_vector_that_is_too_long_is_not_helped_by_fewer_vectors(scheme, name):
+    with pytest.raises(he.ParameterError) as caught:
+        he.fit(scheme, name, 16, 64, 10**12)
+    assert "possible" not in str(caught.value)

@@ -5,6 +5,7 @@ import copy
 import inspect
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 
 from sottovoce._ext.errors import OverflowDetected, ParameterError, ProofError, RangeError, TooManyErasures
 from sottovoce._ext.ntt import Ntt
-from sottovoce.he import SETS, Codec, _kahe_blocks, _kahe_key, _shamir, kahe
+from sottovoce.he import SETS, Codec, _kahe_blocks, _kahe_key, _kahe_public, _kahe_shares, _shamir, kahe
 from sottovoce.he._kahe_public import CACHE_BYTES, _cache, expand_planes, public_planes, seed
 from sottovoce.he._random import Stream
 from sottovoce.he._shamir import P
@@ -413,6 +414,56 @@ def test_a_fork_neither_uses_the_parents_key_nor_repeats_its_randomness():
     assert run.stdout.split() == ["32", "True"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forking with threads, which is the point
+@pytest.mark.parametrize("held", ["key", "cache"])
+def test_a_fork_while_a_lock_is_held_does_not_wait_for_ever(held):
+    params = make_params(10)
+    key = kahe.OneTimeKey.generate(params, CONTEXT)
+    zero = np.zeros(10, np.int64)
+    lock = key._lock if held == "key" else _kahe_public._lock
+    reader, writer = os.pipe()
+    with lock:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                signal.alarm(20)
+                kahe.OneTimeKey.generate(params, CONTEXT).encrypt(zero)
+                for use in (lambda: key.encrypt(zero), lambda: key.share(b"me")):
+                    with pytest.raises(ParameterError, match="another process"):
+                        use()
+                key.close()
+                os.write(writer, bytes([not key._key.any()]))
+            finally:
+                os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        answer = pipe.read()
+    os.waitpid(pid, 0)
+    assert answer == b"\x01"
+    assert key._key.any()  # that of this process
+    key.encrypt(zero)
+
+
+@pytest.mark.parametrize("call", ["encrypt", "share", "close"])
+def test_a_key_is_not_used_by_what_it_calls(call):
+    # It would wait for itself; erased in between, it would share zeros.
+    params = make_params(10)
+    key = kahe.OneTimeKey.generate(params, CONTEXT)
+    zero = np.zeros(10, np.int64)
+    use = {"encrypt": lambda: key.encrypt(zero), "share": lambda: key.share(b"me"), "close": key.close}[call]
+
+    class File:
+        def write(self, data):
+            use()
+            return len(data)
+
+    with pytest.raises(ParameterError, match="in use"):
+        key.encrypt_into(zero, File())
+    assert repr(key) == "<kahe.OneTimeKey closed>"
+    assert not key._key.any()
+
+
 def test_equal_vectors_give_different_ciphertexts_and_shares():
     world = World(make_params(10))
     for _ in range(2):
@@ -589,6 +640,10 @@ def test_a_contributor_counts_once_in_a_share_sum(world):
     named.add(share, b"one")
     with pytest.raises(ParameterError, match="already"):
         named.add(other, b"one")
+    for mixed, sender in ((named, None), (total, b"one")):
+        with pytest.raises(ParameterError, match="of all contributors or of none"):
+            mixed.add(share, sender)
+        assert mixed.count == 1
     # Clients that conspire can make equal shares: with their names that stops nobody.
     named.add(again, b"two")
     named.add(other, b"three")
@@ -614,6 +669,25 @@ def test_a_share_sum_that_was_handed_out_takes_no_more(world):
         few.to_bytes()
     few.add(world.shares[2][0])  # nothing was handed out
     assert few.to_bytes() == data
+
+
+def test_a_share_sum_takes_no_share_while_it_is_handed_out(world, monkeypatch):
+    # One thread is about to add when another asks for the sum: what it gets is what everybody gets later.
+    total = world.share_sum(1, {0, 1, 2})
+    adding, handed = threading.Event(), []
+    reduce = _kahe_shares.reduce
+
+    def slow(x):
+        adding.set()
+        asker.join(0.5)
+        return reduce(x)
+
+    monkeypatch.setattr(_kahe_shares, "reduce", slow)
+    asker = threading.Thread(target=lambda: adding.wait(20) and handed.append(total.to_bytes()))
+    asker.start()
+    total.add(world.shares[3][0])
+    asker.join()
+    assert handed == [total.to_bytes()]
 
 
 def test_too_few_contributors_are_refused_by_member_and_opener():

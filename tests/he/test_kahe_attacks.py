@@ -1,7 +1,7 @@
 """Every attack of docs/he.md on key-additive encryption, and the honest limits, through the public API."""
 
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import comb, sqrt
 
 import numpy as np
@@ -213,15 +213,25 @@ def _with(params, coefficients):
 
 
 def test_the_published_checks_tell_nothing_of_the_key():
-    # One mask polynomial a check: R is uniform for the zero key as for any other.
+    # One mask polynomial a check, with uniform coefficients: whatever gamma gives of the key's polynomials, R
+    # is uniform.  R itself looks so without masks too, because gamma differs every time: it would be four
+    # equations about the key.  So the masks are looked at: their values at 0, 1, 2 and differences of these,
+    # which are uniform together if the coefficients are.
     params = make_params(10, n_members=4)
-    values = []
+    assert params.threshold == 3
+    published, degrees = [], ([], [], [])
     for i in range(300):
         world = World(params).join(np.zeros(10, np.int64), seed=i.to_bytes(32, "big"))
-        values += split(world.proofs[0].to_bytes()[32 * 4 :], 32)
-    counts = np.bincount(np.array(values) >> 26, minlength=32)
-    expected = len(values) / 32
-    assert ((counts - expected) ** 2 / expected).sum() < 31 + 6 * sqrt(62)
+        published += split(world.proofs[0].to_bytes()[32 * 4 :], 32)
+        one, two, three = (np.array(split(s.to_bytes()[32:48], 32)) for s in world.shares[0][:3])
+        row = [3 * (one - two) + three, one, two]
+        for values in degrees:
+            values += (row[0] % P).tolist()
+            row = [b - a for a, b in pairwise(row)]
+    for values in (published, *degrees):
+        counts = np.bincount(np.array(values) >> 26, minlength=32)
+        expected = len(values) / 32
+        assert ((counts - expected) ** 2 / expected).sum() < 31 + 6 * sqrt(62)
 
 
 # -- attack: the maximum of the residuals alone -------------------------------------------------
@@ -246,6 +256,22 @@ def test_the_largest_residual_alone_says_nothing_and_the_mean_square_does():
         worst = least if worst is None else min(worst, least)
     assert passed == 20 * 1000
     assert worst > 20 * squares
+
+
+def test_every_element_is_tested_and_not_the_first_alone():
+    # Three blocks of sixteen elements.
+    world = World(make_params(2048 * 40)).fill(3)
+    honest = world.ciphertexts[1]
+    row = honest.params._row_bytes
+    for element in (0, 1, 15, 16, 39):
+        data = bytearray(honest.to_bytes())
+        data[element * row : (element + 1) * row] = np.random.default_rng(element).bytes(row)
+        world.ciphertexts[1] = kahe.Ciphertext.from_bytes(bytes(data), world.params)
+        for threads in (1, 2):
+            with pytest.raises(OverflowDetected):
+                world.open(threads=threads)
+    world.ciphertexts[1] = honest
+    assert np.array_equal(world.open(threads=2).values, world.expected())
 
 
 def test_garbage_ciphertexts_are_detected():

@@ -409,3 +409,62 @@ def test_twenty_million_parameters_in_the_memory_of_their_arrays():
     assert result["right"]
     assert set(result["steps"]) == {"encrypt_into", "add_from", "write_to", "open_sum"}
     assert max(step["extra"] for step in result["steps"].values()) < 48 << 20
+
+
+def test_buffers_of_objects_are_refused():
+    # Bytes written over pointers crash the process when the array goes.
+    params = make_params(100)
+    objects = np.zeros(params.ciphertext_bytes // 8, object)
+    fields = np.zeros(params.ciphertext_bytes // 8, [("a", object)])
+    for out in (objects, fields, memoryview(objects)):
+        key = kahe.OneTimeKey.generate(params, CONTEXT)
+        with pytest.raises(ParameterError, match="buffer"):
+            key.encrypt_into(np.zeros(100, np.int64), out)
+        key.encrypt(np.zeros(100, np.int64))  # refused before anything changed
+    assert not objects.any()
+
+
+def test_buffers_of_other_kinds_give_the_errors_of_the_page():
+    params = make_params(100)
+    total = kahe.CiphertextSum(params, CONTEXT)
+    with pytest.raises(DecodeError, match="got 0"):
+        total.add_bytes(np.zeros((0, 3), np.uint8))
+    dates = np.zeros(params.ciphertext_bytes // 8, "M8[s]")
+    with pytest.raises(TypeError, match="contiguous bytes"):
+        total.add_bytes(dates)
+    with pytest.raises(TypeError, match="writable buffer"):
+        total.write_to(dates)
+
+
+def test_an_opened_sum_needs_an_aligned_array():
+    world = World(make_params(100)).fill(3)
+    out = np.frombuffer(bytearray(801), np.int64, offset=1)
+    with pytest.raises(ParameterError, match="aligned"):
+        world.open(out=out)
+
+
+@pytest.mark.parametrize("method", ["add", "add_bytes", "subtract", "merge"])
+def test_a_sum_that_was_interrupted_is_of_no_use(monkeypatch, method):
+    params = make_params(2048 * 40)
+    world = World(params).fill(1)
+    total, other = world.total(), world.total()
+    argument = {"add": world.ciphertexts[0], "add_bytes": world.ciphertexts[0].to_bytes()}
+    argument |= {"subtract": world.ciphertexts[0], "merge": other}
+    scale, calls = params._scale, []
+
+    class Interrupted:
+        pack = scale.pack
+
+        def accumulate(self, *arguments):
+            scale.accumulate(*arguments)
+            calls.append(1)
+            raise KeyboardInterrupt  # after something was added, before it is counted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(params), "_scale", Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            getattr(total, method)(argument[method])
+    assert calls == [1]
+    for use in (lambda: total.add(world.ciphertexts[0]), total.to_bytes, lambda: other.merge(total)):
+        with pytest.raises(ParameterError, match="of no use"):
+            use()

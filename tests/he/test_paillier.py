@@ -78,6 +78,17 @@ def test_short_exponents_are_short_and_only_by_request():
         assert (drawn.max(axis=0) > 127).all()  # no byte of the exponent stands still
 
 
+def test_a_secret_key_keeps_its_public_key():
+    # Else whoever asks the object whom it opens for could be told another.
+    secret = key(TOY)
+    for name in ("public_key", "_p"):
+        with pytest.raises(AttributeError, match="immutable"):
+            setattr(secret, name, None)
+        with pytest.raises(AttributeError, match="immutable"):
+            delattr(secret, name)
+    assert isinstance(secret.public_key, paillier.PublicKey)
+
+
 def test_primes_are_told_from_products_of_primes_without_small_factors():
     for p in (2003, 4099, 10007):
         assert _paillier_primes.is_prime(p)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sottovoce._ext.errors import DecodeError, OverflowDetected, ParameterError, RangeError
-from sottovoce.he import Codec, rlwe
+from sottovoce.he import Codec, _rlwe_noise, rlwe
 from support.rlwe_world import (
     ALL_SETS,
     Q40,
@@ -694,3 +694,46 @@ def test_unknown_sets_are_refused():
             make("RLWE_128_N8192_Q218")
         with pytest.raises(TypeError, match="set: str"):
             make(3)
+
+
+def test_buffers_of_objects_and_of_the_values_are_refused():
+    params = make_params(100)
+    public, values = secret_key().public_key, np.zeros(100, np.int64)
+    for out in (
+        np.zeros(params.ciphertext_bytes // 8, object),
+        np.zeros(params.ciphertext_bytes // 8, "M8[s]"),
+    ):
+        with pytest.raises((ParameterError, TypeError), match="buffer"):
+            public.encrypt_into(values, params, out)
+    # Bytes objects that a buffer holds would be followed when it goes; values written over be encrypted.
+    room = np.zeros(params.ciphertext_bytes // 8 + 50, np.int64)
+    with pytest.raises(ParameterError, match="shares memory"):
+        public.encrypt_into(room[:100], params, room[50:])
+    assert not room.any()
+
+
+def test_decryption_needs_an_aligned_array():
+    params = make_params(100)
+    out = np.frombuffer(bytearray(801), np.int64, offset=1)
+    with pytest.raises(ParameterError, match="aligned"):
+        secret_key().decrypt_into(encrypt(params, np.zeros(100, np.int64)), out)
+
+
+def test_a_header_does_not_make_others_search_for_a_shape(monkeypatch):
+    # Up to a second for 80 bytes; parameters that are not those expected are never made.
+    params = make_params(100)
+    data = encrypt(params, np.zeros(100, np.int64)).to_bytes()
+    other = bytearray(data)
+    other[48:52] = (params.max_summands - 1).to_bytes(4, "little")
+    total = empty_sum(params)
+
+    def search(*_):
+        raise AssertionError("a shape was looked for")
+
+    monkeypatch.setattr(_rlwe_noise, "best_shape", search)
+    with pytest.raises(DecodeError, match="other parameters"):
+        rlwe.Ciphertext.from_bytes(bytes(other), params)
+    with pytest.raises(ParameterError, match="other parameters"):
+        total.add_bytes(other)
+    total.add_bytes(data)
+    assert rlwe.Ciphertext.from_bytes(data, params).to_bytes() == data
