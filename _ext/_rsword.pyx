@@ -100,7 +100,7 @@ cdef class Code:
         free(scratch)
         return 0
 
-    def encode(self, symbol[:, ::1] out not None, const symbol[:, ::1] messages not None):
+    def encode(self, symbol[:, :] out not None, const symbol[:, :] messages not None):
         """Messages of k symbols to words of k + nsym; ``out[:, :k]`` may be ``messages`` itself."""
         cdef sv_rs_batch batch
         self._symbols(sizeof(symbol))
@@ -118,10 +118,12 @@ cdef class Code:
         batch.erased = NULL
         batch.erased_stride = 0
         batch.status = NULL
+        contiguous(messages.strides[1], messages.shape[1], sizeof(symbol))
+        contiguous(out.strides[1], out.shape[1], sizeof(symbol))
         check_rows(&batch, sizeof(symbol) * messages.shape[1], sizeof(symbol) * batch.n)
         self._run(0, &batch)
 
-    def check(self, int32_t[::1] status not None, const symbol[:, ::1] words not None):
+    def check(self, int32_t[::1] status not None, const symbol[:, :] words not None):
         """1 for words that are codewords, else 0."""
         cdef sv_rs_batch batch
         self._symbols(sizeof(symbol))
@@ -139,11 +141,12 @@ cdef class Code:
         batch.erased = NULL
         batch.erased_stride = 0
         batch.status = &status[0]
+        contiguous(words.strides[1], words.shape[1], sizeof(symbol))
         check_rows(&batch, sizeof(symbol) * batch.n, sizeof(symbol) * batch.n)
         self._run(1, &batch)
 
-    def decode(self, symbol[:, ::1] out not None, int32_t[::1] status not None,
-               const symbol[:, ::1] words not None, const uint8_t[:, ::1] erased=None):
+    def decode(self, symbol[:, :] out not None, int32_t[::1] status not None,
+               const symbol[:, :] words not None, const uint8_t[:, :] erased=None):
         """Correct words into ``out``, which may be ``words``; ``erased`` has one row, or one a word."""
         cdef sv_rs_batch batch
         self._symbols(sizeof(symbol))
@@ -165,11 +168,20 @@ cdef class Code:
         if erased is not None:
             if erased.shape[1] != words.shape[1] or erased.shape[0] not in (1, words.shape[0]):
                 raise ParameterError("erased: one row of flags, or one a word, expected")
+            contiguous(erased.strides[1], erased.shape[1], 1)
             batch.erased = &erased[0, 0]
             batch.erased_stride = 0 if erased.shape[0] == 1 else erased.strides[0]
         batch.status = &status[0]
+        contiguous(words.strides[1], words.shape[1], sizeof(symbol))
+        contiguous(out.strides[1], out.shape[1], sizeof(symbol))
         check_rows(&batch, sizeof(symbol) * batch.n, sizeof(symbol) * batch.n)
         self._run(2, &batch)
+
+
+cdef int contiguous(Py_ssize_t stride, Py_ssize_t count, Py_ssize_t itemsize) except -1:
+    if count > 1 and stride != itemsize:
+        raise ParameterError("rows: contiguous ones expected")
+    return 0
 
 
 cdef int check_rows(const sv_rs_batch *batch, size_t in_bytes, size_t out_bytes) except -1:
