@@ -490,7 +490,7 @@ TARGET static void check_lanes(const sv_rs_code *code, const sv_rs_batch *batch,
     }
 }
 
-static void settle_or_portable(const sv_rs_code *code, const sv_rs_batch *batch, lane_scratch *s) {
+TARGET static void settle_or_portable(const sv_rs_code *code, const sv_rs_batch *batch, lane_scratch *s) {
     if (code->bits == 8 && s->waiting >= FEW) {
         settle(code, batch, s);
         return;
@@ -536,7 +536,7 @@ TARGET static void decode_lanes(const sv_rs_code *code, const sv_rs_batch *batch
                 }
                 s.word[s.waiting++] = first + w;
                 if (s.waiting == LANES) {
-                    settle(code, batch, &s);
+                    settle_or_portable(code, batch, &s);
                 }
             }
         }
