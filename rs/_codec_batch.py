@@ -62,7 +62,7 @@ def words_of(name: str, given: Any, c_exp: int) -> Words:
         raise ParameterError(f"{name}: two dimensions expected, got {given.ndim}")
     if given.shape[1] < 1:
         raise ParameterError(f"{name}: at least 1 symbol a row expected, got 0")
-    if given.shape[1] > 1 and given.strides[1] != given.itemsize:
+    if given.size and given.shape[1] > 1 and given.strides[1] != given.itemsize:
         raise ParameterError(f"{name}: contiguous rows expected")
     check_range(name, given, c_exp)
     return given

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
+
 from .._ext.errors import ParameterError
 
 DEFAULT_PRIM = 0x11D
@@ -23,9 +25,9 @@ def integer(name: str, value: object) -> int:
     Raises:
         TypeError: Anything else.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name}: int expected, got {type(value).__name__}")
-    return int(value.__index__())
+    return int(value)
 
 
 def complete(nsize: int, prim: int, generator: int, c_exp: int) -> tuple[int, int, int]:
