@@ -24,9 +24,7 @@ _BACKEND = choose("rsword", BACKENDS)
 
 
 @lru_cache(maxsize=64)
-def code(
-    bits: int, prim: int, generator: int, fcr: int, nsym: int, *, backend: Backend = _BACKEND
-) -> Code:
+def code(bits: int, prim: int, generator: int, fcr: int, nsym: int, *, backend: Backend = _BACKEND) -> Code:
     """The code of words with zeros at ``generator ** (fcr + i)`` for ``i`` below ``nsym``.
 
     Args:

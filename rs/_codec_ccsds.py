@@ -181,7 +181,9 @@ class CcsdsCodec:
             flags = self._split(everywhere).view(np.bool_)
         result = self._codec.decode_batch(words, flags, words, threads)
         fixed = self._together(result.words)
-        return DecodedBatch(fixed, fixed[:, : fixed.shape[1] - self._depth * self._codec.nsym], result.changed)
+        return DecodedBatch(
+            fixed, fixed[:, : fixed.shape[1] - self._depth * self._codec.nsym], result.changed
+        )
 
     def _apart(self, name: str, blocks: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Words of blocks, in the conventional basis; a copy."""

@@ -216,7 +216,8 @@ class RSCodec:
         for word, places in erased.items():
             if len(places) > parity:
                 raise ReedSolomonError(
-                    f"word {word}: {parity} parity symbols correct at most {parity} erasures, got {len(places)}", word
+                    f"word {word}: {parity} parity symbols correct at most {parity} erasures, got {len(places)}",
+                    word,
                 )
             words[[word * size + place for place in places]] = 0
         fixed = words.copy()
@@ -224,7 +225,9 @@ class RSCodec:
         errata = []
         changed = np.flatnonzero(fixed != words)
         for word in sorted({*erased, *(changed // size).tolist()}):
-            here = changed[np.searchsorted(changed, word * size) : np.searchsorted(changed, (word + 1) * size)]
+            here = changed[
+                np.searchsorted(changed, word * size) : np.searchsorted(changed, (word + 1) * size)
+            ]
             known = erased.get(word, [])
             found = [p for p in reversed((here - word * size).tolist()) if p not in set(known)]
             if only_erasures and found:

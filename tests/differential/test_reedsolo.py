@@ -30,7 +30,11 @@ def pair(*args, **kwargs):
 
 def restore(theirs):
     # reedsolo keeps its tables in the module, and check() uses those of whichever codec came last.
-    reedsolo.gf_log, reedsolo.gf_exp, reedsolo.field_charac = theirs.gf_log, theirs.gf_exp, theirs.field_charac
+    reedsolo.gf_log, reedsolo.gf_exp, reedsolo.field_charac = (
+        theirs.gf_log,
+        theirs.gf_exp,
+        theirs.field_charac,
+    )
 
 
 def damaged(rng, words, nsize, nsym, order):
@@ -94,7 +98,9 @@ def test_only_erasures_is_alike(nsym):
                     codec.decode(words, erase_pos=erased, only_erasures=True)
 
 
-@pytest.mark.parametrize("make", [bytes, bytearray, list, tuple, memoryview, lambda b: np.frombuffer(b, np.uint8)])
+@pytest.mark.parametrize(
+    "make", [bytes, bytearray, list, tuple, memoryview, lambda b: np.frombuffer(b, np.uint8)]
+)
 def test_takes_what_reedsolo_takes(make):
     ours, theirs = pair(6)
     data = make(bytes(range(40)))

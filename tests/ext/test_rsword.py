@@ -12,7 +12,15 @@ PORTABLE = rsword.BACKENDS[0]
 VECTORISED = [b for b in USABLE if b is not PORTABLE]
 GUARD = 0xA5
 # bits, prim, generator
-NARROW = [(8, 0x11D, 2), (8, 0x12D, 2), (8, 0x187, 0xAD), (8, 0x11B, 3), (7, 0x83, 2), (4, 0x13, 2), (3, 0xB, 2)]
+NARROW = [
+    (8, 0x11D, 2),
+    (8, 0x12D, 2),
+    (8, 0x187, 0xAD),
+    (8, 0x11B, 3),
+    (7, 0x83, 2),
+    (4, 0x13, 2),
+    (3, 0xB, 2),
+]
 WIDE = [(9, 0x22D, 2), (12, 0x1069, 2), (16, 0x1100B, 2)]
 
 each_backend = pytest.mark.parametrize("backend", USABLE, ids=lambda b: b.name)

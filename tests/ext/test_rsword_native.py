@@ -18,9 +18,7 @@ def program(tmp_path_factory):
 @pytest.mark.slow
 def test_no_back_end_leaves_its_buffers(program):
     features = kernel.cpu_features()
-    codes = [
-        str(b.code) for b in rsword.BACKENDS if kernel._LEVEL_FEATURES[b.level] | b.features <= features
-    ]
+    codes = [str(b.code) for b in rsword.BACKENDS if kernel._LEVEL_FEATURES[b.level] | b.features <= features]
     done = sanitize.start(program, *codes)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert done.stdout.split("\n")[:-1] == [f"back end {code}" for code in codes]

@@ -131,7 +131,9 @@ def test_erasures_of_every_word_alike(form):
     received[:, 4:9] = 0
     row = np.zeros(35, np.bool_)
     row[4:9] = True
-    erasures = {"list": [4, 5, 6, 7, 8], "one row": row, "range": range(4, 9), "numpy ints": np.arange(4, 9)}[form]
+    erasures = {"list": [4, 5, 6, 7, 8], "one row": row, "range": range(4, 9), "numpy ints": np.arange(4, 9)}[
+        form
+    ]
     assert np.array_equal(codec.decode_batch(received, erasures).words, coded)
 
 

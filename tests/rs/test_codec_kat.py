@@ -137,7 +137,16 @@ def test_dual_basis_is_that_of_the_standard():
     # CCSDS 131.0-B, annex on the transformation: rows of the matrix for u7 ... u0, columns z0 ... z7, and its inverse.
     to_dual = [0b10001101, 0b11101111, 0b11101100, 0b10000110, 0b11111010, 0b10011001, 0b10101111, 0b01111011]
     assert [TO_DUAL[0x80 >> i] for i in range(8)] == to_dual
-    from_dual = [0b11000101, 0b01000010, 0b00101110, 0b11111101, 0b11110000, 0b01111001, 0b10101100, 0b11001100]
+    from_dual = [
+        0b11000101,
+        0b01000010,
+        0b00101110,
+        0b11111101,
+        0b11110000,
+        0b01111001,
+        0b10101100,
+        0b11001100,
+    ]
     assert [FROM_DUAL[0x80 >> i] for i in range(8)] == from_dual
     assert np.array_equal(FROM_DUAL[TO_DUAL], np.arange(256))
 

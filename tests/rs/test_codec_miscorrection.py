@@ -26,7 +26,8 @@ def measured(n, nsym, words, seed):
 
 
 @pytest.mark.parametrize(
-    ("nsym", "documented"), [(2, 0.99), (4, 0.49), (6, 0.16), (8, 0.039), (10, 0.0077), (16, 2.1e-5), (32, 2.6e-14)]
+    ("nsym", "documented"),
+    [(2, 0.99), (4, 0.49), (6, 0.16), (8, 0.039), (10, 0.0077), (16, 2.1e-5), (32, 2.6e-14)],
 )
 def test_the_table_of_the_documentation_is_the_theory(nsym, documented):
     assert probability(255, nsym) == pytest.approx(documented, rel=0.02, abs=0)

@@ -54,7 +54,12 @@ def test_the_code_is_linear(codec, length, seed):
     assert list(codec.encode(both)) == together
 
 
-@given(codec=codecs(), data=st.binary(max_size=200), erased=st.lists(st.integers(-2, 210), max_size=12), only=st.booleans())
+@given(
+    codec=codecs(),
+    data=st.binary(max_size=200),
+    erased=st.lists(st.integers(-2, 210), max_size=12),
+    only=st.booleans(),
+)
 def test_noise_gives_a_codeword_or_a_documented_error(codec, data, erased, only):
     try:
         message, full, places = codec.decode(data, erase_pos=erased, only_erasures=only)
@@ -70,7 +75,9 @@ def test_noise_gives_a_codeword_or_a_documented_error(codec, data, erased, only)
         assert set(wrong) <= set(erased)
 
 
-@given(seed=st.integers(0, 2**32), nsym=st.integers(1, 30), extra=st.integers(1, 60), words=st.integers(1, 90))
+@given(
+    seed=st.integers(0, 2**32), nsym=st.integers(1, 30), extra=st.integers(1, 60), words=st.integers(1, 90)
+)
 def test_a_batch_of_noise_agrees_with_single_words(seed, nsym, extra, words):
     rng, codec = np.random.default_rng(seed), RSCodec(nsym)
     noise = rng.integers(0, 256, (words, nsym + extra), np.uint8)

@@ -70,7 +70,9 @@ def test_data_of_another_kind(call, data, error):
 def test_symbols_outside_small_and_large_fields():
     for codec, symbol in ((RSCodec(2, c_exp=4), 16), (RSCodec(2, c_exp=10), 1024)):
         for data in ([0, symbol], np.array([0, symbol], np.uint8 if symbol < 256 else np.uint16)):
-            with pytest.raises(ParameterError, match=f"symbols from 0 to {symbol - 1} expected, got {symbol} at 1"):
+            with pytest.raises(
+                ParameterError, match=f"symbols from 0 to {symbol - 1} expected, got {symbol} at 1"
+            ):
                 codec.encode(data)
         batch = np.full((3, 8), symbol, np.uint8 if symbol < 256 else np.uint16)
         with pytest.raises(ParameterError, match="at 0"):
@@ -82,7 +84,11 @@ def test_symbols_outside_small_and_large_fields():
 def test_words_longer_than_the_field():
     codec = RSCodec(4, 30, prim=0x13, c_exp=4)
     assert len(codec.encode(bytes(11))) == 15
-    for call in (lambda: codec.encode(bytes(12)), lambda: codec.decode(bytes(16)), lambda: codec.check(bytes(16))):
+    for call in (
+        lambda: codec.encode(bytes(12)),
+        lambda: codec.decode(bytes(16)),
+        lambda: codec.check(bytes(16)),
+    ):
         with pytest.raises(ParameterError, match="at most 15 symbols"):
             call()
 
@@ -93,7 +99,9 @@ def test_a_last_word_that_is_too_short(length):
         CODEC.decode(bytes(length))
 
 
-@pytest.mark.parametrize(("place", "error"), [(20, ParameterError), (-1, ParameterError), (1.0, TypeError), ("1", TypeError)])
+@pytest.mark.parametrize(
+    ("place", "error"), [(20, ParameterError), (-1, ParameterError), (1.0, TypeError), ("1", TypeError)]
+)
 def test_places_that_are_none(place, error):
     with pytest.raises(error):
         CODEC.decode(bytes(20), erase_pos=[place])
@@ -115,7 +123,11 @@ WORDS = np.zeros((4, 20), np.uint8)
     ("call", "error", "message"),
     [
         (lambda: CODEC.encode_batch(b"abc"), TypeError, "messages: numpy array expected, got bytes"),
-        (lambda: CODEC.encode_batch(WORDS.astype(np.int64)), TypeError, "messages: uint8 expected, got int64"),
+        (
+            lambda: CODEC.encode_batch(WORDS.astype(np.int64)),
+            TypeError,
+            "messages: uint8 expected, got int64",
+        ),
         (lambda: CODEC.encode_batch(WORDS[0]), ParameterError, "messages: two dimensions expected, got 1"),
         (lambda: CODEC.encode_batch(WORDS[:, :0]), ParameterError, "at least 1 symbol"),
         (lambda: CODEC.encode_batch(WORDS[:, ::2]), ParameterError, "contiguous rows"),
@@ -123,7 +135,11 @@ WORDS = np.zeros((4, 20), np.uint8)
         (lambda: CODEC.encode_batch(WORDS, out=WORDS), ParameterError, r"out: shape \(4, 24\) expected"),
         (lambda: CODEC.encode_batch(WORDS, out=bytearray(96)), TypeError, "out: numpy array expected"),
         (lambda: CODEC.encode_batch(WORDS, out=np.zeros((4, 24))), TypeError, "out: uint8 expected"),
-        (lambda: CODEC.decode_batch(WORDS[:, :4]), ParameterError, "more than 4 symbols a word expected, got 4"),
+        (
+            lambda: CODEC.decode_batch(WORDS[:, :4]),
+            ParameterError,
+            "more than 4 symbols a word expected, got 4",
+        ),
         (lambda: CODEC.decode_batch(WORDS, np.zeros((4, 19), bool)), ParameterError, "erasures: shape"),
         (lambda: CODEC.decode_batch(WORDS, np.zeros((3, 20), bool)), ParameterError, "erasures: shape"),
         (lambda: CODEC.decode_batch(WORDS, 3), TypeError, "erasures: flags or a sequence"),
