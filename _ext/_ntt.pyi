@@ -3,6 +3,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+VECTOR_BITS: int
+AVX2_LEAST: int
+AVX512_LEAST: int
+
 class Transform:
     def __init__(
         self,
@@ -15,6 +19,8 @@ class Transform:
         n_inv: int,
         n_inv_shoup: int,
         barrett: int,
+        vector_w: NDArray[np.uint64] | None = None,
+        vector_v: NDArray[np.uint64] | None = None,
     ) -> None: ...
     def forward(self, x: NDArray[np.uint64]) -> None: ...
     def inverse(self, x: NDArray[np.uint64]) -> None: ...

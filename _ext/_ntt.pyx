@@ -17,10 +17,21 @@ cdef extern from "ntt.h":
         uint64_t n_inv_shoup
         unsigned bits
         uint64_t barrett
-    void sv_ntt_forward_portable(uint64_t *x, size_t rows, const sv_ntt_tables *t) nogil
-    void sv_ntt_inverse_portable(uint64_t *x, size_t rows, const sv_ntt_tables *t) nogil
-    void sv_ntt_multiply_portable(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t rows,
-                                  const sv_ntt_tables *t) nogil
+        const void *vector_w
+        const void *vector_v
+    enum:
+        SV_NTT_AVX512
+        SV_NTT_AVX2_LEAST
+        SV_NTT_AVX512_LEAST
+        SV_NTT_VECTOR_BITS
+    void sv_ntt_forward(uint64_t *x, size_t rows, const sv_ntt_tables *t, int backend) nogil
+    void sv_ntt_inverse(uint64_t *x, size_t rows, const sv_ntt_tables *t, int backend) nogil
+    void sv_ntt_multiply(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t rows,
+                         const sv_ntt_tables *t, int backend) nogil
+
+VECTOR_BITS = SV_NTT_VECTOR_BITS
+AVX2_LEAST = SV_NTT_AVX2_LEAST
+AVX512_LEAST = SV_NTT_AVX512_LEAST
 
 
 cdef inline bint overlap(const void *a, size_t a_size, const void *b, size_t b_size) noexcept:
@@ -39,15 +50,23 @@ cdef class Transform:
 
     def __cinit__(self, int code, uint64_t q, const uint64_t[::1] w, const uint64_t[::1] w_shoup,
                   const uint64_t[::1] v, const uint64_t[::1] v_shoup, uint64_t n_inv, uint64_t n_inv_shoup,
-                  uint64_t barrett):
+                  uint64_t barrett, const uint64_t[::1] vector_w=None, const uint64_t[::1] vector_v=None):
         cdef size_t n = w.shape[0]
-        if code != 0:
+        if not 0 <= code <= SV_NTT_AVX512:
             raise ValueError("unknown back end")
         if n < 2 or n & (n - 1) or not (w_shoup.shape[0] == v.shape[0] == v_shoup.shape[0] == w.shape[0]):
             raise ValueError("tables: equal lengths, a power of two")
         if q < 17 or q >> 60 or q & 1 == 0:
             raise ValueError("modulus: odd, above 16 and below 2**60")
-        self.keep = (w, w_shoup, v, v_shoup)
+        if (vector_w is None) != (vector_v is None):
+            raise ValueError("vector tables: both or none")
+        if vector_w is not None and (
+            n < SV_NTT_AVX2_LEAST or (code == SV_NTT_AVX512 and n < SV_NTT_AVX512_LEAST)
+            or q >> SV_NTT_VECTOR_BITS
+            or not (<size_t> vector_w.shape[0] == <size_t> vector_v.shape[0] == 2 * n)
+        ):
+            raise ValueError("vector tables: 2n words, for n and q that the vector back ends take")
+        self.keep = (w, w_shoup, v, v_shoup, vector_w, vector_v)
         self.code = code
         self.tables.q = q
         self.tables.n = n
@@ -59,20 +78,24 @@ cdef class Transform:
         self.tables.n_inv_shoup = n_inv_shoup
         self.tables.bits = int(q).bit_length()
         self.tables.barrett = barrett
+        self.tables.vector_w = self.tables.vector_v = NULL
+        if vector_w is not None:
+            self.tables.vector_w = &vector_w[0]
+            self.tables.vector_v = &vector_v[0]
 
     def forward(self, uint64_t[:, ::1] x not None):
         self._check(x.shape[1])
         cdef size_t rows = x.shape[0]
         if rows:
             with nogil:
-                sv_ntt_forward_portable(&x[0, 0], rows, &self.tables)
+                sv_ntt_forward(&x[0, 0], rows, &self.tables, self.code)
 
     def inverse(self, uint64_t[:, ::1] x not None):
         self._check(x.shape[1])
         cdef size_t rows = x.shape[0]
         if rows:
             with nogil:
-                sv_ntt_inverse_portable(&x[0, 0], rows, &self.tables)
+                sv_ntt_inverse(&x[0, 0], rows, &self.tables, self.code)
 
     def multiply(self, uint64_t[:, ::1] out not None, const uint64_t[:, ::1] a not None,
                  const uint64_t[::1] b not None):
@@ -89,7 +112,7 @@ cdef class Transform:
             ):
                 raise ValueError("out: overlaps b, or a without being it")
             with nogil:
-                sv_ntt_multiply_portable(&out[0, 0], &a[0, 0], &b[0], rows, &self.tables)
+                sv_ntt_multiply(&out[0, 0], &a[0, 0], &b[0], rows, &self.tables, self.code)
 
     cdef int _check(self, Py_ssize_t n) except -1:
         if <size_t> n != self.tables.n:

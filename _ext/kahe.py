@@ -2,34 +2,48 @@
 
 Sampling of CBD(42), the switch from ``q`` to ``2**W`` with packing, the running sum, and the opening,
 all in exact integers and bit for bit the same in every back end.  What each does is in ``c/kahe.h``.
+
+Ring data is uint64 of shape ``(P, rows, N)``, one plane of residues a prime; rows and planes may be
+strided, coefficients are contiguous.  A running sum is uint64 ``(words, n)`` with :func:`words` planes:
+low words, then high words.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-from ._kahe import CBD_BYTES, Scale, cbd
+from ._kahe import CBD_BYTES, WORD_BITS, Scale, cbd
 from .kernel import Backend, choose
 
-__all__ = ["BACKENDS", "CBD_BYTES", "MAX_WIRE_BITS", "Scale", "cbd", "scale"]
+__all__ = ["BACKENDS", "CBD_BYTES", "Scale", "cbd", "scale", "words"]
 
-MAX_WIRE_BITS = 55
-"""W is below the 56 bits that ``q`` may have; 64-bit words read it at any bit offset."""
+BACKENDS = (
+    Backend("portable", "portable", frozenset(), 0),
+    Backend("avx2", "avx2", frozenset(), 1),
+    Backend("avx512", "avx512", frozenset({"avx512ifma"}), 2),
+)
+"""Slowest first; the portable one is the oracle of the rest."""
 
-BACKENDS = (Backend("portable", "portable", frozenset(), 0),)
 _backend = choose("kahe", BACKENDS)
 
 
 @lru_cache(maxsize=64)
-def scale(q: int, wire_bits: int, scale_bits: int) -> Scale:
+def scale(primes: tuple[int, ...], wire_bits: int, slots: int, slot_bits: int, scale_bits: int = 0) -> Scale:
     """The (shared) scaling of a set and its wire format.
 
     Args:
-        q: Odd modulus of 17 to 56 bits.
-        wire_bits: W, below the bit length of ``q``.
-        scale_bits: k', below the bit length of ``q``; messages are multiplied by ``2**k'``.
+        primes: One or two coprime odd primes of the same length, 17 to 50 bits; L is the bit length of
+            their product.
+        wire_bits: W, 1 to L - 1; with two primes at most 40 more than ``slots * slot_bits``.
+        slots: S, 1 to 16.
+        slot_bits: w, 2 to 62; ``k' = L - S w`` is at least 1.
 
     Raises:
         ValueError: Numbers outside those ranges.
     """
-    return Scale(_backend.code, q, wire_bits, scale_bits)
+    return Scale(_backend.code, primes, wire_bits, slots, slot_bits, scale_bits)
+
+
+def words(wire_bits: int) -> int:
+    """64-bit words of a coefficient in a running sum, 1 or 2."""
+    return 1 if wire_bits <= WORD_BITS else 2

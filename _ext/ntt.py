@@ -11,6 +11,7 @@ Source: Longa, Naehrig, CANS 2016 (merged twist); Harvey, J. Symb. Comp. 60 (201
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,17 @@ from . import _ntt
 from .errors import ParameterError
 from .kernel import Backend, choose
 
-BACKENDS = (Backend("portable", "portable", frozenset(), 0),)
-"""Slowest first; the portable one is the oracle of the rest."""
+_AVX2: Final = 1
+_AVX512: Final = 2
+_LEAST: Final = {_AVX2: _ntt.AVX2_LEAST, _AVX512: _ntt.AVX512_LEAST}
+
+BACKENDS = (
+    Backend("portable", "portable", frozenset(), 0),
+    Backend("avx2", "avx2", frozenset(), _AVX2),
+    Backend("avx512", "avx512", frozenset({"avx512ifma"}), _AVX512),
+)
+"""Slowest first; the portable one is the oracle of the rest, and does the rings that they do not take
+(``q`` of more than 50 bits, less than 32 or 64 coefficients)."""
 
 _backend = choose("ntt", BACKENDS)
 
@@ -44,20 +54,7 @@ class Ntt:
         if not 0 < psi < q or pow(psi, n, q) != q - 1:  # psi**n = -1: the order is exactly 2n
             raise ParameterError(f"psi: a root of unity of order {2 * n} modulo q expected")
         self.n, self.q, self.psi = n, q, psi
-        w, w_shoup = _tables(n, q, psi)
-        v, v_shoup = _tables(n, q, pow(psi, -1, q))
-        n_inv = pow(n, -1, q)
-        self._transform = _ntt.Transform(
-            backend.code,
-            q,
-            w,
-            w_shoup,
-            v,
-            v_shoup,
-            n_inv,
-            (n_inv << 64) // q,
-            (1 << (q.bit_length() + 63)) // q,
-        )
+        self._transform = _ntt.Transform(backend.code, q, **tables(n, q, psi, backend))
 
     def forward(self, x: NDArray[np.uint64]) -> None:
         """Transform in place.
@@ -104,11 +101,47 @@ def ring(n: int, q: int, psi: int) -> Ntt:
     return Ntt(n, q, psi)
 
 
-def _tables(n: int, q: int, root: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """``root**brv(i)`` and Shoup's quotients of them."""
+def tables(n: int, q: int, psi: int, backend: Backend) -> dict[str, Any]:
+    """The fields of ``sv_ntt_tables`` (``_ext/c/ntt.h``) other than ``q`` and ``n``."""
+    w, v = _roots(n, q, psi), _roots(n, q, pow(psi, -1, q))
+    n_inv = pow(n, -1, q)
+    made = {
+        "w": _ntt.uint64_table(w),
+        "w_shoup": _ntt.uint64_table([(x << 64) // q for x in w]),
+        "v": _ntt.uint64_table(v),
+        "v_shoup": _ntt.uint64_table([(x << 64) // q for x in v]),
+        "n_inv": n_inv,
+        "n_inv_shoup": (n_inv << 64) // q,
+        "barrett": (1 << (q.bit_length() + 63)) // q,
+    }
+    if n >= _LEAST.get(backend.code, n + 1) and q < 1 << _ntt.VECTOR_BITS:
+        made["vector_w"] = _vector_table(w, q, backend.code)
+        # The last layer of the inverse multiplies by 1/n too.
+        made["vector_v"] = _vector_table([n_inv, v[1] * n_inv % q, *v[2:]], q, backend.code)
+    return made
+
+
+def _roots(n: int, q: int, root: int) -> list[int]:
+    """``root**brv(i)``."""
     log_n = n.bit_length() - 1
     powers = [1] * n
     for i in range(1, n):
         powers[i] = powers[i - 1] * root % q
-    w = [powers[int(format(i, f"0{log_n}b")[::-1], 2)] for i in range(n)]
-    return _ntt.uint64_table(w), _ntt.uint64_table([(x << 64) // q for x in w])
+    return [powers[int(format(i, f"0{log_n}b")[::-1], 2)] for i in range(n)]
+
+
+def _vector_table(roots: list[int], q: int, code: int) -> NDArray[np.uint64]:
+    """``vector_w`` or ``vector_v`` of ``_ext/c/ntt.h`` for the back end of that number."""
+    if code == _AVX2:  # doubles; true division of Python integers is rounded to nearest
+        centred = [r - q if r > q // 2 else r for r in roots]
+        lanes, pairs = 4, np.array([centred, [r / q for r in centred]], np.float64)
+    else:
+        lanes, pairs = 8, np.array([roots, [(r << 52) // q for r in roots]], np.uint64)
+    m = len(roots) // 8
+    group = np.arange(m)[:, None]
+    layers = (m + group, 2 * m + 2 * group + np.arange(2), 4 * m + 4 * group + np.arange(4))
+    # Seven roots a group -> blocks of `lanes` groups: root, first or second, group.
+    blocks = pairs[:, np.concatenate(layers, axis=1)].reshape(2, -1, lanes, 7).transpose(1, 3, 0, 2)
+    table = np.concatenate([pairs[:, :m].T.reshape(-1), blocks.reshape(-1)]).view(np.uint64)
+    table.flags.writeable = False
+    return table

@@ -33,7 +33,7 @@ def pytest_generate_tests(metafunc):
         cases = []
         for m in load(metafunc.module.AREA):
             cases.append(pytest.param((m, None), id=m.name))
-            cases += [pytest.param((m, peer), id=f"{m.name}, {peer.distribution}") for peer in m.peers]
+            cases += [pytest.param((m, peer), id=f"{m.name}, {peer.title}") for peer in m.peers]
         metafunc.parametrize("case", cases)
 
 

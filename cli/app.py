@@ -9,6 +9,7 @@ import typer
 from . import console
 from .bench.areas import Area
 from .demo.options import MAX_CLIENTS, MAX_ROUNDS, MIN_CLIENTS, MIN_ROUNDS, Options
+from .he.commands import he
 from .kgc.commands import kgc
 from .user.commands import user
 
@@ -42,6 +43,7 @@ app = typer.Typer(
 
 app.add_typer(user)
 app.add_typer(kgc, name="kgc", epilog=_EPILOG)
+app.add_typer(he, name="he", epilog=_EPILOG)
 
 JsonTarget = Annotated[
     str | None,

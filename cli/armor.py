@@ -40,6 +40,7 @@ class Label(StrEnum):
     EVIDENCE = "EVIDENCE"
     TRACE = "TRACE"
     REVOCATIONS = "REVOCATION LIST"
+    HE_PUBLIC_KEY = "HE PUBLIC KEY"
 
 
 def armor(label: Label, data: bytes) -> str:

@@ -79,8 +79,8 @@ _SPACE_HINT: Final = (
     "free some, or name another place: pipes, and what is opened into one, are kept in TMPDIR meanwhile"
 )
 
-# Optional modules that the library itself asks for, when a variable tells it to.
-_EXTRAS: Final[dict[str, str]] = {"py_ecc": "reference"}
+# Optional modules that the library itself asks for, when a variable or a conversion tells it to.
+_EXTRAS: Final[dict[str, str]] = {"phe": "phe", "py_ecc": "reference"}
 
 # Plain signs of the same width, so that tables stay straight.  Rich draws plain frames by itself.
 _PLAIN: Final[dict[str, str]] = {"µ": "u", "…": "~"}

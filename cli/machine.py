@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 # Fronts of the compiled kernels: importing one chooses its back end.
-_KERNELS: Final = ("gf256", "kahe", "ntt")
+_KERNELS: Final = ("codec", "gf256", "kahe", "ntt", "rlwe", "sampler")
 _DEPENDENCIES: Final = ("numpy", "cryptography", "py_arkworks_bls12381", "gmpy2", "cbor2", "typer", "rich")
 
 
@@ -80,6 +80,18 @@ def version_text() -> str:
         "with": ", ".join(f"{name} {version}" for name, version in c["dependencies"].items()),
     }
     return "\n".join([f"sottovoce {c['sottovoce']}", *(f"  {key:<9}{text}" for key, text in lines.items())])
+
+
+def kernel_level() -> str:
+    """The step of the staircase on which the lattice kernels run; aims differ from step to step.
+
+    Returns:
+        ``portable``, ``avx2`` or ``avx512``: that of the number-theoretic transform, which costs most.
+    """
+    from .._ext import kernel, ntt
+
+    name = kernel.chosen()["ntt"]
+    return next(backend.level for backend in ntt.BACKENDS if backend.name == name)
 
 
 def n_cores() -> int:

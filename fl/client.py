@@ -218,14 +218,14 @@ class Client:
             if not 1 <= examples <= header.max_examples:
                 raise ParameterError(f"examples: 1 to {header.max_examples} expected, got {examples}")
             weight = header.codec.weight(examples, header.max_examples)
-        return header.codec.quantize(header.layout.flatten(update), weight)
+        return header.codec.quantize_model(header.layout, update, weight)
 
     def _check_unused(self, header: RoundHeader, update: Arrays) -> frozenset[bytes]:
         """Digests of the update, after seeing that the outbox would take it."""
         # Stochastic rounding makes two encodings of one update differ, so its floats and the integers
         # nearest to it are compared: what only the clip or the rounding would tell apart is the same.
         vector = header.layout.flatten(update)
-        nearest = replace(header.codec, rounding="nearest").quantize(vector)
+        nearest = replace(header.codec, rounding="nearest").quantize_model(header.layout, update)
         digests = frozenset(
             {
                 hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE", vector.astype("<f8").tobytes())).digest(),

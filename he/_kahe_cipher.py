@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._ext import kahe as kernel
 from .._ext.errors import DecodeError, ParameterError, RangeError
+from ._kahe_blocks import block_starts, check_file, open_sink, read_all
 from ._kahe_params import Params, check_context, check_length, check_params
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # of collections.abc from Python 3.12 on
 
 
 class Ciphertext:
@@ -88,6 +96,9 @@ class Ciphertext:
 class CiphertextSum:
     """Sum of ciphertexts of one round, modulo ``2**W``: the memory of one, however many are added.
 
+    One takes 8 bytes a coefficient, 16 where W is above 57.  Summands come as objects (:meth:`add`), as
+    bytes that lie anywhere (:meth:`add_bytes`) or from files (:meth:`add_from`); nothing is kept of them.
+
     Not safe for concurrent change: give every worker its own and :meth:`merge` them.
 
     Attributes:
@@ -95,15 +106,17 @@ class CiphertextSum:
         context: The round's header hash.
     """
 
-    __slots__ = ("_count", "_sum", "context", "params")
+    __slots__ = ("_broken", "_count", "_sum", "context", "params")
 
     def __init__(self, params: Params, context: bytes) -> None:
         check_params(params)
         check_context(context)
         self.params = params
         self.context = context
+        self._broken = False
         self._count = 0
-        self._sum = np.zeros(params.n_elements * params.N, np.uint64)
+        # Residues modulo 2**64 or 2**128 of all coefficients, low words first: 2**W divides these.
+        self._sum = np.zeros((kernel.words(params.wire_bits), params.n_elements * params.N), np.uint64)
 
     @property
     def count(self) -> int:
@@ -118,9 +131,46 @@ class CiphertextSum:
             RangeError: ``max_summands`` are in it already.  Unchanged after an error.
         """
         self._check(ciphertext)
-        if self._count >= self.params.max_summands:
-            raise RangeError(f"sum: at most {self.params.max_summands} summands")
-        self._accumulate(ciphertext, False)
+        self._check_room(1)
+        self._accumulate(ciphertext._data, False)
+        self._count += 1
+
+    def add_bytes(self, data: Buffer) -> None:
+        """Add the ciphertext with these bytes, without making an object or a copy of it.
+
+        Args:
+            data: Anything with contiguous bytes (bytes, bytearray, memoryview, mmap, numpy array),
+                ``params.ciphertext_bytes`` of them.  Borrowed for the call only; whoever changes it
+                meanwhile makes a sum that does not open.
+
+        Raises:
+            TypeError: ``data`` is no such buffer.
+            DecodeError: Another length.
+            RangeError: ``max_summands`` are in it already.  Unchanged after an error.
+        """
+        view = _bytes_of(data)
+        if len(view) != self.params.ciphertext_bytes:
+            raise DecodeError(f"ciphertext: {self.params.ciphertext_bytes} bytes expected, got {len(view)}")
+        self._check_room(1)
+        self._accumulate(view, False)
+        self._count += 1
+
+    def add_from(self, file: Any) -> None:
+        """Add the ciphertext that a file holds from its position to its end, a few hundred KiB at a time.
+
+        Args:
+            file: Seekable binary file (``seek``, ``tell``, ``readinto``).
+
+        Raises:
+            TypeError: Not such a file.
+            DecodeError: Not exactly ``params.ciphertext_bytes`` are left in it.
+            RangeError: ``max_summands`` are in it already.  Unchanged after these errors.
+            OSError: Reading failed in the middle.  Part of a ciphertext cannot be taken out again: the
+                sum is of no use any more and refuses everything, as after any error while it reads.
+        """
+        check_file("ciphertext", file, self.params.ciphertext_bytes)
+        self._check_room(1)
+        self._read(file)
         self._count += 1
 
     def subtract(self, ciphertext: Ciphertext) -> None:
@@ -130,9 +180,10 @@ class CiphertextSum:
             ParameterError: Of other parameters, or the sum is empty.  Unchanged after an error.
         """
         self._check(ciphertext)
+        self._check_room(0)
         if self._count == 0:
             raise ParameterError("sum: nothing to subtract from")
-        self._accumulate(ciphertext, True)
+        self._accumulate(ciphertext._data, True)
         self._count -= 1
 
     def merge(self, other: CiphertextSum) -> None:
@@ -146,16 +197,39 @@ class CiphertextSum:
             raise TypeError(f"other: CiphertextSum expected, got {type(other).__name__}")
         if other.params != self.params or other.context != self.context:
             raise ParameterError("other: a sum of the same round expected")
-        if self._count + other._count > self.params.max_summands:
-            raise RangeError(f"sum: at most {self.params.max_summands} summands")
-        self._sum += other._sum  # modulo 2**64, of which 2**W divides
+        other._check_room(0)
+        self._check_room(other._count)
+        scale, packed = self.params._scale, np.empty(self._block_bytes, np.uint8)
+        for columns, place in self._blocks():
+            block = packed[: place.stop - place.start]
+            scale.pack(block, other._sum[:, columns])
+            scale.accumulate(self._sum[:, columns], block, False)
         self._count += other._count
 
+    # -- bytes and files ------------------------------------------------------------------------
     def to_bytes(self) -> bytes:
         """``params.sum_bytes`` bytes: count (4, little-endian), then the coefficients as in a ciphertext."""
-        packed = np.empty(self.params.ciphertext_bytes, np.uint8)
-        self.params._scale.pack(packed, self._sum)
-        return self._count.to_bytes(4, "little") + packed.tobytes()
+        out = io.BytesIO()
+        self.write_to(out)
+        return out.getvalue()
+
+    def write_to(self, file: Any) -> None:
+        """Write :meth:`to_bytes` to a binary file, or over a writable buffer, a block at a time.
+
+        Raises:
+            TypeError: Neither file nor buffer.
+            ParameterError: A buffer of another size, or a file that is not writable.
+            OSError: The file takes no more.
+        """
+        self._check_room(0)
+        sink = open_sink(file, self.params.sum_bytes, max(4, self._block_bytes))
+        count = sink.room(0, 4)
+        count[:] = np.frombuffer(self._count.to_bytes(4, "little"), np.uint8)
+        sink.put(count)
+        for columns, place in self._blocks():
+            block = sink.room(4 + place.start, 4 + place.stop)
+            self.params._scale.pack(block, self._sum[:, columns])
+            sink.put(block)
 
     @classmethod
     def from_bytes(cls, data: bytes, params: Params, context: bytes) -> CiphertextSum:
@@ -167,17 +241,38 @@ class CiphertextSum:
         """
         self = cls(params, context)
         check_length("ciphertext sum", data, params.sum_bytes)
-        count = int.from_bytes(data[:4], "little")
-        if count > params.max_summands:
-            raise DecodeError(f"ciphertext sum: at most {params.max_summands} summands, got {count}")
-        params._scale.accumulate(self._sum, np.frombuffer(data, np.uint8, offset=4), False)
-        self._count = count
+        self._count = self._read_count(data[:4])
+        self._accumulate(memoryview(data)[4:], False)
+        return self
+
+    @classmethod
+    def read_from(cls, file: Any, params: Params, context: bytes) -> CiphertextSum:
+        """Read what :meth:`write_to` wrote from a file's position to its end, a block at a time.
+
+        Raises:
+            TypeError: Not a seekable binary file.
+            DecodeError: Another length, or a count above ``max_summands``.
+            OSError: Reading failed.
+        """
+        self = cls(params, context)
+        check_file("ciphertext sum", file, params.sum_bytes)
+        head = np.empty(4, np.uint8)
+        read_all(file, head)
+        self._count = self._read_count(head.tobytes())
+        self._read(file)
         return self
 
     @property
     def digest(self) -> bytes:
         """SHA-256 of :meth:`to_bytes`: the same for every order and grouping of the same summands."""
-        return hashlib.sha256(self.to_bytes()).digest()
+        self._check_room(0)
+        hashed = hashlib.sha256(self._count.to_bytes(4, "little"))
+        packed = np.empty(self._block_bytes, np.uint8)
+        for columns, place in self._blocks():
+            block = packed[: place.stop - place.start]
+            self.params._scale.pack(block, self._sum[:, columns])
+            hashed.update(block.data)
+        return hashed.digest()
 
     def __reduce__(self) -> tuple[object, ...]:
         return (CiphertextSum.from_bytes, (self.to_bytes(), self.params, self.context))
@@ -185,9 +280,26 @@ class CiphertextSum:
     def __repr__(self) -> str:
         return f"<kahe.CiphertextSum of {self._count}>"
 
+    # -- inside ---------------------------------------------------------------------------------
     def _elements(self, start: int, count: int) -> NDArray[np.uint64]:
+        """Words of these ring elements, shape ``(words, count, N)``."""
         N = self.params.N
-        return self._sum[start * N : (start + count) * N].reshape(count, N)
+        return self._sum[:, start * N : (start + count) * N].reshape(len(self._sum), count, N)
+
+    @property
+    def _block_bytes(self) -> int:
+        return block_starts(1, self.params.N)[1] * self.params._row_bytes
+
+    def _blocks(self) -> Iterator[tuple[slice, slice]]:
+        """Columns of the sum, and their bytes in a ciphertext."""
+        params = self.params
+        starts, rows = block_starts(params.n_elements, params.N)
+        for start in starts:
+            end = min(start + rows, params.n_elements)
+            yield (
+                slice(start * params.N, end * params.N),
+                slice(start * params._row_bytes, end * params._row_bytes),
+            )
 
     def _check(self, ciphertext: Ciphertext) -> None:
         if not isinstance(ciphertext, Ciphertext):
@@ -195,6 +307,36 @@ class CiphertextSum:
         if ciphertext.params != self.params:
             raise ParameterError("ciphertext: of other parameters than the sum")
 
-    def _accumulate(self, ciphertext: Ciphertext, negative: bool) -> None:
-        data = np.frombuffer(ciphertext.to_bytes(), np.uint8)
-        self.params._scale.accumulate(self._sum, data, negative)
+    def _check_room(self, more: int) -> None:
+        if self._broken:
+            raise ParameterError("sum: reading of a summand failed in the middle, it is of no use any more")
+        if self._count + more > self.params.max_summands:
+            raise RangeError(f"sum: at most {self.params.max_summands} summands")
+
+    def _read_count(self, head: bytes) -> int:
+        count = int.from_bytes(head, "little")
+        if count > self.params.max_summands:
+            raise DecodeError(f"ciphertext sum: at most {self.params.max_summands} summands, got {count}")
+        return count
+
+    def _accumulate(self, data: bytes | memoryview, negative: bool) -> None:
+        self.params._scale.accumulate(self._sum, np.frombuffer(data, np.uint8), negative)
+
+    def _read(self, file: Any) -> None:
+        scale, packed = self.params._scale, np.empty(self._block_bytes, np.uint8)
+        self._broken = True  # until all of it is in
+        for columns, place in self._blocks():
+            block = packed[: place.stop - place.start]
+            read_all(file, block)
+            scale.accumulate(self._sum[:, columns], block, False)
+        self._broken = False
+
+
+def _bytes_of(data: Buffer) -> memoryview:
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise TypeError(f"ciphertext: contiguous bytes expected, got {type(data).__name__}") from None
+    if not view.c_contiguous:
+        raise TypeError("ciphertext: contiguous bytes expected")
+    return view.cast("B")

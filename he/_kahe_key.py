@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from enum import Enum
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._ext import codec, sampler
 from .._ext import kahe as kernel
 from .._ext.enc import sha256_enc
 from .._ext.errors import ParameterError, RangeError
+from ._kahe_blocks import BufferSink, Sink, Spare, block_starts, check_threads, in_order, open_sink
 from ._kahe_cipher import Ciphertext
 from ._kahe_params import N_CHECKS, SALT_BYTES, Params, check_context, check_params
-from ._kahe_public import BLOCK, public_elements
+from ._kahe_public import public_planes
 from ._kahe_shares import DegreeProof, KeyShare, challenge, check_sender
-from ._random import SEED_BYTES, Stream, secret_stream
-from ._shamir import P, dot, evaluate, reduce, residues
+from ._random import SEED_BYTES, Stream
+from ._shamir import P, dot, evaluate, reduce
+from .noise import CBD_ETA
+
+AES_BLOCK = 16
 
 
 class _State(Enum):
@@ -29,6 +38,8 @@ class _State(Enum):
 
 class OneTimeKey:
     """A fresh key for one vector of one round: :meth:`encrypt` once, then :meth:`share` once.
+
+    :meth:`encrypt_into` is :meth:`encrypt` for vectors of which memory holds only one copy.
 
     Two vectors under one key give away their difference, so the object refuses a second use, use in a
     forked process, copying and pickling, and erases the key when it is shared or when anything fails
@@ -42,7 +53,7 @@ class OneTimeKey:
         context: The round's header hash.
     """
 
-    __slots__ = ("_digest", "_key", "_lock", "_pid", "_seed", "_state", "context", "params")
+    __slots__ = ("_digest", "_encrypted", "_key", "_lock", "_pid", "_seed", "_state", "context", "params")
 
     params: Params
     context: bytes
@@ -51,6 +62,7 @@ class OneTimeKey:
     _seed: bytes | None
     _state: _State
     _digest: bytes
+    _encrypted: Ciphertext | None
     _key: NDArray[np.int64]
 
     def __init__(self) -> None:
@@ -83,21 +95,23 @@ class OneTimeKey:
         self._seed = seed
         self._state = _State.NEW
         self._digest = b""
+        self._encrypted = None
         self._key = np.empty(params.N, np.int64)
         raw = np.empty(kernel.CBD_BYTES * params.N, np.uint8)
         try:
-            self._stream("key").fill(raw)
-            kernel.cbd(self._key, raw)
+            Stream(self._stream_key("key")).fill(raw)
+            sampler.cbd(self._key, raw, CBD_ETA)
         finally:
             raw.fill(0)
         return self
 
-    def encrypt(self, values: NDArray[np.int64]) -> Ciphertext:
+    def encrypt(self, values: NDArray[np.int64], threads: int = 1) -> Ciphertext:
         """Encrypt the vector: ``C_j = round((a_j k + e_j + 2^k' m_j) 2^W / q) mod 2^W``.
 
         Args:
-            values: int64, shape ``(n_slots,)``, each within ``+-(2**(value_bits-1) - 1)``; copied,
-                then checked, and never kept.
+            values: int64, shape ``(n_slots,)``, each within ``+-(2**(value_bits-1) - 1)``; read, never
+                kept or written.
+            threads: Blocks of ring elements worked on at the same time, 1 to 256.
 
         Returns:
             The ciphertext, ``params.ciphertext_bytes`` bytes.
@@ -110,23 +124,56 @@ class OneTimeKey:
 
         Timing: independent of key, errors and values once these are in range.
         """
+        values = _check_values(self.params, values)
+        check_threads(threads)
+        with self._once():
+            # Room for the bytes that are returned: filled through a view, then taken without a copy.
+            room = io.BytesIO()
+            room.seek(self.params.ciphertext_bytes - 1)
+            room.write(b"\0")
+            view = room.getbuffer()
+            self._encrypt(values, BufferSink(view), threads)
+            view.release()
+            ciphertext = Ciphertext._of(self.params, room.getvalue())
+            self._encrypted = ciphertext  # its digest is computed when somebody asks for it
+        return ciphertext
+
+    def encrypt_into(self, values: NDArray[np.int64], out: Any, threads: int = 1) -> bytes:
+        """The same, written where the caller wants it: memory for a few blocks is all that this takes.
+
+        Args:
+            values: As :meth:`encrypt`; a read-only memory map will do.
+            out: A writable buffer of ``params.ciphertext_bytes`` bytes (bytearray, mmap, memoryview, numpy
+                array) that shares no memory with ``values``, or a binary file, written from its position on.
+                The file must not keep the views that its ``write`` is given.
+            threads: As :meth:`encrypt`.
+
+        Returns:
+            SHA-256 of the ciphertext, its :attr:`Ciphertext.digest`.
+
+        Raises:
+            TypeError: As :meth:`encrypt`, or ``out`` is neither buffer nor binary file.
+            ParameterError: As :meth:`encrypt`, or a buffer that is read-only, of another size or overlaps
+                ``values``.
+            RangeError: As :meth:`encrypt`; that a value was changed meanwhile closes the key.
+            OSError: The file takes no more.  The key is erased and closed then, as after every error in
+                the middle, and what was written is of no use to anybody.
+
+        Timing: independent of key, errors and values once these are in range.
+        """
         params = self.params
-        packed_values = _pack_slots(params, values)
-        try:
-            with self._lock:
-                self._require(_State.NEW)
-                self._state = _State.CLOSED  # for good, should anything below fail
-                try:
-                    data = self._encrypt(packed_values)
-                except BaseException:
-                    self._erase()
-                    raise
-                ciphertext = Ciphertext._of(params, data)
-                self._digest = ciphertext.digest
-                self._state = _State.ENCRYPTED
-                return ciphertext
-        finally:
-            packed_values.fill(0)
+        values = _check_values(params, values)
+        check_threads(threads)
+        sink = open_sink(out, params.ciphertext_bytes, block_starts(1, params.N)[1] * params._row_bytes)
+        if isinstance(sink, BufferSink) and np.may_share_memory(
+            values, sink.room(0, params.ciphertext_bytes)
+        ):
+            raise ParameterError("out: shares memory with the values")
+        hashed = hashlib.sha256()
+        with self._once():
+            self._encrypt(values, sink, threads, hashed)
+            digest = self._digest = hashed.digest()
+        return digest
 
     def share(self, sender: bytes) -> tuple[DegreeProof, list[KeyShare]]:
         """Share the key among the n members, prove the degree, erase the key.
@@ -148,6 +195,8 @@ class OneTimeKey:
             self._require(_State.ENCRYPTED)
             self._state = _State.CLOSED
             try:
+                if self._encrypted is not None:
+                    self._digest = self._encrypted.digest
                 return self._share(sender)
             finally:
                 self._erase()
@@ -165,49 +214,68 @@ class OneTimeKey:
         if self._state is not state:
             raise ParameterError(f"one-time key: must be {state.value}, is {self._state.value}")
 
-    def _stream(self, purpose: str) -> Stream:
+    def _stream_key(self, purpose: str) -> bytes:
+        """32 bytes that nobody else has, for one purpose."""
         if self._seed is None:
-            return secret_stream()
+            return os.urandom(SEED_BYTES)
         assert len(self._seed) == SEED_BYTES
-        return Stream(sha256_enc("SOTTOVOCE-V1-KAHE-DERAND", purpose, self._seed))
+        return sha256_enc("SOTTOVOCE-V1-KAHE-DERAND", purpose, self._seed)
 
     def _erase(self) -> None:
         self._key.fill(0)
         self._seed = None
+        self._encrypted = None
 
-    def _encrypt(self, values: NDArray[np.int64]) -> bytes:
-        params, ring, scale = self.params, self.params._ring, self.params._scale
-        N, W = params.N, params.wire_bits
-        errors = self._stream("errors")
-        out = np.empty(params.ciphertext_bytes, np.uint8)
-        rows = min(BLOCK, params.n_elements)
-        product = np.empty((rows, N), np.uint64)
-        random = np.empty(rows * N * kernel.CBD_BYTES, np.uint8)
-        key = residues(self._key, params.q)[None]
+    @contextmanager
+    def _once(self) -> Iterator[None]:
+        """From new to encrypted; or closed for good, should anything fail in between."""
+        with self._lock:
+            self._require(_State.NEW)
+            self._state = _State.CLOSED
+            try:
+                yield
+            except BaseException:
+                self._erase()
+                raise
+            self._state = _State.ENCRYPTED
+
+    def _encrypt(self, values: NDArray[np.int64], sink: Sink, threads: int, hashed: Any = None) -> None:
+        params = self.params
+        starts, rows = block_starts(params.n_elements, params.N)
+        key = params._ring.empty(1)
+        seed = self._stream_key("errors")
+        spare = Spare(lambda: _Scratch(params, min(rows, params.n_elements), seed))
+
+        def work(start: int) -> NDArray[np.uint8]:
+            end = min(start + rows, params.n_elements)
+            out = sink.room(start * params._row_bytes, end * params._row_bytes)
+            scratch = spare.take()
+            scratch.encrypt(self.context, key[:, 0], values, start, end, out)
+            spare.give(scratch)
+            return out
+
         try:
-            ring.forward(key)
-            for start in range(0, params.n_elements, rows):
-                count = min(rows, params.n_elements - start)
-                block, noise = product[:count], random[: count * N * kernel.CBD_BYTES]
-                ring.multiply(block, public_elements(params, self.context, start, count), key[0])
-                ring.inverse(block)
-                errors.fill(noise)
-                first, end = start * N, (start + count) * N
-                scale.encrypt(out[first * W // 8 : end * W // 8], block.reshape(-1), values[first:end], noise)
+            for plane, q in zip(key, params._set.primes, strict=True):
+                sampler.residues(plane[0], self._key, q)
+            params._ring.forward(key)
+            with closing(in_order(work, starts, threads)) as blocks:
+                for block in blocks:
+                    if hashed is not None:
+                        hashed.update(block.data)
+                    sink.put(block)
         finally:
             key.fill(0)
-            product.fill(0)
-            random.fill(0)
-        return out.tobytes()
+            for scratch in spare.made:
+                scratch.erase()
 
     def _share(self, sender: bytes) -> tuple[DegreeProof, list[KeyShare]]:
         params = self.params
         n, t, N = params.n_members, params.threshold, params.N
-        stream = self._stream("shares")
+        stream = Stream(self._stream_key("shares"))
         # Row d: the coefficients of degree d of N key polynomials and 4 mask polynomials.
         coefficients = np.empty((t, N + N_CHECKS), np.uint64)
         try:
-            coefficients[0, :N] = residues(self._key, P)
+            sampler.residues(coefficients[0, :N], self._key, P)
             coefficients[0, N:] = stream.below(P, (N_CHECKS,))
             coefficients[1:] = stream.below(P, (t - 1, N + N_CHECKS))
             salts = np.empty(n * SALT_BYTES, np.uint8)
@@ -231,8 +299,46 @@ class OneTimeKey:
         return f"<kahe.OneTimeKey {self._state.value}>"
 
 
-def _pack_slots(params: Params, values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Numbers to padded coefficients ``sum v_s 2^(w s)``, borrows included, after checking them."""
+class _Scratch:
+    """What one thread needs to encrypt a block; secret."""
+
+    __slots__ = ("_errors", "_params", "_product", "_random", "_values")
+
+    def __init__(self, params: Params, rows: int, seed: bytes) -> None:
+        self._params = params
+        self._errors = Stream(seed)
+        self._product = params._ring.empty(rows)
+        self._random = np.empty(rows * params.N * kernel.CBD_BYTES, np.uint8)
+        self._values = np.empty(rows * params._slots, np.int32)
+
+    def encrypt(
+        self,
+        context: bytes,
+        key: NDArray[np.uint64],
+        values: NDArray[np.int64],
+        start: int,
+        end: int,
+        out: NDArray[np.uint8],
+    ) -> None:
+        """Ring elements ``start`` to ``end``; errors come from the same bytes of the stream in any order."""
+        params, count = self._params, end - start
+        product, random = self._product[:, :count], self._random[: count * params.N * kernel.CBD_BYTES]
+        padded = self._values[: count * params._slots]
+        first = start * params._slots
+        _narrow(padded, values[first : end * params._slots], first, params.value_bits)
+        params._ring.multiply(product, public_planes(params, context, start, count), key)
+        params._ring.inverse(product)
+        self._errors.restart(0, start * params.N * kernel.CBD_BYTES // AES_BLOCK)
+        self._errors.fill(random)
+        params._scale.encrypt(out, product, padded, random)
+
+    def erase(self) -> None:
+        for array in (self._product, self._random, self._values):
+            array.fill(0)
+
+
+def _check_values(params: Params, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A plain view of the caller's array, after checking it."""
     if (
         not isinstance(values, np.ndarray)
         or isinstance(values, np.ma.MaskedArray)
@@ -241,16 +347,22 @@ def _pack_slots(params: Params, values: NDArray[np.int64]) -> NDArray[np.int64]:
         raise TypeError("values: int64 array without a mask expected")
     if values.shape != (params.n_slots,):
         raise ParameterError(f"values: shape ({params.n_slots},) expected, got {values.shape}")
-    S = params.slots_per_coefficient
-    slots = np.zeros(params.n_elements * params.N * S, np.int64)
-    # Copied before they are checked: another thread may write to the caller's array meanwhile.
-    slots[: params.n_slots] = values
+    values = np.asarray(values)
+    if values.flags.c_contiguous and values.flags.aligned:
+        low, high = codec.extremes(values)
+    else:
+        low, high = int(values.min()), int(values.max())
     bound = (1 << (params.value_bits - 1)) - 1
-    bad = (slots > bound) | (slots < -bound)
-    if bad.any():
+    if low < -bound or high > bound:
+        bad = (values > bound) | (values < -bound)
         raise RangeError(f"values, index {int(np.argmax(bad))}: not within +-{bound}")
-    if S == 1:
-        return slots
-    weights = np.int64(1) << (np.int64(params.slot_bits) * np.arange(S, dtype=np.int64))
-    packed: NDArray[np.int64] = (slots.reshape(-1, S) * weights).sum(axis=1)
-    return packed
+    return values
+
+
+def _narrow(out: NDArray[np.int32], values: NDArray[np.int64], first: int, value_bits: int) -> None:
+    """Copy with zeros behind; the copy is checked too, for another thread may write to the array."""
+    bound = (1 << (value_bits - 1)) - 1
+    bad = codec.narrow(out[: len(values)], np.require(values, requirements=["C", "A"]), bound)
+    if bad >= 0:
+        raise RangeError(f"values, index {first + bad}: not within +-{bound}")
+    out[len(values) :] = 0

@@ -10,18 +10,20 @@ decoding alone finds ``(n - t) / 2``, which is none for 4 or 5 members; beyond t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._ext import codec, sampler
 from .._ext.errors import OverflowDetected, ParameterError, TooManyErasures
+from ._kahe_blocks import Spare, block_starts, check_threads, in_order
 from ._kahe_cipher import CiphertextSum
 from ._kahe_params import MIN_SUMMANDS, Params, check_context, check_params
-from ._kahe_public import BLOCK, public_elements
+from ._kahe_public import public_planes
 from ._kahe_search import Search
 from ._kahe_shares import ShareSum
-from ._shamir import residues
 from .noise import CBD_ETA
 
 
@@ -30,7 +32,8 @@ class OpenedSum:
     """An opened sum.
 
     Attributes:
-        values: int64 ``(n_slots,)``, the sum of the contributors' vectors.
+        values: int64 ``(n_slots,)``, the sum of the contributors' vectors; the caller's ``out``, if one
+            was given.
         n_contributors: |S|.
         wrong_members: Members whose answer is wrong beyond doubt, if at most f members are corrupted
             and every contributor's share was degree-proved: their share sum is of another number of
@@ -53,6 +56,9 @@ def open_sum(
     total: CiphertextSum,
     share_sums: Sequence[ShareSum],
     n_contributors: int,
+    *,
+    out: NDArray[np.int64] | None = None,
+    threads: int = 1,
 ) -> OpenedSum:
     """Open the sum of exactly ``n_contributors`` ciphertexts with t or more members' share sums.
 
@@ -71,11 +77,15 @@ def open_sum(
         share_sums: One per answering member, in any order.  One whose count is not ``n_contributors``
             is of another set: it is left out and its member called wrong.
         n_contributors: |S|, at least 3.
+        out: Contiguous, writable int64 array ``(n_slots,)``, e.g. a memory map, that takes the values, a
+            block at a time; zeros after :class:`OverflowDetected`.  A new array when left out.
+        threads: Blocks of ring elements opened at the same time, 1 to 256.
 
     Raises:
         TypeError: Wrong types.
         ParameterError: Fewer than 3 contributors, another number of ciphertexts than contributors,
-            a total made for another context, other parameters, or two sums of one member.
+            a total made for another context, other parameters, two sums of one member, or an ``out`` of
+            another shape.
         TooManyErasures: Fewer than t usable share sums.
         OverflowDetected: No t of them open the sum to well-formed contributions.  One message for
             every cause; residuals are never told.
@@ -83,18 +93,22 @@ def open_sum(
     Timing: depends on how many share sums are wrong, and on how; some seconds where many are.
     """
     sums = _check(params, context, total, share_sums, n_contributors)
+    check_threads(threads)
+    values = _check_out(params, out)
     usable = {j: s._total for j, s in sums.items() if s.count == n_contributors}
     misfits = tuple(sorted(sums.keys() - usable.keys()))
     if len(usable) < params.threshold:
         raise TooManyErasures(params.threshold, len(usable))
     search = Search(params, usable, CBD_ETA * n_contributors)
+    opener = _Opener(params, total, n_contributors, values, threads)
     for subset, key in search.candidates():
-        coefficients = _open_with(params, total, key, n_contributors)
-        if coefficients is None:
+        if not opener.opens(key):
             continue
-        values = _unpack_slots(params, coefficients, n_contributors)
+        if not opener.well_formed:
+            break
         wrong, suspect = search.blame(subset)
         return OpenedSum(values, n_contributors, tuple(sorted((*misfits, *wrong))), suspect)
+    values.fill(0)
     raise OverflowDetected
 
 
@@ -115,6 +129,7 @@ def _check(
         )
     if total.count != n_contributors:
         raise ParameterError(f"total: {n_contributors} ciphertexts expected, got {total.count}")
+    total._check_room(0)
     sums: dict[int, ShareSum] = {}
     for s in share_sums:
         if not isinstance(s, ShareSum):
@@ -127,50 +142,85 @@ def _check(
     return sums
 
 
+def _check_out(params: Params, out: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    if out is None:
+        return np.empty(params.n_slots, np.int64)
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray) or out.dtype != np.int64:
+        raise TypeError("out: int64 array without a mask expected")
+    if out.shape != (params.n_slots,) or not out.flags.c_contiguous or not out.flags.writeable:
+        raise ParameterError(f"out: contiguous, writable, of shape ({params.n_slots},) expected")
+    return out
+
+
 # -- the arithmetic -----------------------------------------------------------------------------
-def _open_with(
-    params: Params, total: CiphertextSum, key: NDArray[np.int64], n_contributors: int
-) -> NDArray[np.int64] | None:
-    """All coefficients of the sum under this key, or None if some ring element's residuals are not noise."""
-    ring, scale, N = params._ring, params._scale, params.N
-    largest = params.max_residual(n_contributors)
-    squares = params.max_square_sum(n_contributors)
-    hat = residues(key, params.q)[None]
-    ring.forward(hat)
-    out = np.empty((params.n_elements, N), np.int64)
-    count = 1  # a wrong key nearly always shows in the first element
-    start = 0
-    while start < params.n_elements:
-        count = min(count, params.n_elements - start)
-        product = np.empty((count, N), np.uint64)
-        ring.multiply(product, public_elements(params, total.context, start, count), hat[0])
-        ring.inverse(product)
-        max_r = np.empty(count, np.uint64)
-        sum_r2 = np.empty(count, np.uint64)
-        scale.open(out[start : start + count], max_r, sum_r2, total._elements(start, count), product)
+class _Opener:
+    """Opens all ring elements under one key after another, into the same array.
+
+    Attributes:
+        well_formed: After :meth:`opens` said yes: padding is zero and every slot within reach of |S|.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        total: CiphertextSum,
+        n_contributors: int,
+        values: NDArray[np.int64],
+        threads: int,
+    ) -> None:
+        self._params = params
+        self._total = total
+        self._values = np.asarray(values)  # without the ways of a subclass
+        self._threads = threads
+        self._largest = params.max_residual(n_contributors)
+        self._squares = params.max_square_sum(n_contributors)
+        self._reach = n_contributors * ((1 << (params.value_bits - 1)) - 1)
+        self._starts, self._rows = block_starts(params.n_elements, params.N)
+        rows = min(self._rows, params.n_elements)
+        self._products = Spare(lambda: params._ring.empty(rows))
+        self.well_formed = False
+
+    def opens(self, key: NDArray[np.int64]) -> bool:
+        """Whether all residuals under this key are noise.
+
+        Not all is done if they are not: a wrong key nearly always shows in the first element.
+        """
+        params = self._params
+        hat = params._ring.empty(1)
+        for plane, q in zip(hat, params._set.primes, strict=True):
+            sampler.residues(plane[0], key, q)
+        params._ring.forward(hat)
+        self.well_formed = True
+        if not self._block(hat[:, 0], 0, 1):
+            return False
+        with closing(in_order(lambda at: self._block(hat[:, 0], at), self._starts, self._threads)) as blocks:
+            return all(blocks)
+
+    def _block(self, key: NDArray[np.uint64], start: int, count: int | None = None) -> bool:
+        params = self._params
+        end = min(start + (count or self._rows), params.n_elements)
+        buffer = self._products.take()
+        product = buffer[:, : end - start]
+        params._ring.multiply(product, public_planes(params, self._total.context, start, end - start), key)
+        params._ring.inverse(product)
+        max_r, sum_r2 = np.empty(end - start, np.uint64), np.empty(end - start, np.uint64)
+        place = self._values[start * params._slots : end * params._slots]
+        whole = len(place) == (end - start) * params._slots
+        opened = place if whole else np.empty((end - start) * params._slots, np.int64)
+        params._scale.open(
+            opened.reshape(end - start, params._slots),
+            max_r,
+            sum_r2,
+            self._total._elements(start, end - start),
+            product,
+        )
+        self._products.give(buffer)
         # The maximum alone is nearly empty where B is close to half a step: both are needed.
-        if int(max_r.max()) > largest or int(sum_r2.max()) > squares:
-            return None
-        start += count
-        count = BLOCK
-    return out.reshape(-1)
-
-
-def _unpack_slots(params: Params, coefficients: NDArray[np.int64], n_contributors: int) -> NDArray[np.int64]:
-    """Coefficients to numbers, low slot first; padding must be zero and every slot within reach of |S|."""
-    S, w = params.slots_per_coefficient, params.slot_bits
-    slots = np.empty((len(coefficients), S), np.int64)
-    rest = coefficients
-    for s in range(S):
-        if s == S - 1:
-            slots[:, s] = rest
-        else:
-            up = np.int64(64 - w)
-            slots[:, s] = (rest << up) >> up  # sign-extended low slot
-            rest = (rest - slots[:, s]) >> np.int64(w)
-    flat = slots.reshape(-1)
-    values = flat[: params.n_slots].copy()
-    bound = n_contributors * ((1 << (params.value_bits - 1)) - 1)
-    if flat[params.n_slots :].any() or int(values.max()) > bound or int(values.min()) < -bound:
-        raise OverflowDetected
-    return values
+        if int(max_r.max()) > self._largest or int(sum_r2.max()) > self._squares:
+            return False
+        low, high = codec.extremes(opened)
+        if low < -self._reach or high > self._reach or opened[len(place) :].any():
+            self.well_formed = False
+        if not whole:
+            place[:] = opened[: len(place)]
+        return True

@@ -8,16 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._ext import kahe as kernel
-from .._ext import ntt
 from .._ext.errors import DecodeError, ParameterError
 from .._ext.limits import MAX_MEMBERS, MIN_CONTRIBUTORS_FLOOR
 from . import noise
+from ._ring import Ring, ring
 from ._shamir import P
 from .codec import MAX_SUMMANDS, MAX_VALUE_BITS, MIN_VALUE_BITS
-from .params import RlweSet, named_set
+from .params import SETS, RlweSet, named_set
 
 MAX_ELEMENTS = 1 << 20
 """Ring elements under one key: the security estimate is for that many samples."""
+
+MAX_STEP_BITS = 40
+"""``W + k' - L`` with two primes: a step is below 2^41 units of the wire, and so is every residual."""
 
 CONTEXT_BYTES = 32
 SALT_BYTES = 32
@@ -36,7 +39,8 @@ class Params:
 
     Attributes:
         set: Name of the parameter set, e.g. ``"RLWE_128_N2048_Q50"``.
-        n_slots: Numbers in a vector (d + 1 with the codec's weight slot); at most 2**20 ring elements.
+        n_slots: Numbers in a vector (d + 1 with the codec's weight slot); they fill at most 2**20 ring
+            elements of N S numbers.
         value_bits: b; every number is within ``+-(2**(b-1) - 1)``.
         max_summands: Ciphertexts that may be added, 3 to 2**24.
         n_members: n, committee size, 3 to 64.
@@ -45,7 +49,8 @@ class Params:
 
     Raises:
         TypeError: A field of another type.
-        ParameterError: A number out of range, or a wire width with which an honest sum may not open.
+        ParameterError: A number out of range, a wire width with which an honest sum may not open, or
+            values and summands that none opens; says which of the nearest wishes can be had.
     """
 
     set: str
@@ -59,34 +64,33 @@ class Params:
     def __post_init__(self) -> None:
         chosen = named_set(self.set)
         object.__setattr__(self, "_set", chosen)
-        if len(chosen.primes) != 1:
-            raise ParameterError(f"set: {self.set} has no key-additive mode in this release")
-        for name, low, high in (
-            ("value_bits", MIN_VALUE_BITS, MAX_VALUE_BITS),
-            ("max_summands", MIN_SUMMANDS, MAX_SUMMANDS),
-            ("n_members", MIN_MEMBERS, MAX_MEMBERS),
-            ("n_slots", 1, MAX_ELEMENTS * chosen.N * noise.MAX_SLOTS),
-        ):
-            value = getattr(self, name)
-            if type(value) is not int:
-                raise TypeError(f"{name}: int expected, got {type(value).__name__}")
-            if not low <= value <= high:
-                raise ParameterError(f"{name}: {low} to {high} expected, got {value}")
-        load = (self.slots_per_coefficient, self.value_bits, self.max_summands)
+        self._check_range("value_bits", MIN_VALUE_BITS, MAX_VALUE_BITS)
+        self._check_range("max_summands", MIN_SUMMANDS, MAX_SUMMANDS)
+        self._check_range("n_members", MIN_MEMBERS, MAX_MEMBERS)
+        try:
+            slots = noise.best_slots(chosen.q, self.value_bits, self.max_summands)
+        except ParameterError:
+            raise ParameterError(_impossible(chosen, self.value_bits, self.max_summands)) from None
+        self._check_range("n_slots", 1, MAX_ELEMENTS * chosen.N * slots)
+        least = noise.smallest_wire_bits(chosen.q, slots, self.value_bits, self.max_summands)
         given: object = self.wire_bits
         if given is None:
-            object.__setattr__(self, "wire_bits", noise.smallest_wire_bits(chosen.q, *load))
-        elif type(given) is not int:
-            raise TypeError(f"wire_bits: int expected, got {type(given).__name__}")
-        elif not noise.wire_bits_suffice(chosen.q, given, *load):
-            least = noise.smallest_wire_bits(chosen.q, *load)
-            raise ParameterError(
-                f"wire_bits: at least {least} expected to open every sum of {self.max_summands}, got {given}"
-            )
-        if self.wire_bits > kernel.MAX_WIRE_BITS:
-            raise ParameterError(
-                f"wire_bits: at most {kernel.MAX_WIRE_BITS} in this release, got {self.wire_bits}"
-            )
+            object.__setattr__(self, "wire_bits", least)
+        self._check_range("wire_bits", least, self._most_wire_bits)
+
+    def _check_range(self, name: str, low: int, high: int) -> None:
+        value = getattr(self, name)
+        if type(value) is not int:
+            raise TypeError(f"{name}: int expected, got {type(value).__name__}")
+        if not low <= value <= high:
+            why = f" to open every sum of {self.max_summands}" if name == "wire_bits" else ""
+            raise ParameterError(f"{name}: {low} to {high} expected{why}, got {value}")
+
+    @property
+    def _most_wire_bits(self) -> int:
+        """Below L; with two primes, residuals must fit the words of the opener's kernel too."""
+        L = self._set.log_q
+        return L - 1 if len(self._set.primes) == 1 else min(L - 1, L + MAX_STEP_BITS - self.scale_bits)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Through the constructor: an unpickled object is checked like any other.
@@ -135,7 +139,7 @@ class Params:
 
     @property
     def scale_bits(self) -> int:
-        """k' = L - S w: messages are multiplied by ``2**k'``."""
+        """k', L - S w or one less: messages are multiplied by ``2**k'``."""
         return noise.scale_bits(self.q, self.slots_per_coefficient, self.value_bits, self.max_summands)
 
     @property
@@ -180,12 +184,43 @@ class Params:
 
     # -- kernels --------------------------------------------------------------------------------
     @property
-    def _ring(self) -> ntt.Ntt:
-        return ntt.ring(self.N, self._set.primes[0], self._set.roots[0])
+    def _ring(self) -> Ring:
+        return ring(self.set)
 
     @property
     def _scale(self) -> kernel.Scale:
-        return kernel.scale(self.q, self.wire_bits, self.scale_bits)
+        return kernel.scale(
+            self._set.primes,
+            self.wire_bits,
+            self.slots_per_coefficient,
+            self.slot_bits,
+            self.scale_bits,
+        )
+
+    @property
+    def _slots(self) -> int:
+        """Numbers of a ring element."""
+        return self.N * self.slots_per_coefficient
+
+    @property
+    def _row_bytes(self) -> int:
+        """Bytes of a ring element on the wire."""
+        return self.N * self.wire_bits // 8
+
+
+def _impossible(chosen: RlweSet, value_bits: int, max_summands: int) -> str:
+    """Why, and the nearest wishes that can be had: fewer summands, fewer bits, another set."""
+    text = f"no wire width opens sums of {max_summands} vectors of {value_bits}-bit values with {chosen.name}"
+    ways = []
+    if summands := noise.most_summands(chosen.q, value_bits, max_summands):
+        ways.append(f"at most {summands} summands")
+    if (bits := noise.most_value_bits(chosen.q, max_summands, value_bits)) >= MIN_VALUE_BITS:
+        ways.append(f"values of {bits} bits")
+    sets = [
+        s.name for s in SETS.values() if noise.most_summands(s.q, value_bits, max_summands) == max_summands
+    ]
+    ways += sets
+    return f"{text}: {', '.join(ways[:-1])}{', or ' if ways[1:] else ''}{ways[-1]} would do" if ways else text
 
 
 def check_params(params: Params) -> None:

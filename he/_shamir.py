@@ -27,12 +27,6 @@ def reduce(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return out
 
 
-def residues(x: NDArray[np.int64], modulus: int) -> NDArray[np.uint64]:
-    """``x mod modulus`` for ``-modulus <= x < modulus``, without a branch on the sign."""
-    out: NDArray[np.int64] = x + (np.int64(modulus) & (x >> np.int64(63)))
-    return out.view(np.uint64)
-
-
 def evaluate(coefficients: NDArray[np.uint64], point: int) -> NDArray[np.uint64]:
     """The vector of values at ``point`` (1..64) of the polynomials with these coefficients.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._ext import codec as kernel
 from .._ext.errors import OverflowDetected, ParameterError, RangeError
 from ._random import Stream, secret_stream
+from .layout import ModelLayout
 from .noise import slot_bits
 
 MIN_VALUE_BITS = 4
@@ -19,6 +22,8 @@ MAX_SUMMANDS = 1 << 24
 """The sum of the keys stays below ``42 * 2**24 < p / 2``, so it is known as an integer."""
 
 _ROUNDINGS = ("stochastic", "nearest")
+_BLOCK = 1 << 14
+"""Numbers rounded at a time: their random words, 64 KiB, stay in the second-level cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,8 @@ class Codec:
         clip: c, finite and positive; entries beyond it are clipped.
         value_bits: b, 4 to 24.
         max_summands: Contributions that may be added, 1 to 2**24.
-        rounding: ``"stochastic"`` (unbiased: the mean is right in expectation) or ``"nearest"``.
+        rounding: ``"stochastic"`` (up with the probability of the fraction, cut to 32 bits: the mean is
+            right in expectation within ``2**-32`` of a step) or ``"nearest"`` (ties to even).
     """
 
     clip: float
@@ -94,14 +100,16 @@ class Codec:
         return max(1, (2 * self.max_weight * examples + max_examples) // (2 * max_examples))
 
     def quantize(self, vector: NDArray[Any], weight: int | None = None) -> NDArray[np.int64]:
-        """``v = round(clip(x, -c, c) / c * g)``, and ``g`` as one more slot.
+        """``v = round(clip(x, -c, c) / c * g)``, computed in float64, and ``g`` as one more slot.
 
         Args:
-            vector: Float array of shape ``(d,)``, d >= 1, finite as float64; copied, never kept or written.
+            vector: Float array of shape ``(d,)``, d >= 1, finite as float64; never kept or written.
+                float16, float32 and float64 in one piece are read where they are; others are copied.
             weight: g, 1 to ``max_weight``; ``max_weight`` when left out.
 
         Returns:
-            int64 array of shape ``(d + 1,)``, every entry in ``[-g, g]``.
+            int64 array of shape ``(d + 1,)``, every entry in ``[-g, g]``.  Each number is read once, so
+            that holds while another thread writes to ``vector``, too.
 
         Raises:
             TypeError: ``vector`` is not a float array, or a masked one.
@@ -121,27 +129,42 @@ class Codec:
             raise TypeError("vector: float array expected")
         if vector.ndim != 1 or not len(vector):
             raise ParameterError(f"vector: shape (d,) with d >= 1 expected, got {vector.shape}")
-        g = self.max_weight if weight is None else weight
-        if type(g) is not int or not 1 <= g <= self.max_weight:
-            raise ParameterError(f"weight: 1 to {self.max_weight} expected")
-        # Copied before it is checked: another thread may write to the caller's array meanwhile.
-        with np.errstate(over="ignore"):  # a long double beyond float64 is refused below
-            x = vector.astype(np.float64)
-        finite = np.isfinite(x)
-        if not finite.all():
-            raise RangeError(f"vector, index {int(np.argmin(finite))}: not a finite number")
-        # float64 whatever came: in float32 an entry at the clip plus a random fraction rounds up to
-        # g + 1 once in a thousand, which adds up to an overflow of the slot.
-        y = np.clip(x, -self.clip, self.clip) / self.clip * g
-        if self.rounding == "stochastic":
-            words = (stream or secret_stream()).words(len(y))
-            y = np.floor(y + (words >> np.uint64(11)) * 2.0**-53)
-        else:
-            y = np.rint(y)
-        out = np.empty(len(y) + 1, np.int64)
-        # Even in float64, g + u rounds to g + 1 for the largest u.
-        out[:-1] = np.clip(y, -g, g)
-        out[-1] = g
+        rounder = _Rounder(self, weight, stream)
+        out = np.empty(len(vector) + 1, np.int64)
+        bad = rounder.round(out[:-1], vector)
+        if bad >= 0:
+            raise RangeError(f"vector, index {bad}: not a finite number")
+        out[-1] = rounder.weight
+        return out
+
+    def quantize_model(
+        self, layout: ModelLayout, arrays: Sequence[NDArray[Any]], weight: int | None = None
+    ) -> NDArray[np.int64]:
+        """``quantize(layout.flatten(arrays), weight)`` straight from the arrays, without the vector between.
+
+        Args:
+            layout: Shapes and dtypes of the arrays.
+            arrays: Of exactly this layout; read, never kept.  Those not contiguous are copied.
+            weight: As in :meth:`quantize`.
+
+        Returns:
+            int64 array of shape ``(layout.size + 1,)``.
+
+        Raises:
+            TypeError: No layout, or an element that is not a numpy array, or a masked one.
+            ParameterError: Another number of arrays, shape or dtype; or a weight out of range.
+            RangeError: NaN or infinity; names the array and the index in it.
+
+        Timing: not constant time in the values.
+        """
+        _check_layout(layout)
+        rounder = _Rounder(self, weight, None)
+        out = np.empty(layout.size + 1, np.int64)
+        for i, at, array in layout._parts(arrays):
+            bad = rounder.round(out[at : at + array.size], array)
+            if bad >= 0:
+                raise layout._not_finite(i, bad)
+        out[-1] = rounder.weight
         return out
 
     def dequantize(self, total: NDArray[np.int64], n_contributors: int) -> tuple[NDArray[np.float64], int]:
@@ -160,16 +183,102 @@ class Codec:
             OverflowDetected: The sum of weights is not within ``|S| .. |S| G``, or a slot exceeds it:
                 no honest set gives such a sum.
         """
+        slots, weights = self._checked(total, n_contributors)
+        mean = np.empty(len(slots), np.float64)
+        kernel.dequantize(mean, slots, self.clip, weights)  # finite: no slot exceeds the weights
+        return mean, weights
+
+    def dequantize_model(
+        self, layout: ModelLayout, total: NDArray[np.int64], n_contributors: int
+    ) -> tuple[list[NDArray[Any]], int]:
+        """``layout.unflatten`` of :meth:`dequantize`, without the vector between.
+
+        Args:
+            layout: Of the arrays that were quantized.
+            total: int64, shape ``(layout.size + 1,)``: the opened sum.
+            n_contributors: |S|, 1 to ``max_summands``.
+
+        Returns:
+            Fresh arrays of the layout's shapes and dtypes, and the sum of the weights.
+
+        Raises:
+            TypeError: No layout, or not an int64 array.
+            ParameterError: Another shape, or ``n_contributors`` out of range.
+            OverflowDetected: As :meth:`dequantize`.
+            RangeError: A mean is no finite number of its array's dtype, which takes a clip above what the
+                dtype holds; names the array and the index in it.
+        """
+        _check_layout(layout)
+        if isinstance(total, np.ndarray) and total.shape != (layout.size + 1,):
+            raise ParameterError(f"total: shape ({layout.size + 1},) expected, got {total.shape}")
+        slots, weights = self._checked(total, n_contributors)
+        arrays = layout._empty()
+        at = 0
+        for i, array in enumerate(arrays):
+            bad = kernel.dequantize(array.reshape(-1), slots[at : at + array.size], self.clip, weights)
+            if bad >= 0:
+                raise layout._not_finite(i, bad)
+            at += array.size
+        return arrays, weights
+
+    def _checked(self, total: NDArray[np.int64], n_contributors: int) -> tuple[NDArray[np.int64], int]:
+        """The slots and the sum of weights of a sum that honest contributors can reach."""
         if not isinstance(total, np.ndarray) or total.dtype != np.int64:
             raise TypeError("total: int64 array expected")
         if total.ndim != 1 or len(total) < 2:
             raise ParameterError(f"total: shape (d + 1,) with d >= 1 expected, got {total.shape}")
         if type(n_contributors) is not int or not 1 <= n_contributors <= self.max_summands:
             raise ParameterError(f"n_contributors: 1 to {self.max_summands} expected")
+        slots = _plain(total[:-1])
         weights = int(total[-1])
-        slots = total[:-1]
         if not n_contributors <= weights <= n_contributors * self.max_weight:
             raise OverflowDetected
-        if int(slots.max()) > weights or int(slots.min()) < -weights:
+        low, high = kernel.extremes(slots)
+        if high > weights or low < -weights:
             raise OverflowDetected
-        return self.clip * (slots / float(weights)), weights
+        return slots, weights
+
+
+class _Rounder:
+    """One contribution's weight and random words, for as many arrays as it has."""
+
+    def __init__(self, codec: Codec, weight: int | None, stream: Stream | None) -> None:
+        g = codec.max_weight if weight is None else weight
+        if type(g) is not int or not 1 <= g <= codec.max_weight:
+            raise ParameterError(f"weight: 1 to {codec.max_weight} expected")
+        self.weight = g
+        self._clip = codec.clip
+        self._stream: Stream | None = None
+        if codec.rounding == "stochastic":
+            self._stream = stream or secret_stream()
+            self._words = np.empty(_BLOCK, np.uint32)
+
+    def round(self, out: NDArray[np.int64], array: NDArray[Any]) -> int:
+        """Write the integers of all numbers in C order; -1, or the place of one that is not finite."""
+        if array.dtype.char not in "efd":
+            with np.errstate(over="ignore"):  # a long double beyond float64 is refused below
+                array = array.astype(np.float64)
+        x = _plain(array).reshape(-1)
+        if self._stream is None:
+            return kernel.quantize(out, x, self._clip, self.weight, None)
+        for at in range(0, len(x), _BLOCK):
+            part = x[at : at + _BLOCK]
+            words = self._words[: len(part)]
+            self._stream.fill_words(words)
+            bad = kernel.quantize(out[at : at + _BLOCK], part, self._clip, self.weight, words)
+            if bad >= 0:
+                return at + bad
+        return -1
+
+
+def _plain(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, or a copy of it that is in one piece, aligned and of native byte order."""
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype.isnative:
+        return array
+    return array.astype(array.dtype.newbyteorder("="), order="C")
+
+
+def _check_layout(layout: ModelLayout) -> None:
+    if not isinstance(layout, ModelLayout):
+        raise TypeError(f"layout: ModelLayout expected, got {type(layout).__name__}")

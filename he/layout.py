@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -84,21 +84,39 @@ class ModelLayout:
             ParameterError: Another number of arrays, shape or dtype.
             RangeError: NaN or infinity; names the array and the index in it.
         """
+        out = np.empty(self.size, np.float64)
+        for i, at, array in self._parts(arrays):
+            part = out[at : at + array.size]
+            part[:] = array.reshape(-1)
+            self._refuse_infinite(i, part)
+        return out
+
+    def _parts(self, arrays: Sequence[NDArray[Any]]) -> Iterator[tuple[int, int, NDArray[Any]]]:
+        """Number, place in the vector and array of each array, checked when its turn comes.
+
+        Raises:
+            TypeError, ParameterError: As :meth:`flatten`.
+        """
         _refuse_one_array(arrays)
         if len(arrays) != len(self.shapes):
             raise ParameterError(f"arrays: {len(self.shapes)} expected, got {len(arrays)}")
-        out = np.empty(self.size, np.float64)
         at = 0
         for i, (a, shape, dtype) in enumerate(zip(arrays, self.shapes, self.dtypes, strict=True)):
             if not isinstance(a, np.ndarray) or isinstance(a, np.ma.MaskedArray):
                 raise TypeError(f"array {i}: numpy array without a mask expected, got {type(a).__name__}")
             if a.shape != shape or a.dtype != np.dtype(dtype):
                 raise ParameterError(f"array {i}: {dtype} {shape} expected, got {a.dtype} {a.shape}")
-            part = out[at : at + a.size]
-            part[:] = a.reshape(-1)
-            _refuse_infinite(i, part.reshape(shape))
+            yield i, at, a
             at += a.size
-        return out
+
+    def _not_finite(self, i: int, place: int) -> RangeError:
+        """What to raise about the number at ``place`` (in C order) of array ``i``."""
+        where = tuple(int(n) for n in np.unravel_index(place, self.shapes[i]))
+        return RangeError(f"array {i}, index {where}: not a finite {self.dtypes[i]} number")
+
+    def _empty(self) -> list[NDArray[Any]]:
+        """Arrays of this layout, contiguous and not initialised."""
+        return [np.empty(shape, dtype) for shape, dtype in zip(self.shapes, self.dtypes, strict=True)]
 
     def unflatten(self, vector: NDArray[np.float64]) -> list[NDArray[Any]]:
         """The arrays of a vector: fresh, of the layout's shapes and dtypes.
@@ -113,15 +131,14 @@ class ModelLayout:
             raise TypeError("vector: float64 array expected")
         if vector.shape != (self.size,):
             raise ParameterError(f"vector: shape ({self.size},) expected, got {vector.shape}")
-        arrays: list[NDArray[Any]] = []
+        arrays = self._empty()
         at = 0
-        for i, (shape, dtype) in enumerate(zip(self.shapes, self.dtypes, strict=True)):
-            size = prod(shape)
+        for i, array in enumerate(arrays):
+            flat = array.reshape(-1)
             with np.errstate(over="ignore"):  # refused below, with array and index
-                array = vector[at : at + size].astype(dtype).reshape(shape)
-            _refuse_infinite(i, array)
-            arrays.append(array)
-            at += size
+                flat[:] = vector[at : at + array.size]
+            self._refuse_infinite(i, flat)
+            at += array.size
         return arrays
 
     def to_bytes(self) -> bytes:
@@ -157,17 +174,15 @@ class ModelLayout:
         except ParameterError as error:
             raise DecodeError(str(error)) from None
 
+    def _refuse_infinite(self, i: int, flat: NDArray[Any]) -> None:
+        finite = np.isfinite(flat)
+        if not finite.all():
+            raise self._not_finite(i, int(np.argmin(finite)))
+
     @property
     def digest(self) -> bytes:
         """``SHA-256(enc("SOTTOVOCE-V1-LAYOUT", to_bytes()))``, 32 bytes."""
         return hashlib.sha256(enc("SOTTOVOCE-V1-LAYOUT", self.to_bytes())).digest()
-
-
-def _refuse_infinite(i: int, array: NDArray[Any]) -> None:
-    finite = np.isfinite(array)
-    if not finite.all():
-        where = tuple(int(n) for n in np.unravel_index(int(np.argmin(finite)), array.shape))
-        raise RangeError(f"array {i}, index {where}: not a finite {array.dtype.name} number")
 
 
 def _refuse_one_array(arrays: object) -> None:

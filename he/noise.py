@@ -18,6 +18,7 @@ no theorem, least of all with more clients than N; a test measures such a sum.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from fractions import Fraction
 from functools import lru_cache
 from math import floor, isqrt
@@ -65,17 +66,36 @@ def max_message(slots: int, value_bits: int, max_summands: int) -> int:
     return max_summands * ((1 << (value_bits - 1)) - 1) * sum(1 << (w * j) for j in range(slots))
 
 
+@lru_cache(maxsize=1024)
 def scale_bits(q: int, slots: int, value_bits: int, max_summands: int) -> int:
-    """``k' = L - S w``: the message is multiplied by ``2^k'``.  Below 1 there is no room."""
-    return q.bit_length() - slots * slot_bits(value_bits, max_summands)
+    """``k'``: the message is multiplied by ``2^k'``.  Below 1 there is no room.
+
+    ``L - S w``, which leaves the message a headroom of one part in ``2^(b-1)``.  Where q is further than
+    that from ``2^L`` (24-bit values in the sets of 72 and 80 bits) the largest sums would wrap at every
+    wire width; one less then, if that opens them.
+    """
+    full = q.bit_length() - slots * slot_bits(value_bits, max_summands)
+    load = (slots, value_bits, max_summands)
+    if full > 1 and not _opens_somewhere(q, full, *load) and _opens_somewhere(q, full - 1, *load):
+        return full - 1
+    return full
 
 
 def wire_bits_suffice(q: int, wire_bits: int, slots: int, value_bits: int, max_summands: int) -> bool:
     """Whether every honest sum opens: nothing wraps, and noise stays below half a step.
 
-    ``max|M| 2^(W+k') / q + B < 2^(W-1)`` and ``B < 2^(W+k') / (2q)`` with ``B = T + 1/2``.
+    ``max|M| 2^(W+k') / q + B < 2^(W-1)`` and ``B < 2^(W+k') / (2q)`` with ``B = T + 1/2``.  Divided by
+    ``2^W``, only ``B / 2^W`` depends on W, and falls: what W opens, every larger one does.
     """
     shift = scale_bits(q, slots, value_bits, max_summands)
+    return _opens(q, wire_bits, shift, slots, value_bits, max_summands)
+
+
+def _opens_somewhere(q: int, shift: int, slots: int, value_bits: int, max_summands: int) -> bool:
+    return _opens(q, q.bit_length() - 1, shift, slots, value_bits, max_summands)
+
+
+def _opens(q: int, wire_bits: int, shift: int, slots: int, value_bits: int, max_summands: int) -> bool:
     if shift < 1 or not 1 <= wire_bits < q.bit_length():
         return False
     step = Fraction(1 << (wire_bits + shift), q)
@@ -109,16 +129,39 @@ def best_slots(q: int, value_bits: int, max_summands: int) -> int:
     return best[0]
 
 
+@lru_cache(maxsize=1024)
 def smallest_wire_bits(q: int, slots: int, value_bits: int, max_summands: int) -> int:
     """The smallest W with which every honest sum opens.
 
     Raises:
         ParameterError: None does: fewer summands, fewer bits a value or a larger set is needed.
     """
-    for wire_bits in range(1, q.bit_length()):
-        if wire_bits_suffice(q, wire_bits, slots, value_bits, max_summands):
-            return wire_bits
-    raise ParameterError(
-        f"no wire width opens sums of {max_summands} vectors of {value_bits}-bit values "
-        f"with a modulus of {q.bit_length()} bits and {slots} slot(s) a coefficient"
-    )
+    load = (slots, value_bits, max_summands)
+    found = bisect_left(range(q.bit_length()), True, key=lambda W: wire_bits_suffice(q, W, *load))
+    if found == q.bit_length():
+        raise ParameterError(
+            f"no wire width opens sums of {max_summands} vectors of {value_bits}-bit values "
+            f"with a modulus of {q.bit_length()} bits and {slots} slot(s) a coefficient"
+        )
+    return found
+
+
+def most_summands(q: int, value_bits: int, limit: int) -> int:
+    """The most summands, 3 to ``limit``, whose sums some W opens; 0 if not even three can be.
+
+    More summands make wider slots and more noise: what opens n opens every smaller number.
+    """
+    tried = range(3, limit + 1)
+    opened = bisect_left(tried, True, key=lambda n: not _possible(q, value_bits, n))
+    return tried[opened - 1] if opened else 0
+
+
+def most_value_bits(q: int, max_summands: int, limit: int) -> int:
+    """The most bits a value, up to ``limit``, with which some W opens sums of that many; 0 if none."""
+    return next((b for b in range(limit, 1, -1) if _possible(q, b, max_summands)), 0)
+
+
+def _possible(q: int, value_bits: int, max_summands: int) -> bool:
+    # More slots need more room: if one is too many, all are.
+    shift = scale_bits(q, 1, value_bits, max_summands)
+    return _opens_somewhere(q, shift, 1, value_bits, max_summands)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
 
 from .. import console, machine
 from . import report
@@ -55,6 +58,28 @@ def run(m: Measurement, effort: Effort, *, peers: bool) -> report.Result:
     Returns:
         The result; a peer that is not installed is in it without a timing.
     """
+    if not m.one_core:
+        return _run(m, effort, peers, time.perf_counter)
+    with _one_core():
+        return _run(m, effort, peers, time.process_time)
+
+
+@contextlib.contextmanager
+def _one_core() -> Iterator[None]:
+    """Keep this thread, and those that it starts meanwhile, on one core; where the system can do that."""
+    try:
+        cores = os.sched_getaffinity(0)
+    except AttributeError:  # not Linux
+        yield
+        return
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def _run(m: Measurement, effort: Effort, peers: bool, clock: Callable[[], float]) -> report.Result:
     operations = [m.prepare()]
     efforts = [effort]
 
@@ -71,14 +96,18 @@ def run(m: Measurement, effort: Effort, *, peers: bool) -> report.Result:
     alternatives = [add(other.prepare(), effort) for other in m.alternatives]
     parts = m.parts.of if m.parts is not None else ()
     indices = [add(part.prepare(), effort.shared_by(len(parts))) for part in parts]
-    timings = measure(operations, efforts)
+    timings = measure(operations, efforts, clock)
     return report.Result(
         m,
         timings[0],
         tuple(
-            report.PeerResult(peer, timings[present[i]] if i in present else None)
+            report.PeerResult(peer, timings[present[i]], operations[present[i]].n_bytes)
+            if i in present
+            else report.PeerResult(peer, None)
             for i, peer in enumerate(asked)
         ),
         tuple(timings[i] for i in alternatives),
         tuple(timings[i] for i in indices),
+        operations[0].n_bytes,
+        machine.kernel_level(),
     )

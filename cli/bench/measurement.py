@@ -33,10 +33,12 @@ class Operation:
         call: What is timed, with what ``fresh`` gives as its arguments.
         fresh: Makes the arguments of one call, not timed; for objects that can be used only once.
             None: ``call`` takes no arguments and can be repeated at once.
+        n_bytes: Bytes that a call makes, where their number is worth telling.
     """
 
     call: Callable[..., object]
     fresh: Callable[[], tuple[Any, ...]] | None = None
+    n_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class Peer:
         extra: The extra of this package that brings it.
         note: What differs, if something does; a few words.
         lacks: What the work done by the peer does not give, in a sentence; stands below the table.
+        amount: Units of the measurement's work that one call of the peer does, where it does fewer because
+            it is so slow; what is compared is then the time for one unit.  None: the same amount.
+        aims: Level of the kernels -> how many times faster than the peer the work should at least be;
+            empty: no aim.
     """
 
     distribution: str
@@ -70,6 +76,13 @@ class Peer:
     extra: str = "bench"
     note: str = ""
     lacks: str = ""
+    amount: int | None = None
+    aims: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Name and note."""
+        return f"{self.distribution} ({self.note})" if self.note else self.distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +145,7 @@ class Measurement:
         peers: Others to measure in the same run, if asked for.
         alternatives: Other ways of ours, always measured.
         parts: What the work is made of, always measured; None where nobody has said it yet.
+        one_core: Measure on one core, in processor time: what other programs do on the machine stays out.
     """
 
     area: Area
@@ -142,6 +156,7 @@ class Measurement:
     peers: tuple[Peer, ...] = field(default=())
     alternatives: tuple[Alternative, ...] = field(default=())
     parts: Parts | None = None
+    one_core: bool = False
 
     @property
     def id(self) -> str:
@@ -161,6 +176,7 @@ def measurement(
     peers: tuple[Peer, ...] = (),
     alternatives: tuple[Alternative, ...] = (),
     parts: Parts | None = None,
+    one_core: bool = False,
 ) -> Callable[[Callable[[], Operation]], Measurement]:
     """Register a measurement; its preparing function is what is decorated.
 
@@ -169,7 +185,7 @@ def measurement(
     """
 
     def register(prepare: Callable[[], Operation]) -> Measurement:
-        made = Measurement(area, name, prepare, work, dict(size), peers, alternatives, parts)
+        made = Measurement(area, name, prepare, work, dict(size), peers, alternatives, parts, one_core)
         if area is Area.ALL or made.id in _register:
             raise ValueError(f"measurement {made.id!r}: not a single area, or declared twice")
         _register[made.id] = made

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Final
 
 from rich.console import Console
 
+from ..._ext import kernel
 from .. import machine
 from ..console import install_hint, pip_line
 from ..tables import Column, print_table
@@ -22,10 +23,17 @@ SCHEMA: Final = "sottovoce-bench/1"
 
 @dataclass(frozen=True, slots=True)
 class PeerResult:
-    """A peer and its timing; None where it is not installed."""
+    """A peer and its timing; None where it is not installed.
+
+    Attributes:
+        peer: Who.
+        timing: Of ``peer.amount`` units, if that is said.
+        n_bytes: Bytes that a call of it makes, where that was told.
+    """
 
     peer: Peer
     timing: Timing | None
+    n_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,8 @@ class Result:
         peers: As many as were asked for.
         alternatives: Timings of ``measurement.alternatives``, in order.
         parts: Timings of ``measurement.parts.of``, in order.
+        n_bytes: Bytes that a call makes, where that was told.
+        level: Level of the kernels in the run; decides which of a peer's aims counts.
     """
 
     measurement: Measurement
@@ -45,6 +55,8 @@ class Result:
     peers: tuple[PeerResult, ...] = ()
     alternatives: tuple[Timing, ...] = ()
     parts: tuple[Timing, ...] = ()
+    n_bytes: int | None = None
+    level: str = "portable"
 
     @property
     def to_parts(self) -> Ratio | None:
@@ -60,10 +72,38 @@ class Result:
         """How many times longer than each alternative."""
         return [ratio(self.timing, [(1, timing)]) for timing in self.alternatives]
 
+    def work_of(self, other: PeerResult) -> Work:
+        """What one call of the peer does."""
+        work = self.measurement.work
+        return work if other.peer.amount is None else Work(other.peer.amount, work.unit)
+
+    def times_faster(self, other: PeerResult) -> float | None:
+        """How many times longer the peer takes for one unit; None where it is not installed."""
+        if other.timing is None:
+            return None
+        work, theirs = self.measurement.work, self.work_of(other)
+        return (other.timing.median / theirs.amount) / (self.timing.median / work.amount)
+
+    def aim_of(self, other: PeerResult) -> float | None:
+        """How many times faster than the peer the work should be with these kernels; None: no aim."""
+        return other.peer.aims.get(self.level)
+
+    @property
+    def held(self) -> list[str]:
+        """Every aim beside a peer that was reached, in words."""
+        return [words for words, held in self._against_peers() if held]
+
+    def _against_peers(self) -> Iterator[tuple[str, bool]]:
+        for other in self.peers:
+            times, aim = self.times_faster(other), self.aim_of(other)
+            if times is not None and aim is not None:
+                words = f"{times:.1f} times faster than {other.peer.title}, aim {aim:g} with {self.level}"
+                yield words, times >= aim
+
     @property
     def missed(self) -> list[str]:
         """Every aim that was not reached, in words."""
-        missed = []
+        missed = [words for words, held in self._against_peers() if not held]
         parts, to_parts = self.measurement.parts, self.to_parts
         if parts is not None and to_parts is not None and parts.aim and to_parts.median > parts.aim:
             missed.append(f"{to_parts.median:.2f} times its parts, aim {parts.aim:g}")
@@ -96,6 +136,9 @@ def print_results(console: Console, results: list[Result]) -> None:
     ]
     compared = any(result.peers or result.alternatives for result in results)
     split = any(result.parts for result in results)
+    sized = any(result.n_bytes is not None for result in results)
+    if sized:
+        columns.append(Column("size"))
     if compared:
         columns.append(Column("times\nours"))
     if split:
@@ -110,10 +153,12 @@ def print_results(console: Console, results: list[Result]) -> None:
             rows.append((f"[bold]{m.area}[/]",))
             area = m.area
         own = [f"{m.name}\n[dim]{describe(m.size)}[/]", *_cells(result.timing, m.work)]
+        own += [size_of_unit(result.n_bytes, m.work)] * sized
         if result.to_parts is not None:
             own += [""] * compared + [f"{result.to_parts.median:.2f}"]
         rows.append(tuple(own))
-        below = [_peer_cells(other, result) for other in result.peers] + _alternative_cells(result)
+        below = [_peer_cells(other, result, sized) for other in result.peers]
+        below += _alternative_cells(result, sized)
         rows += [tuple(f"[dim]{cell}[/]" for cell in cells) for cells in below]
     headings = print_table(console, columns, rows)
     if "spread" in headings:
@@ -125,7 +170,11 @@ def print_results(console: Console, results: list[Result]) -> None:
         console.print(f"[dim]{legend}[/]")
     for lacks in dict.fromkeys(other.peer.lacks for r in results for other in r.peers if other.peer.lacks):
         console.print(lacks, markup=False)
+    if any(result.aim_of(other) is not None for result in results for other in result.peers):
+        console.print(_which_aims(results), markup=False)
     for result in results:
+        for held in result.held:
+            console.print(f"aim held: {result.measurement.id}: {held}", markup=False)
         for missed in result.missed:
             console.print(f"aim missed: {result.measurement.id}: {missed}", markup=False)
     for extra in sorted({o.peer.extra for r in results for o in r.peers if o.timing is None}):
@@ -134,21 +183,29 @@ def print_results(console: Console, results: list[Result]) -> None:
         )
 
 
-def _peer_cells(other: PeerResult, result: Result) -> tuple[str, ...]:
-    if other.timing is None:
+def _which_aims(results: list[Result]) -> str:
+    """Which line of the aims counts here."""
+    level = next(result.level for result in results if any(map(result.aim_of, result.peers)))
+    said = f"aims are those for {level} kernels"
+    if "avx512" not in kernel.levels_available() or "avx512ifma" not in kernel.cpu_features():
+        said += "; this processor lacks AVX-512 IFMA"
+        said += ": they count" if level == "avx2" else ", so those for avx2 count, not these"
+    return said
+
+
+def _peer_cells(other: PeerResult, result: Result, sized: bool) -> tuple[str, ...]:
+    times = result.times_faster(other)
+    if other.timing is None or times is None:
         return (f"  {other.peer.distribution}: not installed",)
-    note = f" ({other.peer.note})" if other.peer.note else ""
-    ratio = other.timing.median / result.timing.median
-    return (
-        f"  {other.peer.distribution}{note}",
-        *_cells(other.timing, result.measurement.work),
-        f"{ratio:.1f}",
-    )
+    work = result.work_of(other)
+    size = [size_of_unit(other.n_bytes, work)] * sized
+    return (f"  {other.peer.title}", *_cells(other.timing, work), *size, f"{times:.1f}")
 
 
-def _alternative_cells(result: Result) -> list[tuple[str, ...]]:
+def _alternative_cells(result: Result, sized: bool) -> list[tuple[str, ...]]:
+    size = ("",) * sized
     return [
-        (f"  {other.name}", *_cells(timing, result.measurement.work), f"{1 / to.median:.1f}")
+        (f"  {other.name}", *_cells(timing, result.measurement.work), *size, f"{1 / to.median:.1f}")
         for other, timing, to in zip(
             result.measurement.alternatives, result.alternatives, result.to_alternatives, strict=True
         )
@@ -230,6 +287,8 @@ def _result(result: Result) -> dict[str, Any]:
         "work": {"amount": m.work.amount, "unit": m.work.unit},
         "seconds": _seconds(result.timing),
         "per_second": m.work.amount / result.timing.median,
+        "bytes": result.n_bytes,
+        "level": result.level,
         "peers": [_peer(other, result) for other in result.peers],
         "alternatives": _alternatives(result),
         "parts": _parts(result),
@@ -271,9 +330,12 @@ def _peer(other: PeerResult, result: Result) -> dict[str, Any]:
         **fields,
         "installed": True,
         "version": _version(other.peer.distribution),
+        "amount": result.work_of(other).amount,
         "seconds": _seconds(other.timing),
-        "per_second": result.measurement.work.amount / other.timing.median,
-        "times_ours": other.timing.median / result.timing.median,
+        "per_second": result.work_of(other).amount / other.timing.median,
+        "bytes": other.n_bytes,
+        "times_ours": result.times_faster(other),
+        "aim": result.aim_of(other),
     }
 
 
@@ -297,6 +359,11 @@ def _version(distribution: str) -> str:
 
 def _cells(timing: Timing, work: Work) -> tuple[str, str, str, str]:
     return duration(timing.median), f"{timing.spread:.0%}", str(timing.n), rate(timing, work)
+
+
+def size_of_unit(n_bytes: int | None, work: Work) -> str:
+    """Bytes for one unit of work; empty where they were not told."""
+    return "" if n_bytes is None else f"{n_bytes / work.amount:.3g} B/{work.unit}"
 
 
 def duration(seconds: float) -> str:

@@ -1,10 +1,12 @@
 """The harness under a clock of its own, the register, and the command with its JSON."""
 
 import json
+import os
 import re
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -116,10 +118,10 @@ def test_the_pytest_face_runs_the_same_measurements():
     for m in ALL:
         assert f"benches/bench_{m.area}.py::test_{m.area}[{m.name}]" in done.stdout
         for peer in m.peers:
-            assert f"[{m.name}, {peer.distribution}]" in done.stdout
+            assert f"[{m.name}, {peer.title}]" in done.stdout
     arguments[-1] = "--benchmark-disable"
     done = subprocess.run(
-        [sys.executable, *arguments, "-k", "quantize or (add and kahe)"],
+        [sys.executable, *arguments, "-k", "dequantize or (add and kahe)"],
         cwd=root,
         capture_output=True,
         text=True,
@@ -220,6 +222,99 @@ def test_the_file_is_written_before_the_table(monkeypatch, tmp_path):
     assert len(json.loads((tmp_path / "a.json").read_text())["results"]) == len(load(Area.RS))
 
 
+# -- fewer units, aims, bytes, one core -----------------------------------------------------------------
+
+
+def beside_a_peer(level, *, ours=1.0, theirs=2.0, amount=100, aims=None):
+    """A thousand units in ``ours`` seconds, and a peer that takes ``theirs`` for ``amount`` of them."""
+    peer = Peer("other", lambda: None, note="slow", amount=amount, aims=aims or {})
+    m = Measurement(Area.RS, "thing", lambda: None, Work(1000, "unit"), {"units": 1000}, (peer,))
+    mine, its = (harness.Timing(t, t, t, t, 3, 1, (t, t, t)) for t in (ours, theirs))
+    return report.Result(m, mine, (report.PeerResult(peer, its, 2500),), n_bytes=4000, level=level)
+
+
+def test_a_peer_that_does_less_is_compared_by_the_unit():
+    result = beside_a_peer("portable")
+    assert result.times_faster(result.peers[0]) == pytest.approx(20.0)
+    assert result.times_faster(report.PeerResult(result.peers[0].peer, None)) is None
+    (peer,) = report.document([result], machine.card(), quick=True)["results"][0]["peers"]
+    assert peer["times_ours"] == pytest.approx(20.0)
+    assert peer["per_second"] == pytest.approx(50.0)
+    assert (peer["amount"], peer["bytes"], peer["aim"]) == (100, 2500, None)
+
+
+@pytest.mark.parametrize(("level", "aim", "held"), [("avx2", 20.0, True), ("portable", 20.1, False)])
+def test_the_aim_of_the_level_counts(level, aim, held, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "110")
+    other = {"avx2": "portable", "portable": "avx2"}[level]
+    result = beside_a_peer(level, aims={level: aim, other: 1e9})
+    words = f"20.0 times faster than other (slow), aim {aim:g} with {level}"
+    assert (result.held, result.missed) == (([words], []) if held else ([], [words]))
+    from sottovoce.cli import console
+
+    report.print_results(console.stdout(), [result])
+    out = capsys.readouterr().out
+    assert f"aim {'held' if held else 'missed'}: rs: thing: {words}" in out
+    assert f"aims are those for {level} kernels" in out
+    assert "4 B/unit" in out, "our bytes"
+    assert "25 B/unit" in out, "the peer's"
+    document = report.document([result], machine.card(), quick=True)["results"][0]
+    assert (document["level"], document["bytes"], document["peers"][0]["aim"]) == (level, 4000, aim)
+
+
+def test_a_level_without_an_aim_has_none():
+    result = beside_a_peer("neon", aims={"avx2": 5.0})
+    assert result.aim_of(result.peers[0]) is None
+    assert (result.held, result.missed) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("features", "level", "said"),
+    [
+        ({"avx512ifma"}, "avx512", "aims are those for avx512 kernels"),
+        (set(), "avx2", "lacks AVX-512 IFMA: they count"),
+        (set(), "portable", "lacks AVX-512 IFMA, so those for avx2 count, not these"),
+    ],
+)
+def test_without_ifma_the_table_says_which_line_counts(features, level, said, monkeypatch):
+    levels = ("portable", "avx2", "avx512") if features else ("portable", "avx2")
+    monkeypatch.setattr(report.kernel, "cpu_features", lambda: frozenset(features))
+    monkeypatch.setattr(report.kernel, "levels_available", lambda: levels)
+    line = report._which_aims([beside_a_peer(level, aims={level: 1.0})])
+    assert line.endswith(said)
+    assert ("IFMA" in line) is (not features)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be chosen on this system")
+@pytest.mark.parametrize("one_core", [True, False])
+def test_one_core_is_kept_for_what_asks_for_it_and_given_back(one_core):
+    before = os.sched_getaffinity(0)
+    seen = []
+
+    def prepare():
+        return Operation(lambda: seen.append(os.sched_getaffinity(0)))
+
+    def broken():
+        raise RuntimeError("broken")
+
+    for peer in (Peer("numpy", prepare), Peer("numpy", broken)):
+        m = Measurement(Area.RS, "x", prepare, Work(1, "key"), {"keys": 1}, (peer,), one_core=one_core)
+        if peer.prepare is broken:
+            with pytest.raises(RuntimeError, match="broken"):
+                command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=True)
+        else:
+            command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=True)
+        assert os.sched_getaffinity(0) == before
+    assert {len(cores) for cores in seen} == {1 if one_core else len(before)}
+
+
+def test_one_core_is_measured_in_processor_time():
+    m = Measurement(
+        Area.RS, "x", lambda: Operation(lambda: time.sleep(0.02)), Work(1, "key"), {"keys": 1}, one_core=True
+    )
+    assert command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=False).timing.median < 0.01
+
+
 def check_seconds(seconds):
     assert set(seconds) == {"median", "low", "high", "best", "n", "loops"}
     assert 0 < seconds["best"] <= seconds["low"] <= seconds["median"] <= seconds["high"]
@@ -242,7 +337,8 @@ def test_bench_writes_its_schema(tmp_path):
     assert [r["name"] for r in document["results"]] == [m.name for m in load(Area.RS)]
     for result in document["results"]:
         assert set(result) == {
-            *("area", "name", "size", "work", "seconds", "per_second", "peers", "alternatives", "parts")
+            *("area", "name", "size", "work", "seconds", "per_second", "bytes", "level"),
+            *("peers", "alternatives", "parts"),
         }
         check_seconds(result["seconds"])
         assert result["per_second"] == pytest.approx(result["work"]["amount"] / result["seconds"]["median"])
@@ -258,7 +354,7 @@ def test_bench_writes_its_schema(tmp_path):
 
 def test_the_card_is_of_this_machine():
     card = machine.card()
-    assert card["kernels"].keys() >= {"gf256", "ntt", "kahe"}
+    assert card["kernels"].keys() >= {"codec", "gf256", "kahe", "ntt", "rlwe", "sampler"}
     assert card["cores"] >= 1
     assert card["cpu"]
     assert "unknown" not in card["dependencies"].values()

@@ -1,17 +1,15 @@
-/* The transform and the inner loops of key-additive encryption on heap buffers of exactly the right
-   size, for AddressSanitizer and UndefinedBehaviorSanitizer; built and run by test_ntt_sanitize.py.
-   Exit 0 if all results agree with plain 128-bit arithmetic; the argument "overrun" reads one element
-   too many, to show that it would be seen. */
+/* The transform in every back end that runs here, on
+   heap buffers of exactly the right size, for AddressSanitizer and UndefinedBehaviorSanitizer; built
+   and run by test_ntt_sanitize.py.  Exit 0 if all results agree with plain 128-bit arithmetic; the
+   arguments "overrun" and "vectors" read too much, to show that it would be seen. */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kahe.h"
 #include "ntt.h"
 
 __extension__ typedef unsigned __int128 u128;
-__extension__ typedef __int128 i128;
 
 static uint64_t state = 88172645463325252u;
 
@@ -44,10 +42,46 @@ static uint64_t *table(size_t n, uint64_t root, uint64_t q, uint64_t **shoup) {
     return w;
 }
 
+/* vector_w or vector_v of ntt.h, in exactly 2n words. */
+static uint64_t *vector_table(const uint64_t *w, size_t n, uint64_t q, int backend) {
+    const size_t lanes = backend == SV_NTT_AVX2 ? 4 : 8;
+    uint64_t *out = malloc(16 * n);
+    for (size_t at = 0; at < n; at++) { /* every pair */
+        size_t i = at, to = 2 * at, step = 1;
+        if (at >= n / 8) {
+            const size_t block = (at - n / 8) / (7 * lanes), inside = (at - n / 8) % (7 * lanes);
+            const size_t place = inside / lanes, g = block * lanes + inside % lanes;
+            const size_t width = place < 1 ? 1 : place < 3 ? 2 : 4;
+            i = width * (n / 8 + g) + place + 1 - width;
+            to = n / 4 + 14 * lanes * block + 2 * lanes * place + inside % lanes, step = lanes;
+        }
+        if (backend == SV_NTT_AVX2) {
+            const double root = w[i] > q / 2 ? -(double)(q - w[i]) : (double)w[i];
+            const double both[2] = {root, root / (double)q};
+            memcpy(out + to, both, 8);
+            memcpy(out + to + step, both + 1, 8);
+        } else {
+            out[to] = w[i];
+            out[to + step] = (uint64_t)(((u128)w[i] << 52) / q);
+        }
+    }
+    return out;
+}
+
+static int runs(int backend) {
+#if SV_X86
+    const unsigned avx2 = 0x3, avx512 = 0xFB; /* bits of cpu.h: all but GFNI */
+    const unsigned needed = backend == SV_NTT_AVX512 ? avx512 : backend == SV_NTT_AVX2 ? avx2 : 0;
+    return (sv_cpu_features() & needed) == needed;
+#else
+    return backend == SV_NTT_PORTABLE;
+#endif
+}
+
 /* Product of two random elements, by the transform and by the schoolbook. */
-static int transform(size_t n, uint64_t q, size_t rows) {
-    sv_ntt_tables t = {q, n, NULL, NULL, NULL, NULL, 0, 0, 0, 0};
-    uint64_t psi = 0, *w_shoup, *v_shoup;
+static int transform(size_t n, uint64_t q, size_t rows, int backend) {
+    sv_ntt_tables t = {q, n, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, NULL};
+    uint64_t psi = 0, *w_shoup, *v_shoup, *vector_w = NULL, *vector_v = NULL;
     for (uint64_t g = 2; psi == 0 || power(psi, n, q) != q - 1; g++) {
         psi = power(g, (q - 1) / (2 * n), q);
     }
@@ -58,6 +92,15 @@ static int transform(size_t n, uint64_t q, size_t rows) {
     for (t.bits = 0; q >> t.bits; t.bits++) {
     }
     t.barrett = (uint64_t)(((u128)1 << (t.bits + 63)) / q);
+    if (backend && n >= (backend == SV_NTT_AVX2 ? SV_NTT_AVX2_LEAST : SV_NTT_AVX512_LEAST)) {
+        uint64_t *last = malloc(8 * n);
+        memcpy(last, v, 8 * n);
+        last[0] = t.n_inv;
+        last[1] = (uint64_t)((u128)v[1] * t.n_inv % q);
+        t.vector_w = vector_w = vector_table(w, n, q, backend);
+        t.vector_v = vector_v = vector_table(last, n, q, backend);
+        free(last);
+    }
 
     uint64_t *a = malloc(8 * rows * n), *x = malloc(8 * rows * n), *b = malloc(8 * n), *y = malloc(8 * n);
     for (size_t i = 0; i < rows * n; i++) {
@@ -66,10 +109,10 @@ static int transform(size_t n, uint64_t q, size_t rows) {
     for (size_t i = 0; i < n; i++) {
         y[i] = b[i] = i % 7 ? next_word() % q : q - 1;
     }
-    sv_ntt_forward_portable(x, rows, &t);
-    sv_ntt_forward_portable(y, 1, &t);
-    sv_ntt_multiply_portable(x, x, y, rows, &t);
-    sv_ntt_inverse_portable(x, rows, &t);
+    sv_ntt_forward(x, rows, &t, backend);
+    sv_ntt_forward(y, 1, &t, backend);
+    sv_ntt_multiply(x, x, y, rows, &t, backend);
+    sv_ntt_inverse(x, rows, &t, backend);
     int same = 1;
     for (size_t r = 0; r < rows; r++) {
         for (size_t k = 0; k < n; k++) {
@@ -82,112 +125,41 @@ static int transform(size_t n, uint64_t q, size_t rows) {
         }
     }
     free(w), free(w_shoup), free(v), free(v_shoup), free(a), free(x), free(b), free(y);
-    return same;
-}
-
-/* round(y 2^W / q), rounding half up: q is odd, so there are no halves. */
-static uint64_t narrowed(u128 y, const sv_kahe_scale *s) {
-    return (uint64_t)(((y << (s->wire_bits + 1)) + s->q) / (2 * (u128)s->q));
-}
-
-static int count_bits(uint64_t x) {
-    int out = 0;
-    for (int i = 0; i < 42; i++) {
-        out += (int)(x >> i & 1);
-    }
-    return out;
-}
-
-static int scheme(uint64_t q, unsigned bits, unsigned wire_bits, unsigned scale_bits, size_t n) {
-    const sv_kahe_scale s = {q, (uint64_t)(((u128)1 << (wire_bits + 64)) / q), wire_bits, scale_bits};
-    const uint64_t mask = ((uint64_t)1 << wire_bits) - 1;
-    const int64_t limit = ((int64_t)1 << (bits - 1 - scale_bits)) - 1;
-    uint8_t *packed = malloc(n * wire_bits / 8), *again = malloc(n * wire_bits / 8);
-    uint8_t *random = malloc(SV_KAHE_CBD_BYTES * n);
-    uint64_t *ak = malloc(8 * n), *sum = calloc(n, 8), largest, squares;
-    int64_t *m = malloc(8 * n), *e = malloc(8 * n), *opened = malloc(8 * n);
-    int same = 1;
-    for (size_t i = 0; i < n; i++) {
-        const uint64_t choice = next_word() % 4;
-        ak[i] = choice == 0 ? q - 1 : choice == 1 ? 0 : next_word() % q;
-        m[i] = limit == 0 ? 0 : next_word() & 1 ? limit : -(int64_t)(next_word() % ((uint64_t)limit + 1));
-        for (size_t word = 0; word < 2; word++) {
-            const uint64_t value = choice == 3 ? (uint64_t)0 - word : next_word();
-            for (size_t k = 0; k < 8; k++) {
-                random[SV_KAHE_CBD_BYTES * i + 8 * word + k] = (uint8_t)(value >> (8 * k));
-            }
-        }
-    }
-    sv_kahe_cbd_portable(e, random, n);
-    sv_kahe_encrypt_portable(packed, ak, m, random, n, &s);
-    sv_kahe_accumulate_portable(sum, packed, n, wire_bits, 0);
-    for (size_t i = 0; i < n; i++) {
-        uint64_t words[2] = {0, 0};
-        for (size_t k = 0; k < 16; k++) {
-            words[k / 8] |= (uint64_t)random[SV_KAHE_CBD_BYTES * i + k] << (8 * (k % 8));
-        }
-        same &= e[i] == count_bits(words[0]) - count_bits(words[1]);
-        i128 y = ((i128)ak[i] + e[i] + (i128)m[i] * ((i128)1 << scale_bits)) % (i128)q;
-        same &= sum[i] == (narrowed((u128)(y < 0 ? y + (i128)q : y), &s) & mask);
-    }
-    sv_kahe_pack_portable(again, sum, n, wire_bits);
-    same &= memcmp(packed, again, n * wire_bits / 8) == 0;
-    sv_kahe_accumulate_portable(sum, packed, n, wire_bits, 1);
-    for (size_t i = 0; i < n; i++) {
-        same &= sum[i] == 0;
-        sum[i] = next_word();
-    }
-    sv_kahe_open_portable(opened, &largest, &squares, sum, ak, n, &s);
-    uint64_t want_largest = 0, want_squares = 0;
-    for (size_t i = 0; i < n; i++) {
-        const uint64_t x = (sum[i] - narrowed(ak[i], &s)) & mask;
-        const int negative = (int)(x >> (wire_bits - 1));
-        const uint64_t size = negative ? ((uint64_t)1 << wire_bits) - x : x;
-        const unsigned shift = wire_bits + scale_bits;
-        const uint64_t M = (uint64_t)(((u128)size * q + ((u128)1 << (shift - 1))) >> shift);
-        const uint64_t back = narrowed((u128)M << scale_bits, &s);
-        const uint64_t r = size > back ? size - back : back - size;
-        const uint64_t capped = r < (uint64_t)1 << 24 ? r : (uint64_t)1 << 24;
-        want_largest = r > want_largest ? r : want_largest;
-        want_squares += capped * capped;
-        same &= opened[i] == (negative ? -(int64_t)M : (int64_t)M);
-    }
-    same &= largest == want_largest && squares == want_squares;
-    free(packed), free(again), free(random), free(ak), free(sum), free(m), free(e), free(opened);
+    free(vector_w), free(vector_v);
     return same;
 }
 
 int main(int argc, char **argv) {
+#if SV_X86
+    if (argc > 1 && strcmp(argv[1], "vectors") == 0) { /* the table of another ring is too short */
+        const sv_ntt_tables t = {97, 64, NULL, NULL, NULL, NULL, 0, 0, 7, 0, calloc(32, 16), NULL};
+        uint64_t *x = calloc(64, 8);
+        if (!runs(SV_NTT_AVX2)) {
+            printf("no vectors\n");
+            return 0;
+        }
+        sv_ntt_forward(x, 1, &t, SV_NTT_AVX2);
+        return 0;
+    }
+#endif
     if (argc > 1 && strcmp(argv[1], "overrun") == 0) {
-        uint64_t *sum = calloc(8, 8);
-        uint8_t *packed = calloc(8 * 28 / 8, 1);
-        sv_kahe_accumulate_portable(sum, packed, 16, 28, 0);
-        printf("%d\n", (int)sum[0]);
+        const sv_ntt_tables t = {97, 16, NULL, NULL, NULL, NULL, 0, 0, 7, 0, NULL, NULL};
+        uint64_t *x = calloc(8, 8);
+        sv_ntt_multiply_portable(x, x, x, 1, &t);
+        printf("%d\n", (int)x[0]);
         return 0;
     }
     static const uint64_t primes[] = {97, 0xffffff7001u, 0x3ffffffffc001u};
-    for (size_t i = 0; i < 3; i++) {
-        for (size_t n = 2; n <= (i ? 256 : 16); n <<= 1) {
-            if (!transform(n, primes[i], 1 + n % 3)) {
-                printf("transform differs: n %zu, prime %zu\n", n, i);
-                return 1;
-            }
-        }
-    }
-    printf("transform\n");
-    for (unsigned bits = 17; bits <= 56; bits++) {
-        const uint64_t low = (uint64_t)1 << (bits - 1);
-        const uint64_t moduli[3] = {low + 43, 2 * low - 1, low + 43 + 2 * (next_word() % (low / 2 - 22))};
-        for (size_t i = 0; i < 3; i++) {
-            for (unsigned wire_bits = 1; wire_bits < bits; wire_bits++) {
-                const unsigned scale_bits = 1 + (unsigned)(next_word() % (bits - 1));
-                if (!scheme(moduli[i], bits, wire_bits, scale_bits, 8 + 8 * (wire_bits % 4))) {
-                    printf("scheme differs: L %u, modulus %zu, W %u, k' %u\n", bits, i, wire_bits, scale_bits);
+    for (int backend = SV_NTT_PORTABLE; backend <= SV_NTT_AVX512; backend++) {
+        for (size_t i = 0; i < 3 && runs(backend); i++) {
+            for (size_t n = 2; n <= (i ? 256 : 16); n <<= 1) {
+                if (!transform(n, primes[i], 1 + n % 3, backend)) {
+                    printf("transform differs: n %zu, prime %zu, back end %d\n", n, i, backend);
                     return 1;
                 }
             }
         }
     }
-    printf("scheme\n");
+    printf("transform\n");
     return 0;
 }

@@ -14,7 +14,7 @@ from sottovoce._ext.errors import KernelUnavailable
 SCRIPT = """
 import hashlib, json
 import numpy as np
-from sottovoce._ext import gf256, kernel
+from sottovoce._ext import gf256, kernel, ntt
 rng = np.random.default_rng(7)
 digest = hashlib.sha256()
 for rows, cols, length in ((1, 1, 1), (4, 10, 4099), (7, 3, 130), (2, 3, 63), (13, 20, 9000)):
@@ -23,7 +23,16 @@ for rows, cols, length in ((1, 1, 1), (4, 10, 4099), (7, 3, 130), (2, 3, 63), (1
     out = np.zeros((rows, length), np.uint8)
     gf256.multiply(matrix, list(data), list(out))
     digest.update(out.tobytes())
-said = {"ceiling": kernel.ceiling(), "gf256": kernel.chosen()["gf256"], "digest": digest.hexdigest()}
+for n, q, psi in (
+    (2048, 0x3FFFFFFFFC001, 0x2B86CE7575F16), (4096, 0xFFFFC4001, 0x98CED3375), (8, 97, 8),
+    (64, 12289, 12149),
+):
+    ring = ntt.ring(n, q, psi)
+    x = rng.integers(0, q, (3, n), np.uint64)
+    for step in (ring.forward, lambda x: ring.multiply(x, x, x[0].copy()), ring.inverse):
+        step(x)
+        digest.update(x.tobytes())
+said = {"ceiling": kernel.ceiling(), **kernel.chosen(), "digest": digest.hexdigest()}
 print(json.dumps(said))
 """
 
@@ -59,7 +68,9 @@ def test_every_level_gives_the_same_bytes_or_refuses_to_start(level, portable_di
     assert said["ceiling"] == level
     assert said["digest"] == portable_digest
     if level == "portable":
-        assert said["gf256"] == "portable"
+        assert said["gf256"] == said["ntt"] == "portable"
+    if level == "avx2":
+        assert said["ntt"] == "avx2"
 
 
 @pytest.mark.parametrize("value", [None, ""])

@@ -9,32 +9,9 @@ from sottovoce._ext import ntt
 from sottovoce._ext.errors import ParameterError
 from sottovoce._ext.kernel import usable
 from support.he_reference import forward, reversal, schoolbook
+from support.ntt_rings import BIG, RINGS, SMALL, is_likely_prime, patterns, root
 
-RINGS = [
-    (2048, 0x3FFFFFFFFC001, 0x2B86CE7575F16),
-    (2048, 0xFFFFFF7001, 0x304747E563),
-    (4096, 0x3FFFFFFFFC001, 0x3E3523F0ACB5B),
-    (4096, 0x3FFFFFFFCC001, 0x36F7CA5A7D990),
-]
-
-# The largest prime below 2**60 that is 1 modulo 2**14: the loosest bound of the kernel.
-BIG = next(
-    q
-    for q in range((1 << 60) - 2**14 + 1, 0, -(2**14))
-    if all(pow(a, q - 1, q) == 1 for a in (2, 3, 5, 7, 11))
-)
-
-
-def is_likely_prime(q):
-    return all(pow(a, q - 1, q) == 1 for a in (2, 3, 5, 7, 11))
-
-
-def root(n, q):
-    for x in range(2, 200):
-        psi = pow(x, (q - 1) // (2 * n), q)
-        if pow(psi, n, q) == q - 1:
-            return psi
-    raise AssertionError
+PORTABLE, *FASTER = usable(ntt.BACKENDS)
 
 
 @pytest.fixture(params=usable(ntt.BACKENDS), ids=lambda b: b.name)
@@ -55,15 +32,15 @@ def product(ring, a, b):
 def test_product_is_the_schoolbook_product(backend, n, q, psi):
     ring = ntt.Ntt(n, q, psi, backend=backend)
     rng = random.Random(n ^ q)
-    patterns = [
+    inputs = [
         [rng.randrange(q) for _ in range(n)],
         [q - 1] * n,
         [0] * n,
         [rng.choice((0, 1, q - 1, q // 2, q // 2 + 1)) for _ in range(n)],
         [0] * (n - 1) + [1],
     ]
-    for a in patterns:
-        for b in (patterns[0], patterns[1], patterns[3]):
+    for a in inputs:
+        for b in (inputs[0], inputs[1], inputs[3]):
             assert product(ring, a, b) == schoolbook(a, b, q)
 
 
@@ -144,6 +121,65 @@ def test_no_rows_are_no_work():
     ring = ntt.ring(*RINGS[0])
     ring.forward(np.empty((0, 2048), np.uint64))
     ring.inverse(np.empty((0, 2048), np.uint64))
+
+
+@pytest.mark.parametrize("faster", FASTER, ids=lambda b: b.name)
+@pytest.mark.parametrize(("n", "q", "psi"), [*RINGS, *SMALL])
+def test_every_back_end_gives_the_bits_of_the_portable_one(faster, n, q, psi):
+    portable, ring = (ntt.Ntt(n, q, psi, backend=b) for b in (PORTABLE, faster))
+    rows = patterns(n, q)
+    for name in ("forward", "inverse"):
+        want, got = rows.copy(), rows.copy()
+        getattr(portable, name)(want)
+        getattr(ring, name)(got)
+        assert np.array_equal(got, want)
+    for b in rows:
+        want, got = np.empty_like(rows), rows.copy()
+        portable.multiply(want, rows, b)
+        ring.multiply(got, got, b)  # in place, as the schemes do
+        assert np.array_equal(got, want)
+
+
+@pytest.mark.parametrize(("n", "q", "psi"), [r for r in SMALL if r[0] in (32, 64)])
+def test_rows_may_begin_anywhere_and_nothing_beside_them_is_touched(backend, n, q, psi):
+    portable, ring = (ntt.Ntt(n, q, psi, backend=b) for b in (PORTABLE, backend))
+    rng = np.random.default_rng(n)
+    for offset in range(9):
+        for count in (1, 2, 3):
+            room = rng.integers(0, q, 9 + 3 * n + 9, dtype=np.uint64)
+            rows = room[offset : offset + count * n].reshape(count, n)
+            b = rng.integers(0, q, 17 + n, dtype=np.uint64)[offset : offset + n]
+            for name, more in (("forward", ()), ("multiply", (rows, b)), ("inverse", ())):
+                want, before = rows.copy(), room.copy()
+                getattr(portable, name)(want, *(want if m is rows else m for m in more))
+                getattr(ring, name)(rows, *more)
+                assert np.array_equal(rows, want)
+                outside = np.ones(room.size, bool)
+                outside[offset : offset + count * n] = False
+                assert np.array_equal(room[outside], before[outside])
+
+
+def test_a_ring_that_the_vector_back_ends_do_not_take_is_done_by_the_portable_one(backend):
+    for n, q, psi in SMALL:
+        taken = {"avx2": n >= 32, "avx512": n >= 64}.get(backend.name, False) and q < 2**50
+        assert ("vector_w" in ntt.tables(n, q, psi, backend)) == taken
+
+
+def test_vector_tables_of_another_size_are_refused():
+    for name in ("avx2", "avx512"):
+        code = next(b.code for b in ntt.BACKENDS if b.name == name)
+        made = ntt.tables(64, 12289, root(64, 12289), ntt.BACKENDS[code])
+        for changed in (
+            {"vector_w": made["vector_w"][:-1]},
+            {"vector_v": np.append(made["vector_v"], made["vector_v"][:1])},
+            {"vector_w": None},
+        ):
+            with pytest.raises(ValueError, match="vector tables"):
+                ntt._ntt.Transform(code, 12289, **{**made, **changed})
+        with pytest.raises(ValueError, match="vector tables"):
+            ntt._ntt.Transform(code, BIG, **made)
+    with pytest.raises(ValueError, match="back end"):
+        ntt._ntt.Transform(3, 12289, **made)
 
 
 def test_rejects_rows_of_another_length():

@@ -21,7 +21,7 @@ from sottovoce.fl import (
 from sottovoce.fl import Sealed as OneSealed
 from sottovoce.fl.wire import associated_data
 from sottovoce.he import kahe
-from sottovoce.he._kahe_public import public_elements
+from sottovoce.he._kahe_public import public_planes
 from support.fl_federation import (
     AGGREGATOR_NAME,
     MODEL,
@@ -209,9 +209,9 @@ class TestChosenHeader:
     def test_the_seed_is_derived_so_two_rounds_have_other_elements(self, fed):
         """Attack: a seed of the aggregator's choice, such as that of an earlier round."""
         a, b = fed.header(), fed.header(audit_deadline=fed.header().audit_deadline + 1)
-        first = public_elements(a.kahe_params, a.hash, 0, 1)
-        assert not np.array_equal(first, public_elements(b.kahe_params, b.hash, 0, 1))
-        assert np.array_equal(first, public_elements(a.kahe_params, fed.header().hash, 0, 1))
+        first = public_planes(a.kahe_params, a.hash, 0, 1)
+        assert not np.array_equal(first, public_planes(b.kahe_params, b.hash, 0, 1))
+        assert np.array_equal(first, public_planes(a.kahe_params, fed.header().hash, 0, 1))
 
     def test_a_round_number_used_again_gets_no_signatures(self, fed, sealed):
         members = sealed.members()

@@ -30,7 +30,7 @@ IMPOSSIBLE = {
     "clip": [0.0, -0.0, -1.0, float("nan"), float("inf"), 1],
     "value_bits": [0, 3, 25, -1, 1 << 70, True],
     "max_examples": [-1, 1 << 53, False],
-    "set": ["", "RLWE_128_N4096_Q100", "rlwe_128_n2048_q50", b"RLWE_128_N2048_Q50"],
+    "set": ["", "RLWE_128_N4096_Q1000", "rlwe_128_n2048_q50", b"RLWE_128_N2048_Q50"],
     "wire_bits": [0, 1, 20, 64, 1 << 40],
     "min_contributors": [-1, 0, 1, 2, 65],
     "max_contributors": [-1, 0, 2, (1 << 20) + 1],

@@ -56,6 +56,16 @@ class TestByHand:
         # One step of rounding each, and the weights themselves are rounded to 1/G.
         assert np.abs(result.mean - plain).max() < CLIP * (4 + 4) / result.total_weight
 
+    def test_a_set_of_two_primes(self, fed, monkeypatch):
+        name = "RLWE_128_N4096_Q100"
+        policy = fed.policy
+        monkeypatch.setattr(fed, "policy", lambda **fields: policy(sets=frozenset({name}), **fields))
+        sealed = Sealed(fed, n_clients=4, set_name=name, round_number=4)
+        assert sealed.header.kahe_params.slots_per_coefficient == 4
+        aggregator = sealed.aggregator()
+        result = finish(aggregator, sealed.members(), sealed.signed)
+        assert_exact(sealed, aggregator, result)
+
     def test_clips_what_is_too_large(self, fed):
         header = fed.header(round_number=3)
         signed = fed.sign(header)

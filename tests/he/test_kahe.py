@@ -15,12 +15,12 @@ import pytest
 
 from sottovoce._ext.errors import OverflowDetected, ParameterError, ProofError, RangeError, TooManyErasures
 from sottovoce._ext.ntt import Ntt
-from sottovoce.he import Codec, _kahe_key, _shamir, kahe
-from sottovoce.he._kahe_public import CACHE_BYTES, _cache, expand, public_elements, seed
+from sottovoce.he import SETS, Codec, _kahe_blocks, _kahe_key, _shamir, kahe
+from sottovoce.he._kahe_public import CACHE_BYTES, _cache, expand_planes, public_planes, seed
 from sottovoce.he._random import Stream
 from sottovoce.he._shamir import P
 from support.he_reference import sha
-from support.he_world import CONTEXT, Q40, Q50, World, extreme, make_params, random_values
+from support.he_world import ALL_SETS, CONTEXT, World, extreme, make_params, random_values
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +36,19 @@ def test_the_sum_opens_to_the_sum(world):
     assert opened.wrong_members == opened.suspect_members == ()
 
 
-@pytest.mark.parametrize("name", [Q50, Q40])
-@pytest.mark.parametrize("n_slots", [1, 2047, 2048, 2049, 2048 * 17 + 3])
+@pytest.mark.parametrize("name", ALL_SETS)
+@pytest.mark.parametrize("n_slots", [1, 5, -1, 0, 3 + (17 << 11)])
 def test_every_shape_and_set(name, n_slots):
+    if n_slots <= 1:  # around a whole ring element
+        n_slots += make_params(name=name)._slots
     world = World(make_params(n_slots, name=name)).fill(3)
     assert np.array_equal(world.open().values, world.expected())
 
 
+@pytest.mark.parametrize("name", ALL_SETS)
 @pytest.mark.parametrize("bits", [4, 8, 16, 24])
-def test_every_width_of_values(bits):
-    world = World(make_params(50, value_bits=bits)).fill(4)
+def test_every_width_of_values(name, bits):
+    world = World(make_params(50, name=name, value_bits=bits)).fill(4)
     assert np.array_equal(world.open().values, world.expected())
 
 
@@ -54,15 +57,18 @@ def test_one_summand_more_than_a_power_of_two():
     assert np.array_equal(world.open().values, world.expected())
 
 
-@pytest.mark.parametrize("name", [Q50, Q40])
-@pytest.mark.parametrize("pattern", ["plus", "minus", "alternating"])
-def test_extremes_open_exactly(name, pattern):
-    params = make_params(2048, name=name)
+# Bits a value and summands: the default, one slot to many, and 24 bits, where Q80 and Q72 scale by one less.
+@pytest.mark.parametrize("name", ALL_SETS)
+@pytest.mark.parametrize(("bits", "summands"), [(16, 64), (4, 5), (24, 20)])
+@pytest.mark.parametrize("pattern", ["plus", "minus", "alternating", "pairs"])
+def test_extremes_open_exactly(name, bits, summands, pattern):
+    params = make_params(2 * SETS[name].N - 1, name=name, value_bits=bits, max_summands=summands)
     world = World(params)
-    signs = {"plus": 1, "minus": -1, "alternating": (-1) ** np.arange(2048)}[pattern]
+    at = np.arange(params.n_slots)
+    signs = {"plus": 1, "minus": -1, "alternating": (-1) ** at, "pairs": (-1) ** (at // 2)}[pattern]
     for _ in range(params.max_summands):
-        world.join(np.full(2048, extreme(params)) * signs)
-    assert np.array_equal(world.open().values, 64 * extreme(params) * signs * np.ones(2048, int))
+        world.join(np.full(params.n_slots, extreme(params)) * signs)
+    assert np.array_equal(world.open().values, summands * extreme(params) * signs * np.ones_like(at))
 
 
 def test_alternating_clients_cancel():
@@ -165,7 +171,7 @@ def test_wrong_arguments_leave_the_key_usable():
 def test_a_failure_inside_closes_the_key(monkeypatch):
     params = make_params(10)
     key = kahe.OneTimeKey.generate(params, CONTEXT)
-    monkeypatch.setattr(kahe.OneTimeKey, "_stream", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(kahe.OneTimeKey, "_stream_key", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         key.encrypt(np.zeros(10, np.int64))
     monkeypatch.undo()
@@ -174,10 +180,12 @@ def test_a_failure_inside_closes_the_key(monkeypatch):
         key.encrypt(np.zeros(10, np.int64))
 
 
-def test_arrays_with_secrets_are_overwritten(monkeypatch):
-    filled, keys, products, rows, packed = [], [], [], [], []
+@pytest.mark.parametrize("name", ALL_SETS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_arrays_with_secrets_are_overwritten(monkeypatch, name, threads):
+    filled, keys, products, rows, narrowed = [], [], [], [], []
     fill, multiply, evaluate = Stream.fill, Ntt.multiply, _kahe_key.evaluate
-    pack = _kahe_key._pack_slots
+    narrow = _kahe_key.codec.narrow
     monkeypatch.setattr(Stream, "fill", lambda self, out: filled.append(out) or fill(self, out))
 
     def watched(self, out, a, b):
@@ -186,28 +194,33 @@ def test_arrays_with_secrets_are_overwritten(monkeypatch):
         multiply(self, out, a, b)
         assert b.any()
 
+    def watched_narrow(out, *rest):
+        narrowed.append(out)
+        return narrow(out, *rest)
+
     monkeypatch.setattr(Ntt, "multiply", watched)
     monkeypatch.setattr(_kahe_key, "evaluate", lambda c, j: rows.append(c) or evaluate(c, j))
-    monkeypatch.setattr(_kahe_key, "_pack_slots", lambda *a: packed.append(pack(*a)) or packed[-1])
-    params = make_params(3000)
-    public_elements(params, CONTEXT, 0, 1)  # expanded now, its stream is public
-    filled.clear()
+    monkeypatch.setattr(_kahe_key.codec, "narrow", watched_narrow)
+    params = make_params(350_000, name=name)  # some blocks
+    assert params.n_elements * params.N > 2 * _kahe_blocks.COEFFICIENTS
+    monkeypatch.setattr(_kahe_key, "public_planes", lambda p, _, __, count: p._ring.empty(count) * 0 + 1)
     key = kahe.OneTimeKey.generate(params, CONTEXT)
     assert len(filled) == 1
     assert not filled[0].any()
-    key.encrypt(np.ones(3000, np.int64))
-    assert len(filled) == 2
-    for out in (filled[1], *keys, *products, *packed):
+    key.encrypt(np.ones(params.n_slots, np.int64), threads)
+    assert len(filled) == 1 + len(narrowed)
+    assert len(narrowed) == -(-params.n_elements * params.N // _kahe_blocks.COEFFICIENTS) > 2
+    for out in (*filled, *keys, *products, *narrowed):
         assert out.size
         assert not out.any()
     key.share(b"me")
     assert len(rows) == 4
-    assert all(c.shape == (3, 2052) and not c.any() for c in rows)
+    assert all(c.shape == (3, params.N + 4) and not c.any() for c in rows)
 
 
 def test_arrays_with_secrets_are_overwritten_after_a_failure(monkeypatch):
-    keys, filled = [], []
-    fill = Stream.fill
+    keys, filled, narrowed = [], [], []
+    fill, narrow = Stream.fill, _kahe_key.codec.narrow
 
     def stop(_self, _out, _a, b):
         keys.append(b)
@@ -216,9 +229,13 @@ def test_arrays_with_secrets_are_overwritten_after_a_failure(monkeypatch):
     params = make_params(10)
     key, other = kahe.OneTimeKey.generate(params, CONTEXT), used_key(params)
     monkeypatch.setattr(Ntt, "multiply", stop)
+    monkeypatch.setattr(
+        _kahe_key.codec, "narrow", lambda out, *rest: narrowed.append(out) or narrow(out, *rest)
+    )
     with pytest.raises(KeyboardInterrupt):
         key.encrypt(np.ones(10, np.int64))
     assert not keys[0].any()
+    assert not narrowed[0].any()
     rows = []
 
     def stop_sharing(c, _j):
@@ -230,11 +247,11 @@ def test_arrays_with_secrets_are_overwritten_after_a_failure(monkeypatch):
         other.share(b"me")
     assert not rows[0].any()
 
-    def stop_sampling(_out, _random):
+    def stop_sampling(_out, _random, _eta):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Stream, "fill", lambda self, out: filled.append(out) or fill(self, out))
-    monkeypatch.setattr(_kahe_key.kernel, "cbd", stop_sampling)
+    monkeypatch.setattr(_kahe_key.sampler, "cbd", stop_sampling)
     with pytest.raises(KeyboardInterrupt):
         kahe.OneTimeKey.generate(params, CONTEXT)
     assert not filled[0].any()
@@ -250,21 +267,72 @@ def test_masked_values_are_refused():
     key.encrypt(np.zeros(10, np.int64))
 
 
-def test_values_are_checked_after_they_are_copied(monkeypatch):
-    # Whatever another thread writes meanwhile: what was checked is what is encrypted.
-    class Changing(np.ndarray):
-        def __gt__(self, other):
-            out = np.asarray(self) > other
-            np.asarray(self)[3] = 2**40  # the caller's array, right after it was looked at
-            return out
+@pytest.mark.parametrize("into", [False, True])
+def test_values_are_checked_again_when_they_are_copied(monkeypatch, into):
+    # Another thread may write to the caller's array after it was looked at.
+    params = make_params(3000)
+    values = np.zeros(3000, np.int64)
+    extremes = _kahe_key.codec.extremes
 
-    params = make_params(10)
-    values = np.zeros(10, np.int64).view(Changing)
-    seen = []
-    encrypt = kahe.OneTimeKey._encrypt
-    monkeypatch.setattr(kahe.OneTimeKey, "_encrypt", lambda k, v: seen.append(v.copy()) or encrypt(k, v))
-    kahe.OneTimeKey.generate(params, CONTEXT).encrypt(values)
-    assert not seen[0].any()
+    def and_changed(array):
+        found = extremes(array)
+        values[2900] = 1 << 20
+        return found
+
+    monkeypatch.setattr(_kahe_key.codec, "extremes", and_changed)
+    key = kahe.OneTimeKey.generate(params, CONTEXT)
+    with pytest.raises(RangeError, match="index 2900: "):
+        key.encrypt_into(values, bytearray(params.ciphertext_bytes)) if into else key.encrypt(values)
+    assert not key._key.any()
+    with pytest.raises(ParameterError, match="closed"):
+        key.encrypt(np.zeros(3000, np.int64))
+
+
+def test_any_stride_and_subclass_of_values_is_read():
+    params = make_params(3000)
+    wide = random_values(make_params(9000), np.random.default_rng(5))
+    plain = _derived(params, wide[::3].copy())
+    assert _derived(params, wide[::3]) == plain
+    assert _derived(params, wide[::-3]) == _derived(params, wide[::-3].copy())
+    frozen = wide[::3].copy()
+    frozen.flags.writeable = False
+    assert _derived(params, frozen) == plain
+    odd = np.frombuffer(b"x" + frozen.tobytes(), np.uint8)[1:].view(np.int64)
+    assert not odd.flags.aligned
+    assert _derived(params, odd) == plain
+    with pytest.raises(TypeError):
+        _derived(params, frozen.astype(">i8"))
+
+
+def _derived(params, values, threads=1):
+    return kahe.OneTimeKey._generate_derand(params, CONTEXT, bytes(32)).encrypt(values, threads)
+
+
+@pytest.mark.parametrize("name", ALL_SETS)
+def test_threads_change_nothing(name):
+    params = make_params(150_000, name=name, max_summands=5)
+    values = random_values(params, np.random.default_rng(1))
+    plain = _derived(params, values)
+    for threads in (2, 3, 16):
+        assert _derived(params, values, threads) == plain
+    world = World(params).fill(3)
+    for threads in (1, 2, 3, 16):
+        assert np.array_equal(world.open(threads=threads).values, world.expected())
+    world.ciphertexts[0] = plain  # of another key
+    for threads in (1, 2, 3):
+        with pytest.raises(OverflowDetected):
+            world.open(threads=threads)
+
+
+def test_threads_out_of_range_are_refused(world):
+    key = kahe.OneTimeKey.generate(world.params, CONTEXT)
+    values = np.zeros(world.params.n_slots, np.int64)
+    for bad, error in ((0, ParameterError), (-1, ParameterError), (257, ParameterError), (1.0, TypeError)):
+        with pytest.raises(error, match="threads: "):
+            key.encrypt(values, bad)
+        with pytest.raises(error, match="threads: "):
+            world.open(threads=bad)
+    key.encrypt(values, 256)
 
 
 def test_arithmetic_on_secrets_has_no_selecting_function():
@@ -276,10 +344,7 @@ def test_arithmetic_on_secrets_has_no_selecting_function():
                 assert node.attr not in banned, f"{module.__name__}, line {node.lineno}"
 
 
-def test_residues_of_either_sign():
-    for modulus in (P, 0x3FFFFFFFFC001, 0xFFFFFF7001):
-        x = np.array([0, 1, -1, 42, -42, modulus - 1, -modulus, 1 - modulus])
-        assert _shamir.residues(x, modulus).tolist() == [int(v) % modulus for v in x]
+def test_reduction_modulo_p():
     x = np.array([0, 1, P - 1, P, P + 1, 2 * P, P * P, 2**62, 2**63 - 1], np.uint64)
     assert _shamir.reduce(x).tolist() == [int(v) % P for v in x]
 
@@ -344,7 +409,7 @@ shared.encrypt(zero)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_fork_neither_uses_the_parents_key_nor_repeats_its_randomness():
-    run = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.split() == ["32", "True"]
 
 
@@ -368,7 +433,9 @@ def test_the_seed_is_the_hash_of_the_context_and_nobodys_choice():
 
 def test_another_context_or_set_has_other_elements_and_does_not_open(world):
     other = bytes(31) + b"\1"
-    assert not np.array_equal(expand(world.params, CONTEXT, 0, 1), expand(world.params, other, 0, 1))
+    assert not np.array_equal(
+        expand_planes(world.params, CONTEXT, 0, 1), expand_planes(world.params, other, 0, 1)
+    )
     total = kahe.CiphertextSum(world.params, other)
     for c in world.ciphertexts:
         total.add(c)
@@ -381,23 +448,27 @@ def test_another_context_or_set_has_other_elements_and_does_not_open(world):
         kahe.OneTimeKey.generate(world.params, "x" * 32)
 
 
-def test_cached_elements_are_those_expanded_and_read_only():
-    params = make_params(2048 * 5)
-    cached = public_elements(params, CONTEXT, 1, 3)
-    assert np.array_equal(cached, expand(params, CONTEXT, 1, 3))
-    assert np.array_equal(expand(params, CONTEXT, 0, 5)[1:4], cached)
+@pytest.mark.parametrize("name", ALL_SETS)
+def test_cached_elements_are_those_expanded_and_read_only(name):
+    params = make_params(5 * make_params(name=name)._slots, name=name)
+    primes = SETS[name].primes
+    cached = public_planes(params, CONTEXT, 1, 3)
+    assert cached.shape == (len(primes), 3, params.N)
+    assert np.array_equal(cached, expand_planes(params, CONTEXT, 1, 3))
+    assert np.array_equal(expand_planes(params, CONTEXT, 0, 5)[:, 1:4], cached)
     with pytest.raises(ValueError, match="read-only"):
-        cached[0, 0] = 1
-    assert (cached < params.q).all()
+        cached[0, 0, 0] = 1
+    for plane, q in zip(cached, primes, strict=True):
+        assert (plane < q).all()
 
 
 def test_the_cache_is_bounded():
     params = make_params(2048 * 1000)  # 16 MiB a round
     for i in range(6):
-        public_elements(params, bytes([i]) * 32, 0, 1)
-    assert sum(a.nbytes for a in _cache.values()) <= CACHE_BYTES
+        public_planes(params, bytes([i]) * 32, 0, 1)
+    assert sum(a.nbytes for a, _ in _cache.values()) <= CACHE_BYTES
     huge = make_params(2048 * 5000)
-    public_elements(huge, CONTEXT, 4990, 2)
+    public_planes(huge, CONTEXT, 4990, 2)
     assert all(key[2] != huge.n_elements for key in _cache)
     _cache.clear()
 

@@ -1,5 +1,6 @@
 """Every attack of docs/he.md on key-additive encryption, and the honest limits, through the public API."""
 
+from functools import lru_cache
 from itertools import combinations
 from math import comb, sqrt
 
@@ -7,12 +8,12 @@ import numpy as np
 import pytest
 
 from sottovoce._ext.errors import DecodeError, OverflowDetected, ProofError, TooManyErasures
-from sottovoce.he import Codec, kahe, noise
+from sottovoce.he import SETS, Codec, kahe, noise
 from sottovoce.he import _kahe_open as opening
 from sottovoce.he._kahe_shares import challenge
 from sottovoce.he._shamir import dot, evaluate, reduce
 from support.he_reference import Round, join, nearest, split
-from support.he_world import CONTEXT, Q40, Q50, World, altered, extreme, make_params
+from support.he_world import ALL_SETS, CONTEXT, Q40, Q50, Q72, Q80, Q100, World, altered, extreme, make_params
 
 P = (1 << 31) - 1
 
@@ -54,15 +55,22 @@ def test_up_to_n_minus_t_wrong_sums_are_found(n, kind):
         world.open(bad)
 
 
-def test_wrong_coefficient_of_the_key_that_stays_in_range_is_found():
+@pytest.mark.parametrize("name", ALL_SETS)
+def test_wrong_coefficient_of_the_key_that_stays_in_range_is_found(name):
     # All t sums, nothing to choose from: only the residual test stands between the opener and a lie.
-    world = World(make_params(100, n_members=4)).fill(3)
+    world = World(make_params(100, name=name, n_members=4)).fill(3)
+    N = world.params.N
     sums = world.share_sums((1, 2, 3))
-    for delta in (1, -1, 2):
+    for at, delta in ((0, 1), (1000, -1), (N - 1, 2)):
         # Lagrange at 0 for members 1, 2, 3 is 3, -3, 1: member 3's error goes into K as it is.
-        bad = [*sums[:2], altered(sums[2], one_error(delta=delta), world.params)]
+        bad = [*sums[:2], altered(sums[2], one_error(at, delta, N), world.params)]
         with pytest.raises(OverflowDetected):
             world.open(bad)
+    # With a fourth answer the same lie is found and left out.
+    bad = [*sums[:2], altered(sums[2], one_error(7, 1, N), world.params), world.share_sum(4)]
+    opened = world.open(bad)
+    assert np.array_equal(opened.values, world.expected())
+    assert opened.wrong_members == (3,)
 
 
 def test_a_sum_of_another_set_is_called_wrong():
@@ -229,10 +237,10 @@ def test_the_largest_residual_alone_says_nothing_and_the_mean_square_does():
     passed = 0
     worst = None
     for _ in range(20):
-        total = rng.integers(0, 1 << 34, (1000, 2048), dtype=np.uint64)
-        m = np.empty(total.shape, np.int64)
+        total = rng.integers(0, 1 << 34, (1, 1000, 2048), dtype=np.uint64)
+        values = np.empty((1000, 2048), np.int64)
         max_r, sum_r2 = np.empty(1000, np.uint64), np.empty(1000, np.uint64)
-        params._scale.open(m, max_r, sum_r2, total, np.zeros_like(total))
+        params._scale.open(values, max_r, sum_r2, total, np.zeros_like(total))
         passed += int((max_r <= largest).sum())
         least = int(sum_r2.min())
         worst = least if worst is None else min(worst, least)
@@ -241,7 +249,7 @@ def test_the_largest_residual_alone_says_nothing_and_the_mean_square_does():
 
 
 def test_garbage_ciphertexts_are_detected():
-    for name in (Q50, Q40):
+    for name in ALL_SETS:
         world = World(make_params(100, name=name)).fill(4)
         rng = np.random.default_rng(5)
         size = world.params.ciphertext_bytes
@@ -267,8 +275,9 @@ def test_one_bit_in_the_upper_half_of_a_coefficient_is_detected():
     world.open()
 
 
-def test_a_ciphertext_sum_without_one_client_is_detected():
-    world = World(make_params(100)).fill(5)
+@pytest.mark.parametrize("name", ALL_SETS)
+def test_a_ciphertext_sum_without_one_client_is_detected(name):
+    world = World(make_params(100, name=name)).fill(5)
     for left_out in range(5):
         only = set(range(5)) - {left_out}
         total = world.total(only)
@@ -297,8 +306,14 @@ def reference_of(p):
     return Round(p.set, p.n_slots, p.value_bits, p.max_summands, p.n_members, p.wire_bits, CONTEXT)
 
 
-def crafted(params, message, n, rng, spread, error=None, key=None):
-    """A sum with a chosen plaintext, noise and key, made with the public decoders only."""
+@lru_cache(maxsize=8)
+def masks(params, key):
+    """``a_0 key`` modulo q."""
+    return reference_of(params).times_public(0, key)
+
+
+def crafted(params, values, n, rng, spread, error=None, key=None):
+    """A sum of one ring element with chosen numbers, noise and key, made with the public decoders only."""
     N, W, q = params.N, params.wire_bits, params.q
     if key is None:
         key = np.clip(np.rint(rng.normal(scale=sqrt(21 * n), size=N)), -42 * n, 42 * n).astype(int).tolist()
@@ -307,9 +322,10 @@ def crafted(params, message, n, rng, spread, error=None, key=None):
         limit = params.max_residual(n) - 1
         error = np.clip(np.rint(rng.normal(scale=spread, size=N)), -limit, limit).astype(int).tolist()
         error[3], error[4] = limit, -limit
+    message = reference.messages(values)
+    noisy = [nearest(m << (W + params.scale_bits), q) + e for m, e in zip(message, error, strict=True)]
     wire = [
-        (nearest(y << W, q) + nearest(m << (W + params.scale_bits), q) + e) % (1 << W)
-        for y, m, e in zip(reference.times_public(0, key), message, error, strict=True)
+        (nearest(y << W, q) + x) % (1 << W) for y, x in zip(masks(params, tuple(key)), noisy, strict=True)
     ]
     data = n.to_bytes(4, "little") + join(wire, W)
     total = kahe.CiphertextSum.from_bytes(data, params, CONTEXT)
@@ -318,31 +334,55 @@ def crafted(params, message, n, rng, spread, error=None, key=None):
     for j in range(1, params.n_members + 1):
         share = [sum(c * j**d for d, c in enumerate(column)) % P for column in zip(*rows, strict=True)]
         sums.append(kahe.ShareSum.from_bytes(n.to_bytes(4, "little") + join(share, 32), params, j))
-    noisy = [nearest(m << (W + params.scale_bits), q) + e for m, e in zip(message, error, strict=True)]
-    return total, sums, noisy
+    return total, sums, (message, noisy)
 
 
-LARGEST = [(Q50, 64), (Q50, 256), (Q50, 1024), (Q50, 4096), (Q50, 16384), (Q40, 64), (Q40, 256), (Q40, 1024)]
+def whole(**kwargs):
+    """Parameters of exactly one ring element."""
+    return make_params(make_params(**kwargs)._slots, **kwargs)
+
+
+# All cells of the table in docs/he.md.
+LARGEST = [(name, n) for name in (Q50, Q100, Q80, Q72) for n in (64, 256, 1024, 4096, 16384)]
+LARGEST += [(Q40, 64), (Q40, 256), (Q40, 1024)]
 
 
 @pytest.mark.parametrize(("name", "n"), LARGEST)
 def test_extreme_sums_open_at_every_width_of_the_table(name, n):
-    params = make_params(2048, name=name, max_summands=n)
+    params = whole(name=name, max_summands=n)
     rng = np.random.default_rng(n)
     top = n * extreme(params)
-    message = [top, -top, top - 1, top, -top, 0, 1, -1, *rng.integers(-top, top + 1, 2040).tolist()]
+    values = [top, -top, top - 1, top, -top, 0, 1, -1]
+    values += [top] * 24 + [-top] * 24 + [top, -top] * 12  # whole coefficients at the largest and smallest
+    values += rng.integers(-top, top + 1, params.n_slots - len(values)).tolist()
     spread = sqrt(noise.proxy(params.q, params.wire_bits, n))
-    total, sums, noisy = crafted(params, message, n, rng, spread)
+    total, sums, (message, noisy) = crafted(params, values, n, rng, spread)
     opened = kahe.open_sum(params, CONTEXT, total, sums, n)
-    assert opened.values.tolist() == message
+    assert opened.values.tolist() == values
     # attack on correctness: dividing by 2^(W - S w), which forgets that q is not a power of two.
-    shift = params.wire_bits - params.slot_bits
+    shift = params.wire_bits - params.slots_per_coefficient * params.slot_bits
     naive = [(x + (1 << (shift - 1))) >> shift for x in noisy]
     if name == Q50:
         assert naive == message
-    elif n == 1024:
+    elif n == 1024 or name != Q40:
         assert naive != message
+    if (name, n) == (Q40, 1024):
         assert max(abs(a - b) for a, b in zip(naive, message, strict=True)) <= 2  # wrong, and silently so
+
+
+# Sets that scale by one bit less: 24-bit values.
+@pytest.mark.parametrize("name", [Q80, Q72])
+def test_extreme_sums_open_where_the_scale_is_one_bit_less(name):
+    n = 64
+    params = whole(name=name, value_bits=24, max_summands=n)
+    assert params.scale_bits == SETS[name].log_q - params.slots_per_coefficient * params.slot_bits - 1
+    rng = np.random.default_rng(n)
+    top = n * extreme(params)
+    values = [top] * 64 + [-top] * 64 + [top, -top] * 64
+    values += rng.integers(-top, top + 1, params.n_slots - len(values)).tolist()
+    spread = sqrt(noise.proxy(params.q, params.wire_bits, n))
+    total, sums, _ = crafted(params, values, n, rng, spread)
+    assert kahe.open_sum(params, CONTEXT, total, sums, n).values.tolist() == values
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -360,29 +400,33 @@ def test_a_key_that_opens_but_no_honest_set_has_is_refused(sign):
                 kahe.open_sum(params, CONTEXT, total, sums, 8)
 
 
-@pytest.mark.parametrize(("name", "n"), [(Q50, 64), (Q40, 64), (Q40, 1024)])
+@pytest.mark.parametrize(
+    ("name", "n"), [(Q50, 64), (Q40, 64), (Q40, 1024), (Q100, 64), (Q80, 64), (Q72, 1024)]
+)
 def test_the_opener_applies_both_residual_tests_to_every_element(name, n):
-    params = make_params(2048, name=name, max_summands=n)
+    params = whole(name=name, max_summands=n)
+    N = params.N
     rng = np.random.default_rng(9)
     largest, squares = params.max_residual(n), params.max_square_sum(n)
-    message = [7] * 2048
+    message = [7] * params.n_slots
+    key = rng.integers(-42, 43, N).tolist()
 
     def opens(error):
-        total, sums, _ = crafted(params, message, n, rng, None, error)
+        total, sums, _ = crafted(params, message, n, rng, None, error, key)
         try:
             return kahe.open_sum(params, CONTEXT, total, sums, n).values.tolist() == message
         except OverflowDetected:
             return False
 
-    assert opens([0] * 2048)
+    assert opens([0] * N)
     # Uniform below the largest: every single one is small enough, their mean square is not.
-    uniform = rng.integers(2 - largest, largest - 1, 2048).tolist()
+    uniform = rng.integers(2 - largest, largest - 1, N).tolist()
     assert sum(e * e for e in uniform) > 2 * squares
     assert not opens(uniform)
     # One beyond the largest, the others zero: the mean square sees nothing.
-    for where in (0, 1023, 2047):
+    for where in (0, N // 2 - 1, N - 1):
         for sign in (1, -1):
-            lone = [0] * 2048
+            lone = [0] * N
             lone[where] = sign * (largest - 1)
             assert opens(lone)
             lone[where] = sign * (largest + 2)  # a rounding may take 1 off again
@@ -395,10 +439,10 @@ def test_bounds_are_those_of_the_contributors_and_not_of_the_most(name):
     # 8 of at most 64: residuals between what 8 and what 64 may show, by their largest and by their square.
     params = make_params(2048, name=name)
     rng = np.random.default_rng(11)
-    message = [7] * 2048
+    message, key = [7] * 2048, [1, -2] * 1024
 
     def opens(error):
-        total, sums, _ = crafted(params, message, 8, rng, None, error)
+        total, sums, _ = crafted(params, message, 8, rng, None, error, key)
         try:
             return kahe.open_sum(params, CONTEXT, total, sums, 8).values.tolist() == message
         except OverflowDetected:
@@ -601,8 +645,8 @@ def test_equal_keys_are_tried_once(monkeypatch):
     world = World(make_params(100, n_members=7)).fill(3)
     world.ciphertexts[0] = kahe.Ciphertext.from_bytes(bytes(world.params.ciphertext_bytes), world.params)
     tried = []
-    real = opening._open_with
-    monkeypatch.setattr(opening, "_open_with", lambda *a: tried.append(1) or real(*a))
+    real = opening._Opener.opens
+    monkeypatch.setattr(opening._Opener, "opens", lambda *a: tried.append(1) or real(*a))
     with pytest.raises(OverflowDetected):
         world.open()
     assert len(tried) == 1

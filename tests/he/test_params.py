@@ -5,9 +5,9 @@ import pickle
 import pytest
 
 from sottovoce._ext.errors import ParameterError
-from sottovoce.he import DEFAULT_SET, SETS, kahe
+from sottovoce.he import DEFAULT_SET, SETS, kahe, noise
 from sottovoce.he.params import named_set
-from support.he_world import Q40, Q50, make_params
+from support.he_world import ALL_SETS, Q40, Q50, Q72, Q80, Q100, make_params
 
 # Largest log2 q for a ternary secret: Bossuat et al., "Security guidelines for implementing
 # homomorphic encryption" (eprint 2024/463), by claimed level and dimension.
@@ -103,6 +103,65 @@ def test_sizes():
     assert make_params(2049).n_elements == 2
 
 
+# set, summands, slots and wire bits: the table of docs/he.md
+SHAPES = [
+    (Q50, 1024, 1, 34),
+    (Q40, 1024, 1, 34),
+    (Q100, 64, 4, 95),
+    (Q100, 1024, 3, 86),
+    (Q80, 64, 3, 72),
+    (Q80, 1024, 2, 60),
+    (Q72, 1024, 2, 60),
+]
+
+
+@pytest.mark.parametrize(("name", "n", "slots", "width"), SHAPES)
+def test_sizes_of_every_set(name, n, slots, width):
+    N = SETS[name].N
+    params = make_params(3 * N * slots, name=name, max_summands=n)
+    assert (params.slots_per_coefficient, params.wire_bits) == (slots, width)
+    assert params.scale_bits == SETS[name].log_q - slots * params.slot_bits
+    assert params.n_elements == 3
+    assert params.ciphertext_bytes == 3 * N * width // 8
+    assert make_params(3 * N * slots + 1, name=name, max_summands=n).n_elements == 4
+    assert params.share_bytes == 48 + 4 * N
+
+
+@pytest.mark.parametrize("name", ALL_SETS)
+def test_at_most_a_million_ring_elements(name):
+    most = (1 << 20) * SETS[name].N * make_params(name=name).slots_per_coefficient
+    assert make_params(most, name=name).n_elements == 1 << 20
+    with pytest.raises(ParameterError, match=f"n_slots: 1 to {most} expected"):
+        make_params(most + 1, name=name)
+
+
+@pytest.mark.parametrize("name", ALL_SETS)
+@pytest.mark.parametrize("bits", [4, 7, 8, 12, 16, 19, 20, 22, 23, 24])
+def test_the_smallest_width_is_always_allowed(name, bits):
+    # Also by the rule that two primes have for a wide wire.
+    for n in (3, 5, 64, 1000, 4096, 1 << 17, 1 << 24):
+        try:
+            slots = noise.best_slots(SETS[name].q, bits, n)
+        except ParameterError:
+            continue
+        params = make_params(5, name=name, value_bits=bits, max_summands=n)
+        assert params.slots_per_coefficient == slots
+        assert params.scale_bits >= 1
+        assert params.wire_bits < SETS[name].log_q
+        assert params.max_residual(n) < 1 << 24  # the kernel's square sums are exact up to there
+
+
+@pytest.mark.parametrize(("name", "n", "bits"), [(Q100, 3, 24), (Q80, 1 << 20, 4), (Q72, 1 << 14, 16)])
+def test_steps_of_a_wide_wire_stay_within_the_words_of_the_kernel(name, n, bits):
+    params = make_params(name=name, max_summands=n, value_bits=bits)
+    L = SETS[name].log_q
+    most = min(L - 1, L + 40 - params.scale_bits)
+    wide = make_params(name=name, max_summands=n, value_bits=bits, wire_bits=most)
+    assert wide.wire_bits + wide.scale_bits <= L + 40
+    with pytest.raises(ParameterError, match=f"{params.wire_bits} to {most} expected"):
+        make_params(name=name, max_summands=n, value_bits=bits, wire_bits=most + 1)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -119,7 +178,7 @@ def test_sizes():
         ("wire_bits", -1),
         ("wire_bits", 50),
         ("wire_bits", 1 << 70),
-        ("name", "RLWE_128_N4096_Q100"),
+        ("name", "RLWE_128_N4096_Q1000"),
         ("name", ""),
     ],
 )
@@ -141,9 +200,31 @@ def test_wider_wire_than_needed_is_allowed():
     assert make_params(wire_bits=30).wire_bits == 30
 
 
-def test_no_room_for_too_many_summands():
-    with pytest.raises(ParameterError, match="no wire width"):
-        make_params(name=Q40, max_summands=4096)
+@pytest.mark.parametrize(
+    ("name", "bits", "n"), [(Q40, 16, 4096), (Q50, 24, 1 << 14), (Q50, 16, 1 << 24), (Q40, 24, 1 << 24)]
+)
+def test_impossible_wishes_name_the_nearest_possible_ones(name, bits, n):
+    with pytest.raises(ParameterError) as caught:
+        make_params(name=name, value_bits=bits, max_summands=n)
+    text = str(caught.value)
+    assert text.startswith(f"no wire width opens sums of {n} vectors of {bits}-bit values with {name}: ")
+    wishes = [w.removeprefix("or ") for w in text.split(": ")[1].removesuffix(" would do").split(", ")]
+    most = int(wishes.pop(0).removeprefix("at most ").removesuffix(" summands"))
+    make_params(name=name, value_bits=bits, max_summands=most)
+    with pytest.raises(ParameterError):
+        make_params(name=name, value_bits=bits, max_summands=most + 1)
+    fewer = [int(w.split()[2]) for w in wishes if w.startswith("values of")]
+    for b in fewer:
+        make_params(name=name, value_bits=b, max_summands=n)
+    with pytest.raises(ParameterError):
+        make_params(name=name, value_bits=max(fewer, default=3) + 1, max_summands=n)
+    others = [w for w in wishes if not w.startswith("values of")]
+    for other in ALL_SETS:
+        if other in others:
+            make_params(name=other, value_bits=bits, max_summands=n)
+        else:
+            with pytest.raises(ParameterError):
+                make_params(name=other, value_bits=bits, max_summands=n)
 
 
 def test_equal_hashable_and_pickled_through_the_constructor():

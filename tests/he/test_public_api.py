@@ -1,7 +1,11 @@
 """The names that a release may not lose."""
 
+from inspect import signature
+
+import pytest
+
 import sottovoce.he
-from sottovoce.he import kahe
+from sottovoce.he import kahe, paillier, rlwe
 
 
 def test_names_of_the_package():
@@ -23,9 +27,50 @@ def test_names_of_kahe():
     assert all(hasattr(kahe, name) for name in kahe.__all__)
 
 
-def test_every_public_name_is_documented():
-    for name in kahe.__all__:
-        thing = getattr(kahe, name)
+def test_names_of_paillier():
+    assert paillier.__all__ == [
+        "Ciphertext",
+        "CiphertextSum",
+        "Params",
+        "PublicKey",
+        "SecretKey",
+        "add",
+        "keygen",
+    ]
+    assert all(hasattr(paillier, name) for name in paillier.__all__)
+
+
+def test_names_of_rlwe():
+    assert rlwe.__all__ == [
+        "Ciphertext",
+        "CiphertextSum",
+        "Params",
+        "PublicKey",
+        "SecretKey",
+        "add",
+        "keygen",
+        "params_of",
+    ]
+    assert all(hasattr(rlwe, name) for name in rlwe.__all__)
+
+
+def test_public_key_schemes_have_one_shape():
+    """What a program does with one of them it can do with the other."""
+    for module in (rlwe, paillier):
+        for kind, names in (
+            (module.PublicKey, ("encrypt", "to_bytes", "from_bytes")),
+            (module.Ciphertext, ("to_bytes", "from_bytes", "weight_sum", "digest")),
+            (module.CiphertextSum, ("add", "merge", "to_ciphertext", "weight_sum")),
+            (module.SecretKey, ("decrypt", "to_bytes", "from_bytes")),
+        ):
+            assert all(hasattr(kind, name) for name in names), (module.__name__, kind)
+        assert list(signature(module.add).parameters) == ["ciphertexts", "weights"]
+
+
+@pytest.mark.parametrize("module", [kahe, paillier, rlwe])
+def test_every_public_name_is_documented(module):
+    for name in module.__all__:
+        thing = getattr(module, name)
         assert thing.__doc__
         if isinstance(thing, type):
             for member, value in vars(thing).items():

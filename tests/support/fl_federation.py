@@ -311,7 +311,7 @@ def craft(
     ciphertext = one_time.encrypt(values)
     if garbage:
         ciphertext = kahe.Ciphertext.from_bytes(secrets.token_bytes(params.ciphertext_bytes), params)
-        one_time._digest = ciphertext.digest  # so that the proof is about what is sent
+        one_time._encrypted = ciphertext  # so that the proof is about what is sent
     proof, shares = one_time.share(pid)
     if bad_for:
         proof, shares = _off_the_polynomial(params, header.hash, pid, ciphertext.digest, shares, set(bad_for))

@@ -6,13 +6,23 @@ recursion, scalings are exact fractions in big integers, bits are joined in one 
 """
 
 import hashlib
+from fractions import Fraction
+from functools import lru_cache
+from math import isqrt
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 P = 2**31 - 1
-SETS = {
-    "RLWE_128_N2048_Q50": (2048, 0x3FFFFFFFFC001, 0x2B86CE7575F16),
-    "RLWE_PQ128_N2048_Q40": (2048, 0xFFFFFF7001, 0x304747E563),
+SETS = {  # N, primes, a root of order 2N for each
+    "RLWE_128_N2048_Q50": (2048, (0x3FFFFFFFFC001,), (0x2B86CE7575F16,)),
+    "RLWE_PQ128_N2048_Q40": (2048, (0xFFFFFF7001,), (0x304747E563,)),
+    "RLWE_128_N4096_Q100": (
+        4096,
+        (0x3FFFFFFFFC001, 0x3FFFFFFFCC001),
+        (0x3E3523F0ACB5B, 0x36F7CA5A7D990),
+    ),
+    "RLWE_PQ128_N4096_Q80": (4096, (0xFFFFFDC001, 0xFFFFFC6001), (0x9BC45E31B9, 0x4D9F20863F)),
+    "RLWE_192_N4096_Q72": (4096, (0xFFFFEE001, 0xFFFFC4001), (0x14AA05DAC, 0x98CED3375)),
 }
 
 
@@ -37,15 +47,16 @@ class Stream:
     def __init__(self, key, start=0):
         self.block = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
         self.counter = start << 64
-        self.left = b""
+        self.left, self.at = b"", 0
 
     def read(self, n):
-        while len(self.left) < n:
-            counters = b"".join((self.counter + i).to_bytes(16, "big") for i in range(1024))
-            self.counter += 1024
-            self.left += self.block.update(counters)
-        out, self.left = self.left[:n], self.left[n:]
-        return out
+        if self.at + n > len(self.left):
+            more = -(-(n + 16384) // 16)
+            counters = b"".join((self.counter + i).to_bytes(16, "big") for i in range(more))
+            self.counter += more
+            self.left, self.at = self.left[self.at :] + self.block.update(counters), 0
+        self.at += n
+        return self.left[self.at - n : self.at]
 
     def below(self, bound, count):
         out = []
@@ -81,9 +92,14 @@ def reversal(n):
     return [int(bin(i + n)[3:][::-1], 2) for i in range(n)] if width else [0]
 
 
+@lru_cache
+def powers(root, n, q):
+    return [pow(root, i, q) for i in range(n)]
+
+
 def forward(c, psi, q):
     """Value at ``psi**(2 brv(i) + 1)`` in place i."""
-    twisted = [x * pow(psi, i, q) % q for i, x in enumerate(c)]
+    twisted = [x * w % q for x, w in zip(c, powers(psi, len(c), q), strict=True)]
     natural = dft(twisted, psi * psi % q, q)
     return [natural[j] for j in reversal(len(c))]
 
@@ -93,8 +109,9 @@ def inverse(c, psi, q):
     natural = [0] * n
     for i, j in enumerate(reversal(n)):
         natural[j] = c[i]
-    twisted = dft(natural, pow(psi, -2, q), q)
-    return [x * pow(n, -1, q) * pow(psi, -i, q) % q for i, x in enumerate(twisted)]
+    back, scale = pow(psi, -1, q), pow(n, -1, q)
+    twisted = dft(natural, back * back % q, q)
+    return [x * scale * w % q for x, w in zip(twisted, powers(back, n, q), strict=True)]
 
 
 def schoolbook(a, b, q):
@@ -128,31 +145,89 @@ def split(data, width):
     return out
 
 
+# -- widths -------------------------------------------------------------------------------------
+def width_of_slot(value_bits, summands):
+    w = value_bits
+    while 1 << (w - value_bits) < summands:
+        w += 1
+    return w
+
+
+def opens(q, W, k, slots, value_bits, summands):
+    """``max|M| 2^(W+k) / q + B < 2^(W-1)`` and ``B < 2^(W+k) / (2 q)``, B rounded up in the 12th place."""
+    w = width_of_slot(value_bits, summands)
+    proxy = summands * (Fraction(1, 12) + 21 * Fraction(4) ** W / q**2)
+    B = Fraction("13.38") * Fraction(isqrt(int(proxy * 10**24)) + 1, 10**12) + Fraction(1, 2)
+    step = Fraction(2) ** (W + k) / q
+    largest = summands * (2 ** (value_bits - 1) - 1) * sum(2 ** (w * j) for j in range(slots))
+    return largest * step + B < 2 ** (W - 1) and step / 2 > B
+
+
+@lru_cache
+def shape(q, value_bits, summands):
+    """S, k' and the smallest W: the S with the fewest bits a value, of equals the smallest."""
+    L, w = q.bit_length(), width_of_slot(value_bits, summands)
+    best = None
+    for slots in range(1, 17):
+        for k in (L - slots * w, L - slots * w - 1):
+            widths = [W for W in range(1, L) if k >= 1 and opens(q, W, k, slots, value_bits, summands)]
+            if widths:
+                if best is None or Fraction(widths[0], slots) < Fraction(best[2], best[0]):
+                    best = slots, k, widths[0]
+                break
+    return best
+
+
 # -- the scheme ---------------------------------------------------------------------------------
 class Round:
     def __init__(self, set_name, n_slots, value_bits, max_summands, n_members, wire_bits, context):
         self.set_name, self.context, self.W = set_name, context, wire_bits
-        self.N, self.q, self.psi = SETS[set_name]
+        self.N, self.primes, self.roots = SETS[set_name]
+        self.q = 1
+        for p in self.primes:
+            self.q *= p
         self.n, self.f = n_members, (n_members - 1) // 3
         self.t = (self.n + self.f) // 2 + 1
+        self.S, self.k_prime, self.least = shape(self.q, value_bits, max_summands)
+        self.w = width_of_slot(value_bits, max_summands)
         self.n_slots = n_slots
-        self.n_elements = -(-n_slots // self.N)
-        w = value_bits
-        while 1 << (w - value_bits) < max_summands:
-            w += 1
-        self.k_prime = self.q.bit_length() - w
+        self.n_elements = -(-n_slots // (self.N * self.S))
 
     def public(self, j):
+        """Values of ``a_j`` in the transform's order, one list a prime: all from one stream, in turn."""
         key = sha("SOTTOVOCE-V1-KAHE-A", sha("SOTTOVOCE-V1-KAHE-SEED", self.context), self.set_name)
-        return Stream(key, j).below(self.q, self.N)
+        stream = Stream(key, j)
+        return [stream.below(p, self.N) for p in self.primes]
 
     def times_public(self, j, key):
-        hat = forward([k % self.q for k in key], self.psi, self.q)
-        product = [a * k % self.q for a, k in zip(self.public(j), hat, strict=True)]
-        return inverse(product, self.psi, self.q)
+        """``a_j key`` modulo q, from its residues modulo the primes."""
+        total = [0] * self.N
+        for p, psi, a in zip(self.primes, self.roots, self.public(j), strict=True):
+            hat = forward([k % p for k in key], psi, p)
+            product = inverse([x * y % p for x, y in zip(a, hat, strict=True)], psi, p)
+            one = self.q // p * pow(self.q // p, -1, p)  # 1 modulo p, 0 modulo the others
+            total = [(x + one * y) % self.q for x, y in zip(total, product, strict=True)]
+        return total
 
     def wire(self, y):
         return nearest(y << self.W, self.q) % (1 << self.W)
+
+    def messages(self, values):
+        """Slots to coefficients, padded with zeros to whole ring elements."""
+        padded = [int(v) for v in values] + [0] * (self.n_elements * self.N * self.S - len(values))
+        return [
+            sum(v << (self.w * i) for i, v in enumerate(padded[at : at + self.S]))
+            for at in range(0, len(padded), self.S)
+        ]
+
+    def slots(self, message):
+        """The S signed numbers whose sum ``message`` is."""
+        out, half = [], 1 << (self.w - 1)
+        for _ in range(self.S - 1):
+            low = (message + half) % (2 * half) - half
+            out.append(low)
+            message = (message - low) >> self.w
+        return [*out, message]
 
     def client(self, seed, values, sender):
         """Key, errors, ciphertext, shares and proof of a client whose randomness comes from ``seed``."""
@@ -162,13 +237,13 @@ class Round:
 
         out = {"key": stream("key").cbd(self.N)}
         errors = stream("errors")
-        padded = [int(v) for v in values] + [0] * (self.n_elements * self.N - self.n_slots)
+        messages = self.messages(values)
         out["errors"], wire = [], []
         for j in range(self.n_elements):
             e = errors.cbd(self.N)
             out["errors"] += e
             ak = self.times_public(j, out["key"])
-            m = padded[j * self.N : (j + 1) * self.N]
+            m = messages[j * self.N : (j + 1) * self.N]
             wire += [
                 self.wire((x + y + (z << self.k_prime)) % self.q) for x, y, z in zip(ak, e, m, strict=True)
             ]
@@ -232,6 +307,6 @@ class Round:
             for c, y in zip(total[j * self.N : (j + 1) * self.N], ak, strict=True):
                 x = (c - nearest(y << self.W, self.q) + half) % modulus - half
                 m = nearest(x * self.q, 1 << (self.W + self.k_prime))
-                values.append(m)
+                values += self.slots(m)
                 residuals.append(x - nearest(m << (self.W + self.k_prime), self.q))
         return values, residuals, key

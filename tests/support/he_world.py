@@ -9,6 +9,10 @@ from sottovoce.he import kahe
 
 Q50 = "RLWE_128_N2048_Q50"
 Q40 = "RLWE_PQ128_N2048_Q40"
+Q100 = "RLWE_128_N4096_Q100"
+Q80 = "RLWE_PQ128_N4096_Q80"
+Q72 = "RLWE_192_N4096_Q72"
+ALL_SETS = (Q50, Q40, Q100, Q80, Q72)
 CONTEXT = hashlib.sha256(b"round").digest()
 
 
@@ -77,7 +81,8 @@ class World:
     def open(self, share_sums=None, **kwargs):
         sums = self.share_sums() if share_sums is None else share_sums
         count = len(self.values)
-        return kahe.open_sum(self.params, self.context, self.total(), sums, kwargs.get("n", count))
+        count = kwargs.pop("n", count)
+        return kahe.open_sum(self.params, self.context, self.total(), sums, count, **kwargs)
 
 
 def altered(share_sum, delta, params):

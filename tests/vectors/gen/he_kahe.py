@@ -22,8 +22,12 @@ ROUNDS = [
     # set, n_slots, value_bits, max_summands, n_members, W
     ("RLWE_128_N2048_Q50", 40, 16, 64, 4, 28),
     ("RLWE_128_N2048_Q50", 2100, 16, 1024, 5, 34),
-    ("RLWE_128_N2048_Q50", 7, 8, 20, 7, 25),
+    ("RLWE_128_N2048_Q50", 7, 8, 20, 7, 45),
     ("RLWE_PQ128_N2048_Q40", 2049, 16, 1024, 4, 34),
+    ("RLWE_128_N4096_Q100", 101, 16, 64, 4, 95),
+    ("RLWE_PQ128_N4096_Q80", 8193, 16, 1024, 4, 60),
+    # One scale bit less than the slots leave.
+    ("RLWE_192_N4096_Q72", 301, 24, 64, 4, 68),
 ]
 
 
@@ -91,8 +95,10 @@ def group(number, fields):
         "wireBits": W,
         "context": context.hex(),
         "seedOfA": sha("SOTTOVOCE-V1-KAHE-SEED", context).hex(),
-        "publicHead": a0[:4],
-        "publicSha256": digest(a0, 8),
+        "slots": r.S,
+        "scaleBits": r.k_prime,
+        "publicHead": [plane[:4] for plane in a0],
+        "publicSha256": [digest(plane, 8) for plane in a0],
         "sumSha256": hashlib.sha256((3).to_bytes(4, "little") + join(total, W)).hexdigest(),
         "shareSumsSha256": [hashlib.sha256(s).hexdigest() for s in share_sums],
         "keySumSha256": digest(key, 8, True),
