@@ -1,8 +1,8 @@
 """Parity and correction of Reed-Solomon words over GF(2^2) ... GF(2^16): the hot loops of ``rs.RSCodec``.
 
 A :class:`Code` has the tables of one code and works on arrays of words, one a row; a program has few of
-them, so the last ones are kept.  Nothing here is secret: symbols are looked up in tables, and the work depends
-on the errors.  Back ends, lane drawings and how to add one: docs/kernels.md.
+them, so the last ones are kept.  Nothing here is secret: symbols are looked up in tables, and the work
+depends on the errors.  Back ends, lane drawings and how to add one: docs/kernels.md.
 """
 
 from __future__ import annotations

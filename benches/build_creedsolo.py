@@ -1,4 +1,4 @@
-"""Build ``creedsolo``, the Cython form of reedsolo, and install it where ``sottovoce bench rs --peers`` finds it.
+"""Build ``creedsolo``, the Cython form of reedsolo, where ``sottovoce bench rs --peers`` finds it.
 
 Wheels of reedsolo do not contain it: it is made from the source distribution with
 ``setup.py --cythonize build_ext --inplace``.  This does so in a temporary environment that has Cython, and

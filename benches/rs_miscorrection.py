@@ -1,6 +1,6 @@
 """How often RSCodec makes a wrong codeword out of a word drawn at random: measured beside the theory.
 
-Run: python benches/rs_miscorrection.py [words]  (default 1,000,000 for each row, some seconds; memory for 1 in 20)
+Run: python benches/rs_miscorrection.py [words]  (default 1,000,000 a row, some seconds; memory for 1 in 20)
 The table stands in docs/rs-codec.md.
 """
 

@@ -1,7 +1,8 @@
 """Reed-Solomon coding: erasure shards, and dispersal of one packet over several relays.
 
 - To correct errors whose places nobody knows: :class:`RSCodec` (a drop-in for ``reedsolo``), for CCSDS
-  :class:`CcsdsCodec`; both raise :class:`ReedSolomonError`, for batches :class:`DecodedBatch` has it word by word.
+  :class:`CcsdsCodec`; both raise :class:`ReedSolomonError`, and for batches :class:`DecodedBatch` tells it
+  word by word.
 - To lose shards and keep data: :class:`Erasure` (k of n, systematic, no protection against wrong bytes).
 - To send a packet as n sealed shards, k of which suffice: :func:`disperse`, opened by
   :func:`gather` (all at once) or :class:`Collector` (one by one, bounded memory), both with a

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -165,5 +166,5 @@ def _share(count: int, threads: int, work: Callable[[slice], None]) -> None:
         return
     edges = [count * i // threads for i in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, slice(*edge)) for edge in zip(edges, edges[1:], strict=False)]:
+        for done in [pool.submit(work, slice(*edge)) for edge in pairwise(edges)]:
             done.result()

@@ -1,8 +1,9 @@
 """``CcsdsCodec``: code blocks of CCSDS 131.0-B, with interleaving and the dual basis.
 
-A code block of depth I holds I words: symbol i of the block is symbol i // I of word i mod I, so a burst is shared
-out among the words.  On the channel a symbol u is written in the dual basis, as the eight bits Tr(u b^j), most
-significant first (j = 0), where b = a^117, a = x, and Tr is the trace to GF(2) (annex F of the standard).
+A code block of depth I holds I words: symbol i of the block is symbol i // I of word i mod I, so a burst is
+shared out among the words.  On the channel a symbol u is written in the dual basis, as the eight bits
+Tr(u b^j), most significant first (j = 0), where b = a^117, a = x, and Tr is the trace to GF(2) (annex F of
+the standard).
 """
 
 from __future__ import annotations
@@ -164,12 +165,13 @@ class CcsdsCodec:
 
         Args:
             blocks: ``(blocks, depth * n)`` uint8.
-            erasures: Places in every block, or bool flags of shape ``(blocks, depth * n)`` or ``(depth * n,)``.
+            erasures: Places in every block, or bool flags of shape ``(blocks, depth * n)`` or
+                ``(depth * n,)``.
             threads: Share the words out among so many.
 
         Returns:
-            ``words`` are blocks and ``messages`` their data; ``changed`` has ``depth`` numbers a block, one after
-            the other.
+            ``words`` are blocks and ``messages`` their data; ``changed`` has ``depth`` numbers a block, one
+            after the other.
 
         Raises:
             TypeError, ParameterError: As :meth:`RSCodec.decode_batch`.

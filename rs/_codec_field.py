@@ -33,8 +33,8 @@ def integer(name: str, value: object) -> int:
 def complete(nsize: int, prim: int, generator: int, c_exp: int) -> tuple[int, int, int]:
     """``(nsize, prim, c_exp)`` as ``reedsolo.RSCodec`` understands its arguments.
 
-    A word longer than 255 asks for a larger field; a field other than GF(2^8) with the default polynomial asks for
-    :func:`first_polynomial`, and with the default length too for words as long as the field allows.
+    A word longer than 255 asks for a larger field; a field other than GF(2^8) with the default polynomial
+    asks for :func:`first_polynomial`, and with the default length too for words as long as the field allows.
 
     Raises:
         ParameterError: No field of that size is supported, or the polynomial is of another degree.
@@ -58,8 +58,8 @@ def complete(nsize: int, prim: int, generator: int, c_exp: int) -> tuple[int, in
 def first_polynomial(c_exp: int, generator: int) -> int:
     """The first polynomial that is a prime *number* and for which ``generator`` generates the field.
 
-    ``reedsolo`` looks among prime numbers only, which have nothing to do with irreducible polynomials except that a
-    search among them is shorter.  So 0x211 = 23 * 23 is passed over for c_exp = 9, and 0x22D is taken.
+    ``reedsolo`` looks among prime numbers only, which have nothing to do with irreducible polynomials except
+    that a search among them is shorter.  So 0x211 = 23 * 23 is passed over for c_exp = 9, and 0x22D is taken.
 
     Raises:
         ParameterError: There is none.
@@ -71,7 +71,7 @@ def first_polynomial(c_exp: int, generator: int) -> int:
 
 
 def generates(generator: int, prim: int, c_exp: int) -> bool:
-    """Whether the powers of ``generator`` modulo ``prim`` are all ``2**c_exp - 1`` elements that are not zero.
+    """Whether the powers of ``generator`` modulo ``prim`` are all elements but zero, ``2**c_exp - 1``.
 
     If they are, every element has an inverse, so ``prim`` is irreducible.
     """

@@ -1,8 +1,8 @@
-"""``RSCodec``: Reed-Solomon words that correct unknown errors and erasures; a drop-in for ``reedsolo.RSCodec``.
+"""``RSCodec``: words that correct unknown errors and erasures; a drop-in for ``reedsolo.RSCodec``.
 
-A word of n symbols has nsym parity symbols at its end and corrects e errors (place unknown) and v erasures (place
-known) where ``2 e + v <= nsym``.  Beyond that it raises, or rarely finds a *wrong* codeword nearby: how rarely
-depends on nsym (docs/rs-codec.md, "Miscorrection").  What matters carries a MAC.
+A word of n symbols has nsym parity symbols at its end and corrects e errors (place unknown) and v erasures
+(place known) where ``2 e + v <= nsym``.  Beyond that it raises, or rarely finds a *wrong* codeword nearby:
+how rarely depends on nsym (docs/rs-codec.md, "Miscorrection").  What matters carries a MAC.
 
 Symbol p of a word of n is the coefficient of x^(n-1-p); the word is a multiple of the generator polynomial,
 product of (x - a^(fcr+i)) for i = 0 ... nsym - 1 with a = ``generator``.
@@ -31,18 +31,20 @@ if TYPE_CHECKING:
 class RSCodec:
     """A Reed-Solomon code over GF(2^c_exp); immutable, safe to share between threads, picklable.
 
-    Messages of any length are cut into chunks of ``nsize - nsym`` symbols, each of which becomes a word; the last
-    may be shorter.  Symbols are bytes; above ``c_exp = 8`` they are integers below ``2**c_exp``.
+    Messages of any length are cut into chunks of ``nsize - nsym`` symbols, each of which becomes a word; the
+    last may be shorter.  Symbols are bytes; above ``c_exp = 8`` they are integers below ``2**c_exp``.
 
     Args:
         nsym: Parity symbols of a word, ``1 <= nsym < nsize``.
         nsize: Symbols of a whole word; above 255 it asks for a larger field.
         fcr: Power of the first zero of the generator polynomial, any integer.
         prim: Polynomial of the field as a number.  The default stands for another one if ``c_exp`` is not 8:
-            the first prime number that will do, as in ``reedsolo`` (0x22D for 9, 0x409, 0x805, 0x1069 for 12).
+            the first prime number that will do, as in ``reedsolo`` (0x22D, 0x409, 0x805, 0x1069 for
+            9 to 12).
         generator: Element whose powers are the places of a word; must generate the field.
         c_exp: 2 to 16.
-        single_gen: Whether ``gen`` has the generator polynomial for ``nsym`` only, or for each below ``nsize``.
+        single_gen: Whether ``gen`` has the generator polynomial for ``nsym`` only, or for each below
+            ``nsize``.
 
     Raises:
         TypeError: An argument is not an int.
@@ -82,10 +84,10 @@ class RSCodec:
         """The code of a standard.
 
         Args:
-            name: ``"qr"``, ``"datamatrix"``, ``"dvb"`` (204, 188) or ``"ccsds"`` (255, 223) in the conventional
-                basis; for the dual basis and interleaving there is :class:`CcsdsCodec`.
-            nsym: Parity symbols, where the standard leaves a choice: any for ``"qr"`` and ``"datamatrix"``, which
-                need it; 32 (default) or 16 for ``"ccsds"``.
+            name: ``"qr"``, ``"datamatrix"``, ``"dvb"`` (204, 188) or ``"ccsds"`` (255, 223) in the
+                conventional basis; for the dual basis and interleaving there is :class:`CcsdsCodec`.
+            nsym: Parity symbols, where the standard leaves a choice: any for ``"qr"`` and ``"datamatrix"``,
+                which need it; 32 (default) or 16 for ``"ccsds"``.
 
         Raises:
             TypeError: ``name`` is no str, or ``nsym`` no int.
@@ -154,13 +156,14 @@ class RSCodec:
         """Append parity to each chunk of a message.
 
         Args:
-            data: Bytes, a list of integers, or a one-dimensional array: uint8 up to ``c_exp`` 8 (an int64 array
-                is refused: its bytes are not its numbers), any integers above.  Text only above 8, as Latin-1.
+            data: Bytes, a list of integers, or a one-dimensional array: uint8 up to ``c_exp`` 8 (an int64
+                array is refused: its bytes are not its numbers), any integers above.  Text only above 8, as
+                Latin-1.
             nsym: Parity symbols instead of those of the codec; chunks are then of ``nsize - nsym``.
 
         Returns:
-            ``len(data) + nsym * ceil(len(data) / (nsize - nsym))`` symbols: a bytearray, or ``array("i")`` for
-            ``c_exp > 8``.
+            ``len(data) + nsym * ceil(len(data) / (nsize - nsym))`` symbols: a bytearray, or ``array("i")``
+            for ``c_exp > 8``.
 
         Raises:
             TypeError: ``data`` is of another kind.
@@ -198,10 +201,11 @@ class RSCodec:
 
         Raises:
             TypeError: ``data`` is of another kind, or a place no int.
-            ParameterError: A symbol outside the field, a place outside ``data``, or words longer than the field allows.
+            ParameterError: A symbol outside the field, a place outside ``data``, or words longer than the
+                field allows.
             ReedSolomonError: A word that cannot be corrected, with its index as ``word``: more than
-                ``2 * errors + erasures = nsym``, or not longer than ``nsym``.  Far beyond that a wrong word may come
-                out instead (docs/rs-codec.md, "Miscorrection").
+                ``2 * errors + erasures = nsym``, or not longer than ``nsym``.  Far beyond that a wrong word
+                may come out instead (docs/rs-codec.md, "Miscorrection").
         """
         parity = self._parity_symbols(nsym)
         received = take("data", data, self._c_exp)
@@ -216,7 +220,8 @@ class RSCodec:
         for word, places in erased.items():
             if len(places) > parity:
                 raise ReedSolomonError(
-                    f"word {word}: {parity} parity symbols correct at most {parity} erasures, got {len(places)}",
+                    f"word {word}: {parity} parity symbols correct at most {parity} erasures, "
+                    f"got {len(places)}",
                     word,
                 )
             words[[word * size + place for place in places]] = 0
@@ -295,10 +300,10 @@ class RSCodec:
         """Encode messages of one length.
 
         Args:
-            messages: ``(words, k)``, uint8 or (``c_exp > 8``) uint16, rows contiguous, ``k + nsym < 2**c_exp``.
-                Read, never kept.
-            out: Where to write, ``(words, k + nsym)`` of the same type; may have the messages in front already
-                (``messages`` is ``out[:, :k]``), any other overlap is refused.
+            messages: ``(words, k)``, uint8 or (``c_exp > 8``) uint16, rows contiguous, and
+                ``k + nsym < 2**c_exp``.  Read, never kept.
+            out: Where to write, ``(words, k + nsym)`` of the same type; may have the messages in front
+                already (``messages`` is ``out[:, :k]``), any other overlap is refused.
             threads: Share the words out among so many.
 
         Returns:
@@ -321,11 +326,12 @@ class RSCodec:
         """Correct words of one length; one that cannot be corrected does not stop the others.
 
         Args:
-            words: ``(words, n)``, uint8 or (``c_exp > 8``) uint16, rows contiguous, ``nsym < n < 2**c_exp``.  Read,
-                never kept.
-            erasures: Places erased in every word, or bool flags of shape ``(words, n)`` or ``(n,)``.  What stands
-                at such a place does not matter.
-            out: Where to write, of the shape of ``words``; may be ``words`` itself, any other overlap is refused.
+            words: ``(words, n)``, uint8 or (``c_exp > 8``) uint16, rows contiguous, ``nsym < n < 2**c_exp``.
+                Read, never kept.
+            erasures: Places erased in every word, or bool flags of shape ``(words, n)`` or ``(n,)``.  What
+                stands at such a place does not matter.
+            out: Where to write, of the shape of ``words``; may be ``words`` itself, any other overlap is
+                refused.
             threads: Share the words out among so many.
 
         Returns:

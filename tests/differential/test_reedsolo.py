@@ -178,7 +178,7 @@ def test_completes_its_arguments_alike():
 
 
 def test_words_far_beyond_capacity_are_refused_or_alike():
-    # What both find must be the one codeword near; one may refuse where the other is lucky by its different rule.
+    # What both find must be the one codeword near; one may refuse where the other's rule makes it lucky.
     rng = random.Random(1)
     ours, theirs = pair(4, nsize=40)
     alike = 0

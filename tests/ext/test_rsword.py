@@ -1,4 +1,4 @@
-"""The kernel of Reed-Solomon words: every back end equals the portable one, and that one the second implementation."""
+"""The kernel of Reed-Solomon words: all back ends equal the portable one, and that one its twin."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def encoded(code, field, words, n, rng):
 
 
 def damaged(rng, words, nsym, order, *, beyond):
-    """Words with up to nsym errors and erasures each, some beyond what can be corrected; flags; which can be."""
+    """Words with up to nsym errors and erasures each, some beyond reach; flags; which are within."""
     received, flags = words.copy(), np.zeros(words.shape, np.uint8)
     good = np.zeros(len(words), np.bool_)
     for w, word in enumerate(received):
@@ -250,9 +250,9 @@ def test_refuses_buffers_that_do_not_fit():
     for number, call in enumerate(refused):
         with pytest.raises(ParameterError):
             pytest.fail(f"accepted: {number}, {call()}")
+    locked = words.copy()
+    locked.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
-        locked = words.copy()
-        locked.flags.writeable = False
         code.decode(locked, status, words)
 
 

@@ -64,8 +64,8 @@ def test_the_word_at_fault_is_named():
     with pytest.raises(ReedSolomonError, match="word 2: more errors than 4 parity symbols correct") as caught:
         codec.decode(words)
     assert caught.value.word == 2
+    words[20:24] = b"abcd"
     with pytest.raises(ReedSolomonError, match="word 1: more errors beside 3 erasures than 4"):
-        words[20:24] = b"abcd"
         codec.decode(words[:40], erase_pos=[25, 26, 27])
     with pytest.raises(ReedSolomonError, match="word 1: 4 parity symbols correct at most 4 erasures, got 5"):
         codec.decode(words, erase_pos=[20, 21, 22, 23, 24])

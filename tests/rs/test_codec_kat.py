@@ -1,4 +1,4 @@
-"""Known answers of the codec: published words, words of the second implementation, and presets of standards."""
+"""Known answers of the codec: published words, words of the twin, presets of standards."""
 
 import hashlib
 
@@ -71,13 +71,15 @@ def test_examples_of_the_readme_of_reedsolo_are_repaired():
 
 
 def test_largest_field_and_word():
-    # RS(65535, 65471) over 0x1100B, first zero at the power 1, message 1 ... 65471: a test of the free decoder
-    # of A. Inan (xdsopl/reed-solomon, CC0), which names no other source.
+    # RS(65535, 65471) over 0x1100B, first zero at the power 1, message 1 ... 65471: a test of the free
+    # decoder of A. Inan (xdsopl/reed-solomon, CC0), which names no other source.
     parity = [
-        25271, 26303, 22052, 31318, 31233, 6076, 40148, 29468, 47507, 32655, 12404, 13265, 23901, 38403, 50967, 50433,
-        40818, 226, 62296, 23636, 56393, 12952, 11476, 44416, 518, 50014, 10037, 57582, 33421, 42654, 54025, 7157,
-        4826, 52148, 17167, 23294, 6427, 40953, 11168, 35305, 18209, 1868, 39971, 54928, 27566, 1424, 4846, 25347,
-        34710, 42190, 56452, 21859, 49805, 28028, 41657, 25756, 22014, 24479, 28758, 17438, 12976, 61743, 46735, 1557,
+        25271, 26303, 22052, 31318, 31233, 6076, 40148, 29468, 47507, 32655, 12404, 13265,
+        23901, 38403, 50967, 50433, 40818, 226, 62296, 23636, 56393, 12952, 11476, 44416,
+        518, 50014, 10037, 57582, 33421, 42654, 54025, 7157, 4826, 52148, 17167, 23294,
+        6427, 40953, 11168, 35305, 18209, 1868, 39971, 54928, 27566, 1424, 4846, 25347,
+        34710, 42190, 56452, 21859, 49805, 28028, 41657, 25756, 22014, 24479, 28758, 17438,
+        12976, 61743, 46735, 1557,
     ]  # fmt: skip
     codec = RSCodec(64, nsize=65535, fcr=1, prim=0x1100B, c_exp=16)
     message = np.arange(1, 65472, dtype=np.uint16)
@@ -125,7 +127,7 @@ def test_generator_polynomial_of_data_matrix_is_that_of_the_standard():
 
 
 def test_generator_polynomial_of_ccsds_is_that_of_the_standard():
-    # CCSDS 131.0-B, annex on the coefficients, E = 16: exponents of 2 in 0x187; the polynomial is a palindrome.
+    # CCSDS 131.0-B, annex on the coefficients, E = 16: exponents of 2 in 0x187; they are a palindrome.
     half = [0, 249, 59, 66, 4, 43, 126, 251, 97, 30, 3, 213, 50, 66, 170, 5, 24]
     gen, log = RSCodec.preset("ccsds").gen[32], logarithms(0x187)
     assert [log[c] for c in gen] == [*half, *half[-2::-1]]
@@ -134,7 +136,7 @@ def test_generator_polynomial_of_ccsds_is_that_of_the_standard():
 
 
 def test_dual_basis_is_that_of_the_standard():
-    # CCSDS 131.0-B, annex on the transformation: rows of the matrix for u7 ... u0, columns z0 ... z7, and its inverse.
+    # CCSDS 131.0-B, annex on the transformation: rows for u7 ... u0, columns z0 ... z7; and the inverse.
     to_dual = [0b10001101, 0b11101111, 0b11101100, 0b10000110, 0b11111010, 0b10011001, 0b10101111, 0b01111011]
     assert [TO_DUAL[0x80 >> i] for i in range(8)] == to_dual
     from_dual = [

@@ -1,7 +1,7 @@
 """How often a hopeless word comes out as a wrong codeword: measured, and as many as there must be.
 
-A word drawn at random lies within t = nsym / 2 errors of a codeword with the probability of the balls of radius t around
-all codewords, which do not overlap; the decoder finds each of these and no other.
+A word drawn at random lies within t = nsym / 2 errors of a codeword with the probability of the balls of
+radius t around all codewords, which do not overlap; the decoder finds each of these and no other.
 """
 
 from math import comb, sqrt

@@ -172,8 +172,9 @@ def test_overlaps_are_refused_before_anything_is_written(threads):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("aztec",), ParameterError), ((7,), TypeError), (("qr",), ParameterError), (("datamatrix",), ParameterError),
-        (("dvb", 15), ParameterError), (("ccsds", 31), ParameterError), (("qr", "10"), TypeError), (("qr", 0), ParameterError),
+        (("aztec",), ParameterError), ((7,), TypeError), (("qr",), ParameterError),
+        (("datamatrix",), ParameterError), (("dvb", 15), ParameterError), (("ccsds", 31), ParameterError),
+        (("qr", "10"), TypeError), (("qr", 0), ParameterError),
     ],
 )  # fmt: skip
 def test_presets_that_are_none(arguments, error):

@@ -1,7 +1,7 @@
 """A second implementation of Reed-Solomon words, after the definition and for clearness alone.
 
-No tables: a product is a carry-less product reduced by the polynomial, parity is a long division, a word is a codeword if
-it is zero at the roots.  Correction tries sets of places, by elimination: for short words.
+No tables: a product is a carry-less product reduced by the polynomial, parity is a long division, a word is a
+codeword if it is zero at the roots.  Correction tries sets of places, by elimination: for short words.
 """
 
 from itertools import combinations

@@ -49,7 +49,8 @@ PUBLISHED = [
 # nsym, n, fcr, prim, generator, c_exp
 OWN = [
     (2, 7, 0, 0xB, 2, 3), (4, 15, 1, 0x19, 2, 4), (6, 20, 3, 0x25, 2, 5), (1, 9, 0, 0x11D, 2, 8),
-    (7, 40, 120, 0x187, 2, 8), (32, 60, 112, 0x187, 0xAD, 8), (10, 30, 300, 0x11B, 3, 8), (253, 255, 0, 0x11D, 2, 8),
+    (7, 40, 120, 0x187, 2, 8), (32, 60, 112, 0x187, 0xAD, 8), (10, 30, 300, 0x11B, 3, 8),
+    (253, 255, 0, 0x11D, 2, 8),
     (5, 12, 0, 0x22D, 2, 9), (8, 20, 2, 0x1069, 2, 12), (6, 10, 65534, 0x1100B, 2, 16),
 ]  # fmt: skip
 
@@ -91,7 +92,8 @@ def main():
         word = twin.encode([stream.number(0, (1 << c_exp) - 1) for _ in range(n - nsym)])
         comment = f"n = {n}, nsym = {nsym}, fcr = {fcr}, GF(2^{c_exp}) / {prim:#x}"
         tests.append(case(comment, digits(word, c_exp), nsym, fcr, prim, generator, c_exp))
-    # A word of 7 symbols with nsym 4, damaged; all codewords in reach are found by trying every set of places.
+    # A word of 7 symbols with nsym 4, damaged; all codewords in reach are found by trying every set of
+    # places.
     twin = rs_codec_twin.Twin(4, 0, 0x13, 2, 4)
     word = twin.encode([3, 14, 15])
     for comment, damage, erased in [
