@@ -44,14 +44,16 @@ cdef inline bint overlap(uintptr_t a, size_t a_size, uintptr_t b, size_t b_size)
 
 
 cdef class Code:
-    """Tables of one code; ``rsword.code`` has checked the numbers.  Immutable, safe to share between threads."""
+    """Tables of one code; ``rsword.code`` has checked the numbers.  Immutable, threads may share it."""
 
     cdef sv_rs_code code
     cdef uint8_t *memory
     cdef readonly int bits
     cdef readonly int nsym
 
-    def __cinit__(self, int bits, uint32_t prim, unsigned generator, unsigned fcr, unsigned nsym, int backend):
+    def __cinit__(
+        self, int bits, uint32_t prim, unsigned generator, unsigned fcr, unsigned nsym, int backend
+    ):
         if not 2 <= bits <= 16 or prim >> bits != 1 or not 2 <= generator < 1u << bits:
             raise ParameterError("code: no such field")
         if not 1 <= nsym < (1u << bits) - 1:

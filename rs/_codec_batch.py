@@ -102,10 +102,11 @@ def flags_of(erasures: Erasures, words: int, n: int) -> NDArray[np.uint8] | None
         if erasures.shape not in ((n,), (words, n)):
             raise ParameterError(f"erasures: shape {(words, n)} or {(n,)} expected, got {erasures.shape}")
         return np.ascontiguousarray(erasures).view(np.uint8).reshape(-1, n)
-    if isinstance(erasures, str) or not isinstance(erasures, Iterable):
+    given: Any = erasures  # text is Iterable, but not of int
+    if isinstance(given, str) or not isinstance(given, Iterable):
         raise TypeError("erasures: flags or a sequence of places expected")
     flags = np.zeros((1, n), np.uint8)
-    for place in erasures:
+    for place in given:
         at = integer("erasure", place)
         if not 0 <= at < n:
             raise ParameterError(f"erasure: 0 to {n - 1} expected, got {at}")

@@ -242,8 +242,8 @@ class RSCodec:
         keep[: len(fixed) // size * size].reshape(-1, size)[:, size - parity :] = False
         if len(fixed) % size:
             keep[-parity:] = False
-        places = np.array(errata, dtype_of(self._c_exp))
-        return give(fixed[keep], self._c_exp), give(fixed, self._c_exp), give(places, self._c_exp)
+        found_at = np.array(errata, dtype_of(self._c_exp))
+        return give(fixed[keep], self._c_exp), give(fixed, self._c_exp), give(found_at, self._c_exp)
 
     def check(self, data: Symbols, nsym: int | None = None) -> list[bool]:
         """Whether each word is a codeword; one not longer than ``nsym`` is not.
