@@ -145,14 +145,26 @@ void sv_rs_check_portable(const sv_rs_code *code, const sv_rs_batch *batch, uint
     }
 }
 
-/* value of poly, count coefficients, constant first, at a^power; only every step-th term from first on. */
+/* a + b modulo order, both below it. */
+static inline unsigned plus(const sv_rs_code *code, unsigned a, unsigned b) {
+    const unsigned sum = a + b;
+    return sum < code->order ? sum : sum - code->order;
+}
+
+/* a b modulo order. */
+static inline unsigned times(const sv_rs_code *code, unsigned a, unsigned b) {
+    return (unsigned)((uint64_t)a * b % code->order);
+}
+
+/* value of poly, count coefficients, constant first, at a^power, power below order; only every step-th term
+   from first on, first and step being 1 or less and 1 or 2. */
 static unsigned value_at(const sv_rs_code *code, const uint16_t *poly, size_t first, size_t step, size_t count,
-                         size_t power) {
-    unsigned sum = 0;
+                         unsigned power) {
+    const unsigned each = step == 1 ? power : plus(code, power, power);
+    unsigned sum = 0, at = first ? power : 0;
     for (size_t i = first; i < count; i += step) {
-        if (poly[i]) {
-            sum ^= code->exp[(code->log[poly[i]] + (uint64_t)i * power) % code->order];
-        }
+        sum ^= poly[i] ? code->exp[code->log[poly[i]] + at] : 0;
+        at = plus(code, at, each);
     }
     return sum;
 }
@@ -188,7 +200,7 @@ static size_t berlekamp_massey(const sv_rs_code *code, const scratch_of *t, size
         if (longer) {
             memcpy(t->copy, locator, sizeof(uint16_t) * (code->nsym + 2));
         }
-        for (size_t j = 0; j < code->nsym + 2u; j++) {
+        for (size_t j = 1; j <= r + 1; j++) { /* previous has been moved so often; its constant is 0 */
             locator[j] ^= sv_rs_mul(code, ratio, previous[j]);
         }
         if (longer) {
@@ -204,14 +216,17 @@ static size_t berlekamp_massey(const sv_rs_code *code, const scratch_of *t, size
    the erasures at the start. */
 static long solve(const sv_rs_code *code, const scratch_of *t, size_t n, size_t erasures) {
     const size_t nsym = code->nsym, order = code->order;
-    for (size_t i = 0; i < nsym; i++) {
-        unsigned sum = 0;
-        const unsigned root = code->exp[(code->fcr + i) % order];
-        for (size_t s = 0; s < nsym; s++) {
-            sum = sv_rs_mul(code, sum, root) ^ t->remainder[s];
+    /* All of them at once, so that no product waits for the one before. */
+    memset(t->syndrome, 0, sizeof(uint16_t) * nsym);
+    for (size_t s = 0; s < nsym; s++) {
+        unsigned root = code->fcr;
+        for (size_t i = 0; i < nsym; i++) {
+            const unsigned sum = t->syndrome[i], product = code->exp[code->log[sum] + root];
+            t->syndrome[i] = (uint16_t)((sum ? product : 0) ^ t->remainder[s]);
+            root = plus(code, root, 1);
         }
-        t->syndrome[i] = t->rest[i] = (uint16_t)sum;
     }
+    memcpy(t->rest, t->syndrome, sizeof(uint16_t) * nsym);
     for (size_t v = 0; v < erasures; v++) {
         const unsigned locator = code->exp[n - 1 - t->place[v]];
         for (size_t i = 0; i + v + 1 < nsym; i++) {
@@ -222,17 +237,21 @@ static long solve(const sv_rs_code *code, const scratch_of *t, size_t n, size_t 
     if (2 * errors + erasures > nsym) {
         return SV_RS_FAILED;
     }
-    size_t count = erasures;
-    for (size_t i = 0; i <= errors; i++) {
-        t->copy[i] = code->log[t->locator[i]];
-    }
-    for (size_t j = 0; errors && j < n; j++) { /* copy[i]: logarithm of term i at a^-j */
-        unsigned sum = 0;
-        for (size_t i = 0; i <= errors; i++) {
-            sum ^= t->locator[i] ? code->exp[t->copy[i]] : 0;
-            t->copy[i] = (uint16_t)(t->copy[i] + (t->copy[i] < i ? order : 0) - i);
+    size_t count = erasures, terms = 0;
+    for (size_t i = 1; i <= errors; i++) {
+        if (t->locator[i]) {
+            t->copy[terms] = code->log[t->locator[i]];
+            t->evaluator[terms++] = (uint16_t)(order - i); /* there is room until step 4 */
         }
-        if (sum == 0) {
+    }
+    for (size_t j = 0; errors && j < n; j++) { /* copy: logarithms of the terms at a^-j, without the constant 1 */
+        unsigned sum = 0;
+        for (size_t i = 0; i < terms; i++) {
+            const unsigned at = t->copy[i];
+            sum ^= code->exp[at];
+            t->copy[i] = (uint16_t)plus(code, at, t->evaluator[i]);
+        }
+        if (sum == 1) {
             if (count == erasures + errors) {
                 return SV_RS_FAILED;
             }
@@ -253,24 +272,25 @@ static long solve(const sv_rs_code *code, const scratch_of *t, size_t n, size_t 
         t->evaluator[i] = (uint16_t)sum;
     }
     for (size_t l = 0; l < count; l++) {
-        const size_t power = n - 1 - t->place[l], back = order - power;
+        const unsigned power = (unsigned)n - 1 - t->place[l], back = power ? code->order - power : 0;
         const unsigned above = value_at(code, t->evaluator, 0, 1, count, back);
         const unsigned below = value_at(code, t->locator, 1, 2, count + 1, back);
         if (below == 0) {
             return SV_RS_FAILED; /* an erasure was found again as an error */
         }
-        const uint64_t shift = (uint64_t)code->fcr * back % order;
-        t->value[l] = above ? code->exp[(code->log[above] + shift + order - code->log[below]) % order] : 0;
+        const unsigned shift = plus(code, times(code, code->fcr, back), code->order - 1 - code->log[below]);
+        t->value[l] = above ? code->exp[code->log[above] + plus(code, shift, 1)] : 0;
+    }
+    for (size_t l = 0; l < count; l++) {
+        const unsigned power = (unsigned)n - 1 - t->place[l];
+        unsigned at = plus(code, code->log[t->value[l]], times(code, power, code->fcr));
+        for (size_t i = 0; t->value[l] && i < nsym; i++) {
+            t->syndrome[i] ^= code->exp[at];
+            at = plus(code, at, power);
+        }
     }
     for (size_t i = 0; i < nsym; i++) {
-        unsigned sum = t->syndrome[i];
-        for (size_t l = 0; l < count; l++) {
-            if (t->value[l]) {
-                const uint64_t power = (uint64_t)(n - 1 - t->place[l]) * (code->fcr + i);
-                sum ^= code->exp[(code->log[t->value[l]] + power) % order];
-            }
-        }
-        if (sum) {
+        if (t->syndrome[i]) {
             return SV_RS_FAILED;
         }
     }
