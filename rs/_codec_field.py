@@ -37,8 +37,11 @@ def complete(nsize: int, prim: int, generator: int, c_exp: int) -> tuple[int, in
     asks for :func:`first_polynomial`, and with the default length too for words as long as the field allows.
 
     Raises:
-        ParameterError: No field of that size is supported, or the polynomial is of another degree.
+        ParameterError: No word is so short, no field of that size is supported, or the polynomial is of
+            another degree.
     """
+    if nsize < 2:
+        raise ParameterError(f"nsize: at least 2 expected, got {nsize}")
     if nsize > DEFAULT_NSIZE and c_exp <= 8:
         c_exp = nsize.bit_length()
     if not MIN_EXP <= c_exp <= MAX_EXP:
