@@ -4,8 +4,6 @@ from numpy.typing import NDArray
 CBD_BYTES: int
 WORD_BITS: int
 
-def cbd(out: NDArray[np.int64], random: NDArray[np.uint8]) -> None: ...
-
 class Scale:
     def __init__(
         self,

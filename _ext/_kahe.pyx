@@ -51,7 +51,6 @@ cdef extern from "kahe.h":
         void (*open)(int64_t *values, uint64_t *max_r, uint64_t *sum_r2, const uint64_t *const *total,
                      const uint64_t *const *ak, size_t n, const sv_kahe_scale *s) noexcept nogil
     const sv_kahe_kernel *sv_kahe_kernel_of(int backend)
-    void sv_kahe_cbd_portable(int64_t *out, const uint8_t *random, size_t n) nogil
 
 CBD_BYTES = SV_KAHE_CBD_BYTES
 WORD_BITS = SV_KAHE_WORD_BITS
@@ -76,20 +75,6 @@ cdef int note_planes(sv_extents *x, const uint64_t[:, :, :] planes) except -1:
     for j in range(planes.shape[0]):
         sv_note(x, &planes[j, 0, 0], (rows - 1) * step + width)
     return 0
-
-
-def cbd(int64_t[::1] out not None, const uint8_t[::1] random not None):
-    cdef size_t n = out.shape[0]
-    cdef sv_extents x
-    if <size_t> random.shape[0] != n * SV_KAHE_CBD_BYTES:
-        raise ValueError(f"random: {CBD_BYTES} bytes a coefficient expected")
-    if n:
-        x.count = 0
-        sv_note(&x, &out[0], 8 * n)
-        sv_note(&x, &random[0], n * SV_KAHE_CBD_BYTES)
-        check_apart(&x, 1)
-        with nogil:
-            sv_kahe_cbd_portable(&out[0], &random[0], n)
 
 
 cdef class Scale:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ._kahe import CBD_BYTES, WORD_BITS, Scale, cbd
+from ._kahe import CBD_BYTES, WORD_BITS, Scale
 from .kernel import Backend, choose
 
-__all__ = ["BACKENDS", "CBD_BYTES", "Scale", "cbd", "scale", "words"]
+__all__ = ["BACKENDS", "CBD_BYTES", "Scale", "scale", "words"]
 
 BACKENDS = (
     Backend("portable", "portable", frozenset(), 0),

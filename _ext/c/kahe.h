@@ -4,8 +4,8 @@
 #include "cpu.h"
 #include "lattice.h"
 
-/* The inner loops of key-additive encryption.  Secret may be: random, ak and values of encrypt, out of
-   cbd, and everything of open but its sizes.  No address and no branch depends on those.  Sizes, moduli,
+/* The inner loops of key-additive encryption.  Secret may be: random, ak and values of encrypt, and
+   everything of open but its sizes.  No address and no branch depends on those.  Sizes, moduli,
    W, k', S and w are public.  No output overlaps an input or another output.
 
    Ring data is one vector of n residues a prime (m.primes pointers); a running sum is one vector of n
@@ -34,9 +34,6 @@ typedef struct {
     uint64_t recip[SV_KAHE_MAX_DIGITS][2];
     sv_limbs limbs;
 } sv_kahe_scale;
-
-/* out[i] = popcount42(first word) - popcount42(second word), in [-42, 42]. */
-void sv_kahe_cbd_portable(int64_t *out, const uint8_t *random, size_t n);
 
 /* One back end.
 

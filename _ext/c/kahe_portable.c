@@ -3,9 +3,9 @@
 #include "kahe.h"
 
 static inline int64_t cbd42(const uint8_t *random) {
+    /* popcount(a) - popcount(b) = popcount(a) + popcount(~b) - 42: one count for both. */
     const uint64_t mask = sv_low_mask(42);
-    return (int64_t)sv_popcount64(sv_load64le(random) & mask) -
-           (int64_t)sv_popcount64(sv_load64le(random + 8) & mask);
+    return (int64_t)sv_popcount128(sv_load64le(random) & mask, ~sv_load64le(random + 8) & mask) - 42;
 }
 
 /* floor(y 2^bits / p) and the rest, for y < p.  est = floor(y recip / 2^64) and y < 2^50, so
@@ -40,12 +40,6 @@ static inline sv_pair narrow_two(uint64_t y0, uint64_t y1, const sv_kahe_scale *
     }
     high += (m->p[1] >> 1) + (uint64_t)(low > m->p[0] >> 1);
     return sv_add(out, sv_pair_of((uint64_t)(high >= m->p[1]), 0));
-}
-
-void sv_kahe_cbd_portable(int64_t *out, const uint8_t *random, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        out[i] = cbd42(random + SV_KAHE_CBD_BYTES * i);
-    }
 }
 
 static void encrypt_one(uint8_t *packed, const uint64_t *ak, const int32_t *values, const uint8_t *random, size_t n,
@@ -150,17 +144,16 @@ static inline void note(residuals *all, uint64_t r) {
 }
 
 static residuals open_one(int64_t *values, const uint64_t *sum, const uint64_t *ak, size_t n, const sv_kahe_scale *s) {
-    const unsigned W = s->wire_bits, shift = W + s->scale_bits; /* 2 <= shift < 100 */
+    const unsigned W = s->wire_bits;
+    const uint64_t half = (uint64_t)1 << (s->scale_bits - 1);
     residuals all = {0, 0};
     for (size_t i = 0; i < n; i++) {
         const uint64_t x = (sum[i] - narrow_one(ak[i], s)) & sv_low_mask(W);
         /* Centred in [-2^(W-1), 2^(W-1)), as sign (all ones or zero) and magnitude. */
         const uint64_t sign = (uint64_t)0 - (x >> (W - 1));
         const uint64_t size = ((x ^ sign) - sign) + (((uint64_t)1 << W) & sign);
-        /* round(size q / 2^shift): no ties, because q is odd and size < 2^(shift-1). */
-        sv_pair product;
-        product.lo = sv_mul128(&product.hi, size, s->m.p[0]);
-        const uint64_t message = sv_shr(sv_add(product, sv_bit(shift - 1)), shift).lo;
+        /* round(size q / 2^(W+k')), size <= 2^(W-1): the part below 2^W does not matter. */
+        const uint64_t message = (sv_mulhi64(size << (64 - W), s->m.p[0]) + half) >> s->scale_bits;
         /* M <= q / 2^(k'+1) + 1/2, so 2^k' M < q: the message scaled as the client scaled it. */
         note(&all, size - narrow_one(message << s->scale_bits, s));
         sv_split_word(values + i * s->slots, (message ^ sign) - sign, s->slots, s->slot_bits);

@@ -33,6 +33,16 @@ static inline uint64_t sv_popcount64(uint64_t x) {
     return (x * 0x0101010101010101u) >> 56;
 }
 
+/* The same of two words together: the two sums of four bits each are at most 4, so they share a field. */
+static inline uint64_t sv_popcount128(uint64_t x, uint64_t y) {
+    x -= (x >> 1) & 0x5555555555555555u;
+    y -= (y >> 1) & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
+    x += (y & 0x3333333333333333u) + ((y >> 2) & 0x3333333333333333u);
+    x = (x & 0x0f0f0f0f0f0f0f0fu) + ((x >> 4) & 0x0f0f0f0f0f0f0f0fu);
+    return (x * 0x0101010101010101u) >> 56;
+}
+
 /* All ones if x is negative as a signed integer, else zero. */
 static inline uint64_t sv_sign(uint64_t x) { return (uint64_t)0 - (x >> 63); }
 

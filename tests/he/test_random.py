@@ -7,7 +7,7 @@ from math import comb, sqrt
 import numpy as np
 import pytest
 
-from sottovoce._ext import kahe as kernel
+from sottovoce._ext import sampler
 from sottovoce.he import _random, _shamir
 from support import he_reference
 
@@ -69,7 +69,7 @@ def test_binomial_sampler_is_the_reference_and_binomial():
     raw = np.empty(16 * 100_000, np.uint8)
     _random.Stream(bytes(32)).fill(raw)
     out = np.empty(100_000, np.int64)
-    kernel.cbd(out, raw)
+    sampler.cbd(out, raw, 42)
     assert out[:5000].tolist() == he_reference.Stream(bytes(32)).cbd(5000)
     probability = np.array([comb(84, 42 + k) / 2**84 for k in range(-12, 13)])
     counts = np.array([(out == k).sum() for k in range(-12, 13)])
@@ -80,11 +80,11 @@ def test_binomial_sampler_is_the_reference_and_binomial():
 def test_binomial_sampler_reaches_its_ends_and_ignores_the_other_bits():
     ones, zeros = (2**42 - 1).to_bytes(8, "little"), (2**64 - 2**42).to_bytes(8, "little")
     out = np.empty(3, np.int64)
-    kernel.cbd(out, np.frombuffer(ones + zeros + zeros + ones + ones + ones, np.uint8))
+    sampler.cbd(out, np.frombuffer(ones + zeros + zeros + ones + ones + ones, np.uint8), 42)
     assert out.tolist() == [42, -42, 0]
     with pytest.raises(ValueError, match="16 bytes"):
-        kernel.cbd(out, np.zeros(47, np.uint8))
-    kernel.cbd(np.empty(0, np.int64), np.empty(0, np.uint8))
+        sampler.cbd(out, np.zeros(47, np.uint8), 42)
+    sampler.cbd(np.empty(0, np.int64), np.empty(0, np.uint8), 42)
 
 
 # -- sharing ------------------------------------------------------------------------------------
