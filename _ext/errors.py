@@ -180,6 +180,21 @@ class TooManyErasures(SottovoceError):
         return type(self), (self.needed, self.present)
 
 
+class ReedSolomonError(SottovoceError):
+    """A word of a Reed-Solomon code cannot be corrected: too many errors or erasures, or too short to be one.
+
+    Attributes:
+        word: Which one, counted from 0, of the data or batch; ``None`` where no data is concerned.
+    """
+
+    def __init__(self, message: str, word: int | None = None) -> None:
+        super().__init__(message)
+        self.word = word
+
+    def __reduce__(self) -> tuple[type, tuple[str, int | None]]:
+        return type(self), (str(self), self.word)
+
+
 class KernelUnavailable(SottovoceError, RuntimeError):
     """``SOTTOVOCE_KERNEL`` or ``SOTTOVOCE_BACKEND`` names an unknown back end, one that this machine
     lacks, or one that gives other bytes than the wire format says."""

@@ -69,6 +69,7 @@ class Peer:
             it is so slow; what is compared is then the time for one unit.  None: the same amount.
         aims: Level of the kernels -> how many times faster than the peer the work should at least be;
             empty: no aim.
+        install: What to run to have it, where no extra brings it.
     """
 
     distribution: str
@@ -78,6 +79,7 @@ class Peer:
     lacks: str = ""
     amount: int | None = None
     aims: Mapping[str, float] = field(default_factory=dict)
+    install: str = ""
 
     @property
     def title(self) -> str:

@@ -117,3 +117,7 @@ def gather() -> Operation:
     key = rs.ShardKey.generate()
     shards = rs.disperse(bytes(_PACKET), 3, 5, key.public_key, packet_bytes=_PACKET)[2:]
     return Operation(lambda: rs.gather(shards, key))
+
+
+# After those above, as in the table.
+from . import of_rs_codec as of_rs_codec  # noqa: E402

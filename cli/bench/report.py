@@ -177,10 +177,13 @@ def print_results(console: Console, results: list[Result]) -> None:
             console.print(f"aim held: {result.measurement.id}: {held}", markup=False)
         for missed in result.missed:
             console.print(f"aim missed: {result.measurement.id}: {missed}", markup=False)
-    for extra in sorted({o.peer.extra for r in results for o in r.peers if o.timing is None}):
+    missing = [other.peer for result in results for other in result.peers if other.timing is None]
+    for extra in sorted({peer.extra for peer in missing if not peer.install}):
         console.print(
             f"peers that are not installed come with: {install_hint(extra)}", markup=False, soft_wrap=True
         )
+    for name, line in sorted({(peer.distribution, peer.install) for peer in missing if peer.install}):
+        console.print(f"{name} comes with: {line}", markup=False, soft_wrap=True)
 
 
 def _which_aims(results: list[Result]) -> str:
@@ -325,7 +328,7 @@ def _peer(other: PeerResult, result: Result) -> dict[str, Any]:
     if other.peer.lacks:
         fields["lacks"] = other.peer.lacks
     if other.timing is None:
-        return {**fields, "installed": False, "install": pip_line(other.peer.extra)}
+        return {**fields, "installed": False, "install": other.peer.install or pip_line(other.peer.extra)}
     return {
         **fields,
         "installed": True,
@@ -380,7 +383,9 @@ def rate(timing: Timing, work: Work) -> str:
     """Bytes as MB (10^6) a second; of anything else that comes many to a call, the time for one."""
     unit, _, of_what = work.unit.partition(" of ")
     if unit == "byte":
-        return f"{work.amount / timing.median / 1e6:,.0f} MB/s" + (f" of {of_what}" if of_what else "")
+        million = work.amount / timing.median / 1e6
+        figures = f"{million:,.0f}" if million >= 10 else f"{million:.2g}"
+        return f"{figures} MB/s" + (f" of {of_what}" if of_what else "")
     if work.amount == 1:
         return f"{1 / timing.median:,.0f} /s"
     return f"{duration(timing.median / work.amount)}/{work.unit}"

@@ -189,6 +189,23 @@ def test_a_missing_peer_is_named_with_its_line(capsys):
     assert command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=False).peers == ()
 
 
+def test_a_missing_peer_that_no_extra_brings_has_its_own_line(capsys):
+    def missing():
+        raise ModuleNotFoundError("No module named 'nothing'")
+
+    peers = (Peer("nothing", missing, install="python make_it.py"),)
+    m = Measurement(Area.RS, "x", lambda: Operation(lambda: None), Work(1, "key"), {"keys": 1}, peers)
+    result = command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=True)
+    (peer,) = report.document([result], machine.card(), quick=True)["results"][0]["peers"]
+    assert peer["install"] == "python make_it.py"
+    from sottovoce.cli import console
+
+    report.print_results(console.stdout(), [result])
+    out = capsys.readouterr().out
+    assert "nothing comes with: python make_it.py" in out
+    assert "sottovoce[bench]" not in out
+
+
 def one_result(name):
     timing = harness.Timing(4.56e-5, 4e-5, 5e-5, 4e-5, 50, 44)
     peer = report.PeerResult(Peer("zfec", lambda: None, note="Vandermonde"), timing)
@@ -382,6 +399,7 @@ def test_durations(seconds, text):
     [
         (Work(5_000_000, "byte of data"), "10 MB/s of data"),
         (Work(5_000_000, "byte"), "10 MB/s"),
+        (Work(80_000, "byte of message"), "0.16 MB/s of message"),
         (Work(1, "key"), "2 /s"),
         (Work(1000, "parameter"), "500 µs/parameter"),
     ],

@@ -9,7 +9,7 @@ from sottovoce._ext import kernel
 from support import emulated
 
 EXAMPLES = emulated.HEADERS / "examples.c"
-FEATURES = ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512ifma", "avx512vbmi"]
+FEATURES = ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512ifma", "avx512vbmi", "gfni"]
 
 
 def wrong(program):
@@ -27,6 +27,7 @@ def test_an_example_that_differs_would_be_named(tmp_path):
     swapped = header.replace("(idx.u[i] & 8 ? b : a)", "(idx.u[i] & 8 ? a : b)")
     assert swapped != header
     (tmp_path / "immintrin.h").write_text(swapped)
+    (tmp_path / "gfni.h").write_text((emulated.HEADERS / "gfni.h").read_text())
     (tmp_path / "examples.c").write_text(EXAMPLES.read_text())
     flags = [f"-I{tmp_path}", *emulated.EMULATE]
     program = emulated.compile_c(tmp_path / "examples", *flags, tmp_path / "examples.c")

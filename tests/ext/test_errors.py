@@ -47,6 +47,11 @@ def test_signature_error_names_the_bad_ones():
     assert errors.SignatureError("batch", (1, 4)).bad_indices == (1, 4)
 
 
+def test_reed_solomon_error_names_the_word():
+    assert errors.ReedSolomonError("word 3: too short", 3).word == 3
+    assert errors.ReedSolomonError("erasures: too many").word is None
+
+
 def test_proof_error_tells_whether_the_share_was_the_committed_one():
     assert errors.ProofError().committed is False
     assert errors.ProofError("misfit", True).committed is True
@@ -58,6 +63,7 @@ def test_errors_survive_a_process_pool():
         errors.ParameterError("k: too small"),
         errors.UnsigncryptError(),
         errors.OverflowDetected(),
+        errors.ReedSolomonError("word 3: too short", 3),
         errors.SignatureError("batch", (2,)),
         errors.TooManyErasures(3, 2),
         errors.ProofError("key share", True),

@@ -171,10 +171,44 @@ static void doubles(void) {
     MASK("from half", memcmp(narrow, back, 32), 0);
 }
 
+static void field(void) {
+    const __m512i five = _mm512_set1_epi8(0x53);
+    const uint64_t c1 = 0xC1C1C1C1C1C1C1C1u, ed = 0xEDEDEDEDEDEDEDEDu, a9 = 0xA9A9A9A9A9A9A9A9u;
+    /* FIPS 197: {57} {83} = {c1}, and the S-box takes {53} to {ed}: its inverse {ca}, then an affine map. */
+    LANES("gf2p8mul", _mm512_gf2p8mul_epi8(_mm512_set1_epi8(0x57), _mm512_set1_epi8((char)0x83)), c1, c1, c1, c1, c1, c1,
+          c1, c1);
+    LANES("gf2p8affineinv", _mm512_gf2p8affineinv_epi64_epi8(five, _mm512_set1_epi64((long long)0xF1E3C78F1F3E7CF8u), 0x63),
+          ed, ed, ed, ed, ed, ed, ed, ed);
+    /* The identity has 0x80 in byte 0; one matrix a lane; 0x53 + 0xFA = 0xA9. */
+    const uint64_t maps[8] = {0x0102040810204080u, 0, 0x8040201008040201u, 0, 0, 0, 0, 0};
+    const uint64_t fa = 0xFAFAFAFAFAFAFAFAu, reversed = 0x3030303030303030u; /* 0x53 backwards is 0xCA */
+    LANES("gf2p8affine", _mm512_gf2p8affine_epi64_epi8(five, vector(maps), 0xFA), a9, fa, reversed, fa, fa, fa, fa, fa);
+    const __m512i low = _mm512_set1_epi8(3), high = _mm512_set1_epi8((char)0xFE);
+    LANES("max_epu8, adds_epu8", _mm512_sub_epi8(_mm512_adds_epu8(low, high), _mm512_max_epu8(low, high)),
+          0x0101010101010101u, 0x0101010101010101u, 0x0101010101010101u, 0x0101010101010101u, 0x0101010101010101u,
+          0x0101010101010101u, 0x0101010101010101u, 0x0101010101010101u);
+    const __mmask64 equal = _mm512_cmpeq_epi8_mask(vector(maps), _mm512_setzero_si512());
+    LANES("cmpeq_epi8, movm_epi8", _mm512_movm_epi8(equal), 0, ONES, 0, ONES, ONES, ONES, ONES, ONES);
+    uint8_t a[16], b[16], out[32];
+    for (int i = 0; i < 16; i++) {
+        a[i] = (uint8_t)(2 * i);
+        b[i] = (uint8_t)(2 * i + 1);
+    }
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)a), y = _mm_loadu_si128((const __m128i *)(const void *)b);
+    _mm_storeu_si128((__m128i *)(void *)out, _mm_unpacklo_epi8(x, y));
+    _mm_storeu_si128((__m128i *)(void *)(out + 16), _mm_unpackhi_epi8(x, y));
+    int right = 1;
+    for (int i = 0; i < 32; i++) {
+        right &= out[i] == i;
+    }
+    MASK("unpack", right, 1);
+}
+
 int main(void) {
     moves();
     arithmetic();
     bytes();
+    field();
     doubles();
     return failures != 0;
 }

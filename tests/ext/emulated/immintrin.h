@@ -544,4 +544,6 @@ EMU __m256 _mm256_cvtph_ps(__m128i a) { EMU_MAP(__m256, f, 8, emu_from_half(a.h[
 EMU __m256i _mm512_cvtps_ph(__m512 a, int imm) { (void)imm; EMU_MAP(__m256i, h, 16, emu_to_half(a.f[i])); }
 EMU __m128i _mm256_cvtps_ph(__m256 a, int imm) { (void)imm; EMU_MAP(__m128i, h, 8, emu_to_half(a.f[i])); }
 
+#include "gfni.h"
+
 #endif
