@@ -169,15 +169,17 @@ class TooManyErasures(SottovoceError):
     Attributes:
         needed: Shards needed.
         present: Usable shards that were given.
+        where: What is wrong with the others, or which part it is about; may be empty.
     """
 
-    def __init__(self, needed: int, present: int) -> None:
-        super().__init__(f"{needed} shards needed, {present} present")
+    def __init__(self, needed: int, present: int, where: str = "") -> None:
+        super().__init__(f"{needed} shards needed, {present} present" + (f" ({where})" if where else ""))
         self.needed = needed
         self.present = present
+        self.where = where
 
-    def __reduce__(self) -> tuple[type, tuple[int, int]]:
-        return type(self), (self.needed, self.present)
+    def __reduce__(self) -> tuple[type, tuple[int, int, str]]:
+        return type(self), (self.needed, self.present, self.where)
 
 
 class KernelUnavailable(SottovoceError, RuntimeError):

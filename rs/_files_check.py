@@ -1,0 +1,46 @@
+"""Do the shards of a file agree, beyond what the checksum of each block says?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._files_header import FileId, ShardHeader, block_digest
+from ._files_layout import Bytes, Frames
+from ._files_shards import Shards
+
+
+class Checker:
+    """Follows the stripes of a file: are parity and id what follows from the data?"""
+
+    def __init__(self, given: Shards) -> None:
+        self._given = given
+        header, layout = given.header, given.layout
+        self._expected = header.file_id if isinstance(header, ShardHeader) else None
+        self._id = FileId(given.code.matrix, layout.k, layout.n, layout.unit)
+        self.parity = Frames(layout.n - layout.k, layout)
+
+    def add(self, stripe: int, good: dict[int, Bytes], rows: Bytes) -> None:
+        """The next stripe."""
+        if self._expected is None:
+            return
+        for j, row in enumerate(rows):
+            self._id.add(self._given.digest_of(j) if j in good else block_digest(j, stripe, row))
+
+    def encode(self, rows: Bytes) -> Bytes:
+        """The parity that follows from these data rows."""
+        parity = self.parity.rows(rows.shape[1])
+        if len(parity):
+            self._given.code.encode(rows, out=parity)
+        return parity
+
+    def agrees(self, good: dict[int, Bytes], rows: Bytes) -> bool:
+        """Whether every good parity row is the one that follows."""
+        k = self._given.layout.k
+        if all(i < k for i in good):
+            return True
+        parity = self.encode(rows)
+        return all(np.array_equal(row, parity[i - k]) for i, row in good.items() if i >= k)
+
+    def whole(self) -> bool:
+        """Whether the id is that of the headers."""
+        return self._expected is None or self._id.finish(self._given.layout.n_bytes) == self._expected
