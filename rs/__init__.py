@@ -10,7 +10,7 @@ addresses nor times, and do not say who sent: sign what you disperse.
 Construction, wire format and limits: docs/rs.md.  Kernels: docs/kernels.md.
 """
 
-from .._ext.errors import DecodeError, ParameterError, SottovoceError, TooManyErasures
+from .._ext.errors import CorruptShards, DecodeError, ParameterError, SottovoceError, TooManyErasures
 from .collector import Collector
 from .dispersal import disperse, gather
 from .erasure import Erasure
@@ -18,6 +18,7 @@ from .shard import ShardKey, shard_bytes
 
 __all__ = [
     "Collector",
+    "CorruptShards",
     "DecodeError",
     "Erasure",
     "ParameterError",
