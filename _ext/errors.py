@@ -182,6 +182,22 @@ class TooManyErasures(SottovoceError):
         return type(self), (self.needed, self.present, self.where)
 
 
+class CorruptShards(SottovoceError):
+    """Shards contradict each other: some of them have wrong bytes.
+
+    Attributes:
+        bad_indices: Which, ascending; empty if there are too many to tell.
+    """
+
+    def __init__(self, bad_indices: tuple[int, ...]) -> None:
+        which = f"shards {', '.join(map(str, bad_indices))}" if bad_indices else "too many to tell which"
+        super().__init__(f"shards do not belong together; wrong: {which}")
+        self.bad_indices = bad_indices
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[int, ...]]]:
+        return type(self), (self.bad_indices,)
+
+
 class KernelUnavailable(SottovoceError, RuntimeError):
     """``SOTTOVOCE_KERNEL`` or ``SOTTOVOCE_BACKEND`` names an unknown back end, one that this machine
     lacks, or one that gives other bytes than the wire format says."""

@@ -12,7 +12,7 @@ addresses nor times, and do not say who sent: sign what you disperse.
 Construction, wire format and limits: docs/rs.md.  Kernels: docs/kernels.md.
 """
 
-from .._ext.errors import DecodeError, ParameterError, SottovoceError, TooManyErasures
+from .._ext.errors import CorruptShards, DecodeError, ParameterError, SottovoceError, TooManyErasures
 from ._files_report import DamageError, MixedShardsError, ShardsReport, ShardState
 from .collector import Collector
 from .dispersal import disperse, gather
@@ -30,6 +30,7 @@ from .shard import ShardKey, shard_bytes
 
 __all__ = [
     "Collector",
+    "CorruptShards",
     "DamageError",
     "DecodeError",
     "Erasure",

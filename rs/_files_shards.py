@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
-from .._ext.errors import DecodeError, ParameterError, TooManyErasures
+from .._ext.errors import CorruptShards, DecodeError, ParameterError, TooManyErasures
 from ._files_header import DIGEST_BYTES, HEADER_BYTES, ShardHeader, block_digest
 from ._files_layout import Bytes, Frames, Layout
 from ._files_report import MixedShardsError, ShardState
@@ -73,12 +73,17 @@ class ShardFile:
         if good and self.layout.digest:
             found = frame[:DIGEST_BYTES].tobytes()
             good = block_digest(self.index, stripe, frame[DIGEST_BYTES:]) == found
-        if not good and stripe > self._seen:
+        if not good:
+            self.count(stripe)
+        return good
+
+    def count(self, stripe: int) -> None:
+        """This row is bad."""
+        if stripe > self._seen:
             self._seen = stripe
             self.bad += 1
             if self.first_bad is None:
                 self.first_bad = stripe
-        return good
 
     def forget(self) -> None:
         """Count from the beginning: the file is read again."""
@@ -91,6 +96,12 @@ class ShardFile:
 
 class Shards:
     """The shards of one file that are at hand; use as a context manager.
+
+    Attributes:
+        files, unusable: Shards, and paths where there is none.
+        copies: Shards by index, ascending.
+        layout, header, code: Of the file.
+        contradiction: The first stripe found whose rows contradict each other, nobody knows which; or None.
 
     Args:
         paths: Shard files in any order.
@@ -107,6 +118,7 @@ class Shards:
         names = _names(paths)
         check_format(format)
         self.format, self._across = format, across
+        self.contradiction: int | None = None
         self.files: list[ShardFile] = []
         self.unusable: list[ShardState] = []
         self._stack = contextlib.ExitStack()
@@ -195,7 +207,7 @@ class Shards:
         Args:
             stripe: Which.
             length: Of its rows.
-            everything: All good rows, and every copy is looked at.
+            everything: All good rows, every copy is looked at, and rows beyond k are compared.
         """
         rows, order = self._frames.rows(length), list(self.copies)
         first = len(order) if everything else self.layout.k
@@ -206,7 +218,25 @@ class Shards:
                 break
             if self._read_row(i, stripe, length, everything):
                 good[i] = rows[i]
+        if everything and len(good) > self.layout.k:
+            self._compare(stripe, good)
         return good
+
+    def _compare(self, stripe: int, good: dict[int, Bytes]) -> None:
+        """Take out rows that contradict the others, if it is certain which they are."""
+        try:
+            self.code.verify(good)
+        except CorruptShards as error:
+            bad = error.bad_indices
+            # What Erasure.locate_bad promises whatever is wrong with them; beyond it there is a doubt.
+            if not bad or len(bad) > (len(good) - self.layout.k) // 2:
+                if self.contradiction is None:
+                    self.contradiction = stripe
+                return
+            for index in bad:
+                del good[index]
+                for file in self.copies[index]:
+                    file.count(stripe)
 
     def _read_row(self, index: int, stripe: int, length: int, everything: bool) -> bool:
         """Whether one copy has this row good, which then is in memory."""

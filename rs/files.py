@@ -269,12 +269,12 @@ def _walk(
     buffer = np.zeros(layout.stripe_bytes, np.uint8)
     for stripe, size, length in stripes(layout):
         good = given.read(stripe, length, everything=compare)
+        if given.contradiction is not None:
+            raise DamageError(f"shards contradict each other in block {stripe}")
         if len(good) < layout.k:
             raise given.lost(stripe, len(good))
         rows = given.data(good, length)
         checker.add(stripe, good, rows)
-        if compare and not checker.agrees(good, rows):
-            raise DamageError(f"shards contradict each other in block {stripe}")
         if not layout.collect(rows, size, buffer):
             raise DecodeError("shards: what pads the file is not zero")
         use(buffer, size)
@@ -326,7 +326,7 @@ def _scan(
     """Read everything; also the first lost stripe, with its number of good rows."""
     layout = given.layout
     checker = Checker(given)
-    lost, first_lost, agree = 0, None, True
+    lost, first_lost = 0, None
     for stripe, size, length in stripes(layout):
         good = given.read(stripe, length, everything=True)
         if len(good) < layout.k:
@@ -335,11 +335,9 @@ def _scan(
         else:
             rows = given.data(good, length)
             checker.add(stripe, good, rows)
-            agree = agree and checker.agrees(good, rows)
         if progress is not None:
             progress(stripe * layout.stripe_bytes + size, passes * layout.n_bytes)
-    if not lost and given.present >= layout.k:
-        agree = agree and checker.whole()
+    agree = given.contradiction is None and (lost > 0 or checker.whole())
     comparable = given.present > layout.k or (layout.digest > 0 and given.present == layout.k)
     header = given.header
     report = ShardsReport(
