@@ -43,6 +43,7 @@ class ShardFile:
         layout: Where the rows are.
         group: Equal for shards of one file.
         header: Its bytes.
+        n_bytes: Length of the file that is there.
         problem: What is wrong beside rows, or None.
         bad: Rows that were found bad.
         first_bad: The first of them, or None.
@@ -54,6 +55,7 @@ class ShardFile:
     layout: Layout
     group: tuple[object, ...]
     header: ShardHeader | ZfecHeader
+    n_bytes: int
     problem: str | None = None
     bad: int = 0
     first_bad: int | None = None
@@ -77,11 +79,11 @@ class ShardFile:
             self.count(stripe)
         return good
 
-    def count(self, stripe: int) -> None:
-        """This row is bad."""
+    def count(self, stripe: int, rows: int = 1) -> None:
+        """So many rows from this one on are bad."""
         if stripe > self._seen:
             self._seen = stripe
-            self.bad += 1
+            self.bad += rows
             if self.first_bad is None:
                 self.first_bad = stripe
 
@@ -159,7 +161,7 @@ class Shards:
         if self.format == "zfec":
             share = ZfecHeader.from_bytes(os.pread(fd, MAX_HEADER_BYTES, 0))
             layout = share.layout(found.st_size)
-            return ShardFile(name, fd, share.index, layout, (layout, share.padding), share)
+            return ShardFile(name, fd, share.index, layout, (layout, share.padding), share, found.st_size)
         return _open_own(name, fd, found.st_size)
 
     def _refuse_mixed(self) -> None:
@@ -191,6 +193,13 @@ class Shards:
     def missing(self) -> tuple[int, ...]:
         """Indices of which no shard is at hand, ascending."""
         return tuple(i for i in range(self.layout.n) if i not in self.copies)
+
+    @property
+    def reach(self) -> int:
+        """Stripes of which any shard has a byte: what a header says must not keep anybody busy."""
+        layout = self.layout
+        longest = max(file.n_bytes for file in self.files) - layout.head
+        return min(layout.n_stripes, -(-max(0, longest) // (layout.digest + layout.row)))
 
     def require(self) -> None:
         """Refuse fewer than k shards.
@@ -309,7 +318,7 @@ def _open_own(name: str, fd: int, file_bytes: int) -> ShardFile:
         problem = f"{layout.shard_bytes} bytes expected, got {file_bytes}"
     elif problem is None and end != start:
         problem = "second header damaged"
-    return ShardFile(name, fd, header.index, layout, header.group, header, problem)
+    return ShardFile(name, fd, header.index, layout, header.group, header, file_bytes, problem)
 
 
 _SHOWN: Final = 4
@@ -321,8 +330,8 @@ def _listed(states: Sequence[ShardState]) -> str:
     return "; ".join(shown + more)
 
 
-def stripes(layout: Layout) -> Iterator[tuple[int, int, int]]:
-    """Number, bytes of the file, and length of the rows of each stripe."""
-    for stripe in range(layout.n_stripes):
+def stripes(layout: Layout, count: int | None = None) -> Iterator[tuple[int, int, int]]:
+    """Number, bytes of the file, and length of the rows of each stripe, or of the first ``count``."""
+    for stripe in range(layout.n_stripes if count is None else count):
         size = layout.data_bytes(stripe)
         yield stripe, size, layout.row_bytes(size)

@@ -327,7 +327,8 @@ def _scan(
     layout = given.layout
     checker = Checker(given)
     lost, first_lost = 0, None
-    for stripe, size, length in stripes(layout):
+    reach = given.reach
+    for stripe, size, length in stripes(layout, reach):
         good = given.read(stripe, length, everything=True)
         if len(good) < layout.k:
             lost += 1
@@ -337,6 +338,10 @@ def _scan(
             checker.add(stripe, good, rows)
         if progress is not None:
             progress(stripe * layout.stripe_bytes + size, passes * layout.n_bytes)
+    if beyond := layout.n_stripes - reach:
+        lost, first_lost = lost + beyond, first_lost or (reach, 0)
+        for file in given.files:
+            file.count(reach, beyond)
     agree = given.contradiction is None and (lost > 0 or checker.whole())
     comparable = given.present > layout.k or (layout.digest > 0 and given.present == layout.k)
     header = given.header
@@ -437,7 +442,9 @@ def _rebuild(
     checker = Checker(given)
     frames = Frames(layout.n, layout)
     for stripe, size, length in stripes(layout):
-        good = given.read(stripe, length)
+        good = given.read(stripe, length, everything=True)
+        if given.contradiction is not None:
+            raise DamageError(f"shards contradict each other in block {stripe}")
         if len(good) < layout.k:
             raise given.lost(stripe, len(good))
         data = given.data(good, length)
