@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 from sottovoce.cli.app import app
 from sottovoce.cli.rs import commands
 from sottovoce.rs import _files_header, _files_shards
-from support.cli_command import sottovoce, start
+from support.cli_command import environment, sottovoce, start
 from support.cli_session import plain
 from support.rs_shards import flip, names, row_range, seeded
 from support.terminal import Terminal
@@ -215,6 +217,24 @@ def test_usage_errors_name_the_option():
 def test_the_declared_choices_are_those_of_the_library():
     assert {str(name) for name in commands.FormatName} == set(_files_shards.FORMATS)
     assert commands._MAX_STRIPE_KIB << 10 == _files_header.MAX_STRIPE_BYTES
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_the_commands_of_the_page(folder):
+    page = Path(__file__).parents[2] / "docs" / "rs-files.md"
+    (block,) = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (folder / "bin").mkdir()
+    command = folder / "bin" / "sottovoce"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m sottovoce "$@"\n')
+    command.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-e", "-c", block], env=environment({"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}),
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert Path("photo.raw").read_bytes() == b"".join(b"%d\n" % i for i in range(1, 200_001))
+    assert "1 bad blocks, the first 1" in plain(done.stdout)
+    assert done.stderr.count("made again") == 4
 
 
 # -- a process, a terminal ------------------------------------------------------------------------
