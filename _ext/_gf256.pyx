@@ -37,7 +37,9 @@ cdef int take(
     return 0
 
 
-def multiply(object matrix, list inputs, list outputs, bint accumulate, int backend):
+def multiply(
+    object matrix, list inputs, list outputs, bint accumulate, int backend, Py_ssize_t begin, Py_ssize_t end
+):
     """``outputs[r] (+)= sum_j matrix[r * cols + j] * inputs[j]``; see the front, gf256.py."""
     cdef Py_ssize_t rows = len(outputs), cols = len(inputs), count = 1 + rows + cols, held = 0
     cdef Py_ssize_t i, j, length
@@ -79,9 +81,19 @@ def multiply(object matrix, list inputs, list outputs, bint accumulate, int back
                 other = <uintptr_t> views[j].buf
                 if start < other + <size_t> views[j].len and other < start + <size_t> length:
                     raise ParameterError("output: overlaps an input, the matrix or another output")
+        # The whole rows were checked, so that threads on different columns do not meet either.
+        if end < 0:
+            end = length
+        if not 0 <= begin <= end <= length:
+            raise ParameterError(f"columns: within 0 to {length} expected, got {begin} to {end}")
+        for i in range(cols):
+            rows_in[i] += begin
+        for i in range(rows):
+            out[i] += begin
         with nogil:
             code = sv_gf256_multiply(
-                out, rows_in, <const uint8_t *> views[0].buf, rows, cols, length, accumulate, scratch, backend
+                out, rows_in, <const uint8_t *> views[0].buf, rows, cols, end - begin, accumulate, scratch,
+                backend,
             )
         if code != SV_GF256_OK:
             raise KernelUnavailable(f"gf256: back end {backend} is not in this build")

@@ -169,15 +169,33 @@ class TooManyErasures(SottovoceError):
     Attributes:
         needed: Shards needed.
         present: Usable shards that were given.
+        where: What is wrong with the others, or which part it is about; may be empty.
     """
 
-    def __init__(self, needed: int, present: int) -> None:
-        super().__init__(f"{needed} shards needed, {present} present")
+    def __init__(self, needed: int, present: int, where: str = "") -> None:
+        super().__init__(f"{needed} shards needed, {present} present" + (f" ({where})" if where else ""))
         self.needed = needed
         self.present = present
+        self.where = where
 
-    def __reduce__(self) -> tuple[type, tuple[int, int]]:
-        return type(self), (self.needed, self.present)
+    def __reduce__(self) -> tuple[type, tuple[int, int, str]]:
+        return type(self), (self.needed, self.present, self.where)
+
+
+class CorruptShards(SottovoceError):
+    """Shards contradict each other: some of them have wrong bytes.
+
+    Attributes:
+        bad_indices: Which, ascending; empty if there are too many to tell.
+    """
+
+    def __init__(self, bad_indices: tuple[int, ...]) -> None:
+        which = f"shards {', '.join(map(str, bad_indices))}" if bad_indices else "too many to tell which"
+        super().__init__(f"shards do not belong together; wrong: {which}")
+        self.bad_indices = bad_indices
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[int, ...]]]:
+        return type(self), (self.bad_indices,)
 
 
 class ReedSolomonError(SottovoceError):

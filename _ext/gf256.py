@@ -43,6 +43,8 @@ def multiply(
     *,
     accumulate: bool = False,
     backend: Backend = _BACKEND,
+    begin: int = 0,
+    end: int = -1,
 ) -> None:
     """Write ``outputs[r] = sum_j matrix[r, j] * inputs[j]``, or add it to what is there.
 
@@ -53,13 +55,15 @@ def multiply(
         outputs: 1 to 256 writable rows of the same length, none overlapping another row.
         accumulate: Add to the outputs (exclusive or) instead of overwriting them.
         backend: One of :data:`BACKENDS` that this processor runs; tests and benchmarks only.
+        begin, end: Columns to do, all by default (-1: up to the last).  Overlap is looked for in whole rows,
+            so threads may do the columns of one product side by side.
 
     Raises:
         TypeError, BufferError: A row is no buffer, or an output is read-only.
         ParameterError: A row is not one-dimensional contiguous bytes, lengths differ, the matrix has
-            another size, or an output overlaps something.  Nothing was written.
+            another size, an output overlaps something, or columns out of range.  Nothing was written.
         KernelUnavailable: ``backend`` is not in this build.
 
     Timing: depends on lengths and on the matrix, not on the rows.  The GIL is released.
     """
-    _gf256.multiply(matrix, list(inputs), list(outputs), accumulate, backend.code)
+    _gf256.multiply(matrix, list(inputs), list(outputs), accumulate, backend.code, begin, end)

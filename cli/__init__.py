@@ -4,6 +4,7 @@
   a user does with keys and files (:mod:`sottovoce.cli.user`).
 * ``sottovoce kgc`` -- an issuer of keys in a folder: epochs, people, answers, revocation, traces
   (:mod:`sottovoce.cli.kgc`).
+* ``sottovoce rs`` -- a file as shards, any k of which give it back (:mod:`sottovoce.cli.rs`).
 * ``sottovoce demo`` -- a federated training on real data through the whole stack, with faults
   (:mod:`sottovoce.cli.demo`; extra ``demo``).
 * ``sottovoce bench`` -- what the installed package does per second on this machine

@@ -11,6 +11,7 @@ from .bench.areas import Area
 from .demo.options import MAX_CLIENTS, MAX_ROUNDS, MIN_CLIENTS, MIN_ROUNDS, Options
 from .he.commands import he
 from .kgc.commands import kgc
+from .rs.commands import rs
 from .user.commands import user
 
 _EPILOG = (
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.add_typer(user)
 app.add_typer(kgc, name="kgc", epilog=_EPILOG)
 app.add_typer(he, name="he", epilog=_EPILOG)
+app.add_typer(rs, name="rs", epilog=_EPILOG)
 
 JsonTarget = Annotated[
     str | None,

@@ -52,7 +52,14 @@ _BAR_FROM_BYTES: Final = 8 << 20
 _HINTS: Final[dict[str, str]] = {
     "KernelUnavailable": "unset the variable that the message names; without it the best back end is taken",
     "ProtocolError": "the round was refused as a whole; more --clients leave more of them after losses",
-    "TooManyErasures": "more shards were lost than the code can bear; raise n or lower the loss",
+    "TooManyErasures": (
+        "more shards were lost than the code can bear; look for more of them, or raise n or lower the loss"
+    ),
+    "DamageError": (
+        "sottovoce rs verify tells which; where the file can be recovered, rs join does, and rs repair makes "
+        "the shards again"
+    ),
+    "MixedShardsError": "name the shards of one file",
     "UnsigncryptError": (
         "it may be for another of your keys (--as), sealed with associated data (--ad), cut or changed on "
         "its way, or no packet at all"
@@ -311,10 +318,10 @@ def _hint(error: Exception) -> str | None:
 
 def note(message: str) -> None:
     """A line on stderr for a person; whoever wants it as data asks for JSON."""
-    stderr().print(_printable(message), markup=False, soft_wrap=True)
+    stderr().print(printable(message), markup=False, soft_wrap=True)
 
 
-def _printable(message: str) -> str:
+def printable(message: str) -> str:
     """A file name may hold anything: what a terminal would obey becomes ``?``."""
     return "".join(sign if sign.isprintable() else "?" for sign in message)
 
@@ -323,10 +330,10 @@ def _complain(message: str, hint: str | None) -> None:
     console = stderr()
     # soft_wrap: a message is one line, so that it can be searched for; no markup inside it.
     console.print("[bold red]error:[/] ", end="")
-    console.print(_printable(" ".join(message.split())), markup=False, soft_wrap=True)
+    console.print(printable(" ".join(message.split())), markup=False, soft_wrap=True)
     if hint is not None:
         console.print("[bold]hint:[/] ", end="")
-        console.print(_printable(hint), markup=False, soft_wrap=True)
+        console.print(printable(hint), markup=False, soft_wrap=True)
 
 
 def check_writable(path: str | None, option: str) -> None:

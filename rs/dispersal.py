@@ -29,7 +29,8 @@ from .._ext.enc import sha256_enc
 from .._ext.errors import ParameterError, TooManyErasures
 from .._ext.padme import padme
 from . import sharing
-from .erasure import Erasure, Shards
+from ._erasure_rows import Shards
+from .erasure import Erasure
 from .matrix import check_shape, parity_matrix
 from .shard import (
     DIGEST_BYTES,

@@ -1,30 +1,38 @@
 """``Erasure``: k data shards, n - k parity shards, any k of the n give the data back.
 
-Corrects erasures (shards known to be missing), not errors: a shard with wrong bytes gives wrong data
-without notice, so what matters carries a MAC or a hash.  :mod:`sottovoce.rs.dispersal` does.
+Corrects erasures (shards known to be missing).  A shard with wrong bytes gives wrong data without notice,
+unless there are more than k: :meth:`Erasure.verify` and :meth:`Erasure.locate_bad` compare those.  Against
+somebody who makes shards up on purpose only a MAC or a hash helps; :mod:`sottovoce.rs.dispersal` has one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._ext import gf256
-from .._ext.errors import ParameterError, TooManyErasures
-from . import field
-from .matrix import check_shape, parity_matrix
+from .._ext.errors import CorruptShards, ParameterError, TooManyErasures
+from ._erasure_locate import bad_shards, fold
+from ._erasure_rows import (
+    Shards,
+    check_index,
+    check_rows,
+    check_same_length,
+    check_shards,
+    rows_in_place,
+    target_rows,
+)
+from ._erasure_solve import choose, solution
+from ._erasure_threads import check_threads, multiply, over_columns
+from .matrix import READ_ONLY, check_matrix, parity_matrix
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from ._erasure_rows import Row
 
-    # NumPy's stubs declare the buffer protocol from Python 3.12 on only.
-    Row = Buffer | NDArray[np.uint8]
-
-Shards = NDArray[np.uint8]
+# Of columns that verify() makes again at a time: they stay in the second-level cache.
+_VERIFIED_BYTES = 1 << 17
 
 
 class Erasure:
@@ -33,19 +41,19 @@ class Erasure:
     Args:
         k: Data shards, at least 1.
         n: All shards, ``k <= n <= 256``.  Shards 0 ... k - 1 are the data, k ... n - 1 the parity.
-        matrix: ``"cauchy"``.
+        matrix: ``"cauchy"``; or, for shards that others read or made, ``"zfec"``, ``"backblaze"``,
+            ``"isal-vand-inv"`` (n <= 255), and ``"isal-vand"``, which is not MDS and cannot be written.
+            See :mod:`sottovoce.rs.matrix`.
 
     Raises:
-        TypeError: ``k`` or ``n`` is not an int.
+        TypeError: ``k`` or ``n`` is not an int, ``matrix`` not a str.
         ParameterError: Out of range, or an unknown matrix.
     """
 
     __slots__ = ("_k", "_matrix", "_n", "_parity")
 
     def __init__(self, k: int, n: int, matrix: str = "cauchy") -> None:
-        check_shape(k, n)
-        if not isinstance(matrix, str):
-            raise TypeError(f"matrix: str expected, got {type(matrix).__name__}")
+        check_matrix(matrix, k, n)
         self._parity = parity_matrix(k, n, matrix)
         self._k, self._n, self._matrix = k, n, matrix
 
@@ -67,13 +75,14 @@ class Erasure:
     def __repr__(self) -> str:
         return f"Erasure(k={self._k}, n={self._n}, matrix={self._matrix!r})"
 
-    def encode(self, data: Shards | Sequence[Row], out: Shards | None = None) -> Shards:
+    def encode(self, data: Shards | Sequence[Row], out: Shards | None = None, *, threads: int = 1) -> Shards:
         """Compute the parity shards.
 
         Args:
             data: ``(k, L)`` uint8 whose rows are contiguous, or k buffers of L bytes; ``L >= 1``.
                 Read, never kept or copied.
             out: Where to write: ``(n - k, L)`` uint8, rows contiguous, not overlapping ``data``.
+            threads: Threads that share the columns, 1 to 256; fewer where L is small.
 
         Returns:
             The parity, ``(n - k, L)`` uint8, rows contiguous: ``out`` itself if given.  A new
@@ -82,138 +91,194 @@ class Erasure:
 
         Raises:
             TypeError: A row is no buffer of bytes.
-            ParameterError: Wrong number of rows, unequal or zero lengths, overlap.
+            ParameterError: Wrong number of rows, unequal or zero lengths, overlap, ``threads`` out of
+                range, or a matrix that is not written.
 
         Timing: depends on k, n and L only.
         """
-        rows = _rows("data", data, self._k)
-        length = len(rows[0])
-        target, target_rows = _target(out, self._n - self._k, length)
-        if target_rows:
-            gf256.multiply(self._parity, rows, target_rows)
+        self._check_writes()
+        check_threads(threads)
+        rows = check_rows("data", data, self._k)
+        target, target_of = target_rows(out, self._n - self._k, len(rows[0]))
+        if target_of:
+            multiply(self._parity, rows, target_of, threads)
         return target
 
-    def reconstruct(self, shards: Mapping[int, Row], out: Shards | None = None) -> Shards:
-        """Give the data back from any k shards.
+    def reconstruct(
+        self,
+        shards: Mapping[int, Row],
+        out: Shards | None = None,
+        *,
+        wanted: Sequence[int] | None = None,
+        threads: int = 1,
+    ) -> Shards:
+        """Give back the data, or the shards that are wanted, from any k shards.
 
         Shards beyond the k that are used (data first, then parity, by ascending index) are checked
         for their index and length and otherwise ignored.  Wrong bytes in a shard are not noticed.
 
         Args:
             shards: Index in ``[0, n)`` -> L bytes.  Read, never kept.
-            out: Where to write: ``(k, L)`` uint8, rows contiguous.  Row i may be the very memory of
-                shard i, which repairs an array in place; any other overlap with a shard, used or
-                not, is refused.
+            out: Where to write: one row of L bytes for each that is wanted, uint8, rows contiguous.  The row
+                of shard i may be the very memory of shard i, which repairs an array in place and copies
+                nothing; any other overlap with a shard, used or not, is refused.
+            wanted: Indices of data or parity, each at most once; None: the k data shards.  One that is
+                there is copied, so to repair ask for the others.
+            threads: As :meth:`encode`.
 
         Returns:
-            The data, ``(k, L)`` uint8, rows contiguous; ``out`` itself if given.
+            ``(len(wanted), L)`` uint8, in the order asked, rows contiguous; ``out`` itself if given.
 
         Raises:
             TypeError: An index is not an int, or a shard no buffer of bytes.
-            ParameterError: An index out of range, unequal or zero lengths, overlap.
-            TooManyErasures: Fewer than k shards; says needed and present.
+            ParameterError: An index out of range or asked for twice, unequal or zero lengths, overlap,
+                ``threads`` out of range.
+            TooManyErasures: Fewer than k shards, or, with ``isal-vand``, fewer than k independent ones;
+                says needed and present.
 
         Timing: depends on indices, k, n and L only.
         """
-        if not isinstance(shards, Mapping):
-            raise TypeError(f"shards: a mapping of index to bytes expected, got {type(shards).__name__}")
-        for index in shards:
-            if isinstance(index, bool) or not isinstance(index, int | np.integer):
-                raise TypeError(f"shard index: int expected, got {type(index).__name__}")
-            if not 0 <= index < self._n:
-                raise ParameterError(f"shard index: 0 to {self._n - 1} expected, got {index}")
-        if len(shards) < self._k:
-            raise TooManyErasures(self._k, len(shards))
-        indices = sorted(int(index) for index in shards)
-        present = dict(zip(indices, _rows("shards", [shards[i] for i in indices], None), strict=True))
-        used = indices[: self._k]
-        length = len(present[used[0]])
-        target, rows = _target(out, self._k, length)
-        in_place = set() if out is None else _in_place(rows, present)
-        for index in used:
-            if index < self._k and index not in in_place:
-                rows[index][:] = present[index]
-        missing = tuple(j for j in range(self._k) if j not in present)
-        if missing:
-            solution = _solution(self._k, self._n, self._matrix, tuple(used), missing)
-            gf256.multiply(solution, [present[i] for i in used], [rows[j] for j in missing])
+        check_threads(threads)
+        present = check_shards(shards, self._n)
+        asked = self._wanted(wanted)
+        used = choose(self._k, self._n, self._matrix, tuple(present))
+        target, rows = target_rows(out, len(asked), len(present[used[0]]))
+        in_place = set() if out is None else rows_in_place(asked, rows, present)
+        made = []
+        for index, row in zip(asked, rows, strict=True):
+            if index not in present:
+                made.append((index, row))
+            elif index not in in_place:
+                row[:] = present[index]
+        if made:
+            missing = tuple(index for index, _ in made)
+            matrix = solution(self._k, self._n, self._matrix, used, missing)
+            multiply(matrix, [present[i] for i in used], [row for _, row in made], threads)
         return target
 
+    def update(
+        self, parity: Shards | Sequence[Row], index: int, old: Row, new: Row, *, threads: int = 1
+    ) -> None:
+        """Bring the parity up to date, in place, after one data shard has changed.
 
-@lru_cache(maxsize=256)
-def _solution(k: int, n: int, name: str, used: tuple[int, ...], missing: tuple[int, ...]) -> field.Matrix:
-    # Parity P = A_have * have + A_miss * miss, with as many parity rows as missing ones; so
-    # miss = A_miss^-1 * A_have * have + A_miss^-1 * P (minus is plus): only the e x e minor is inverted.
-    parity = parity_matrix(k, n, name)
-    have = [i for i in used if i < k]
-    rows = parity[[i - k for i in used if i >= k]]
-    minor = field.invert(rows[:, list(missing)])
-    out = np.concatenate([field.matrix_product(minor, rows[:, have]), minor], axis=1)
-    out.flags.writeable = False
-    return np.ascontiguousarray(out)
+        Costs one column of :meth:`encode`: nothing but this shard and the parity is read.
 
+        Args:
+            parity: ``(n - k, L)`` uint8 whose rows are contiguous, or n - k writable buffers of L bytes.
+            index: Of the data shard, ``[0, k)``.
+            old: Its L bytes that ``parity`` was computed from.  Nobody can check that.
+            new: Its L bytes now.  Neither may overlap ``parity``.
+            threads: As :meth:`encode`.
 
-def _in_place(rows: list[Shards], present: dict[int, Shards]) -> set[int]:
-    """Shards that are the very row of theirs; any other overlap is refused, exactly and before writing."""
-    indices = np.array(list(present))
-    shard_starts, row_starts = _starts(present.values()), _starts(rows)
-    # All are contiguous and of one length: two overlap if they start less than that apart.
-    overlaps = np.abs(shard_starts[:, None] - row_starts[None, :]) < len(rows[0])
-    same = (shard_starts[:, None] == row_starts[None, :]) & (indices[:, None] == np.arange(len(rows)))
-    for index in indices[(overlaps & ~same).any(axis=1)]:
-        raise ParameterError(f"out: overlaps shard {index}, which is not that row of it")
-    return set(indices[same.any(axis=1)].tolist())
+        Raises:
+            TypeError: A row is no buffer of bytes, or the index is not an int.
+            ParameterError: Index out of range, wrong number of rows, unequal or zero lengths, overlap, a row
+                that is read-only, ``threads`` out of range, or a matrix that is not written.  Nothing
+                was written.
 
+        Timing: depends on k, n and L only.
+        """
+        self._check_writes()
+        check_threads(threads)
+        at = check_index("index", index, self._k)
+        changed = check_rows("old, new", [old, new], 2)
+        rows = check_rows("parity", parity, self._n - self._k, writable=True)
+        for i, row in enumerate(rows):
+            check_same_length(f"parity {i}", len(changed[0]), row)
+        if rows:
+            # The factor twice: c old + c new, without an array for their difference.
+            column = np.repeat(self._parity[:, at : at + 1], 2, axis=1)
+            multiply(column, changed, rows, threads, accumulate=True)
 
-def _starts(rows: Iterable[Shards]) -> NDArray[np.int64]:
-    return np.array([row.ctypes.data for row in rows], np.int64)
+    def verify(self, shards: Mapping[int, Row], *, threads: int = 1) -> None:
+        """Check every byte of more than k shards against each other.
 
+        Finds damage, not somebody who knows the code: whoever changes n - k + 1 shards can make them agree.
 
-def _rows(name: str, given: Any, count: int | None) -> list[Shards]:
-    """Look at every row as 1-d uint8 without copying; all of one length, at least 1."""
-    if isinstance(given, bytes | bytearray | memoryview | str):
-        raise TypeError(f"{name}: a two-dimensional array or a sequence of rows expected, got one buffer")
-    if isinstance(given, np.ndarray) and given.ndim != 2:
-        raise ParameterError(f"{name}: two dimensions expected, got {given.ndim}")
-    rows = [_row(name, index, row) for index, row in enumerate(given)]
-    if count is not None and len(rows) != count:
-        raise ParameterError(f"{name}: {count} rows expected, got {len(rows)}")
-    if rows:
-        length = len(rows[0])
-        if length < 1:
-            raise ParameterError(f"{name}: at least 1 byte a shard expected, got 0")
-        for index, row in enumerate(rows):
-            if len(row) != length:
-                raise ParameterError(f"{name} {index}: {length} bytes expected, got {len(row)}")
-    return rows
+        Args:
+            shards: Index in ``[0, n)`` -> L bytes; all n of them, or any more than k.
+            threads: As :meth:`encode`.
 
+        Raises:
+            TypeError: An index is not an int, or a shard no buffer of bytes.
+            ParameterError: An index out of range, unequal or zero lengths, ``threads`` out of range.
+            TooManyErasures: Not more than k shards: nothing to compare; ``needed`` is k + 1.
+            CorruptShards: They contradict each other; names the bad ones as :meth:`locate_bad` does.
 
-def _row(name: str, index: int, row: Any) -> Shards:
-    if isinstance(row, np.ndarray):
-        if row.dtype != np.uint8:
-            raise TypeError(f"{name} {index}: uint8 expected, got {row.dtype}")
-        if row.ndim != 1 or not row.flags.c_contiguous:
-            raise ParameterError(f"{name} {index}: one contiguous row expected")
-        return row
-    view = memoryview(row)
-    if view.itemsize != 1 or view.ndim != 1 or not view.c_contiguous:
-        raise ParameterError(f"{name} {index}: one contiguous row of bytes expected")
-    return np.frombuffer(view, np.uint8)
+        Timing: depends on indices, k, n, L, and on whether and where shards are wrong.
+        """
+        check_threads(threads)
+        present, used = self._more_than_k(shards)
+        rest = tuple(index for index in present if index not in used)
+        matrix = solution(self._k, self._n, self._matrix, used, rest)
+        inputs, others = [present[i] for i in used], [present[i] for i in rest]
+        length = len(inputs[0])
+        width = max(1 << 10, _VERIFIED_BYTES // len(rest))
+        wrong: list[int] = []
 
+        def work(columns: slice) -> None:
+            scratch = np.empty((len(rest), min(width, length) + 64), np.uint8)
+            for start in range(columns.start, columns.stop, width):
+                if wrong:
+                    return
+                here = slice(start, min(start + width, columns.stop))
+                made = scratch[:, : here.stop - here.start]
+                gf256.multiply(matrix, [row[here] for row in inputs], list(made))
+                if not all(np.array_equal(a, b[here]) for a, b in zip(made, others, strict=True)):
+                    wrong.append(start)
 
-def _target(out: Shards | None, count: int, length: int) -> tuple[Shards, list[Shards]]:
-    if out is None:
-        # 64 bytes more where rows would lie a multiple of 4 KiB apart: see "encode".
-        stride = length + (64 if length % 4096 == 0 else 0)
-        out = np.empty((count, stride), np.uint8)[:, :length]
-        return out, list(out)
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out: numpy array expected, got {type(out).__name__}")
-    if out.shape != (count, length):
-        raise ParameterError(f"out: shape {(count, length)} expected, got {out.shape}")
-    if not out.flags.writeable:
-        raise ParameterError("out: is read-only")
-    rows = _rows("out", out, count)
-    if count > 1 and abs(out.strides[0]) < length:
-        raise ParameterError(f"out: rows overlap, {out.strides[0]} bytes apart")
-    return out, rows
+        over_columns(work, length, threads)
+        if wrong:
+            raise CorruptShards(self._locate(present, used) or ())
+
+    def locate_bad(self, shards: Mapping[int, Row]) -> tuple[int, ...]:
+        """Name the shards whose bytes are wrong, without any hash.
+
+        Certain for up to (p - k) / 2 bad ones of p shards, whatever is wrong with them, but for a chance of
+        2^-102 for each of being overlooked.  Damage that has nothing to do with other damage is named up to
+        p - k - 1 bad ones.  Beyond these bounds it cannot be told, and shards made to deceive may put
+        the blame on others.  Of ``isal-vand``, only damage that is independent is named.
+
+        Args:
+            shards: Index in ``[0, n)`` -> L bytes; more than k, and k + 2 or more to name one.
+
+        Returns:
+            Their indices, ascending; empty if all agree.
+
+        Raises:
+            TypeError: An index is not an int, or a shard no buffer of bytes.
+            ParameterError: An index out of range, unequal or zero lengths.
+            TooManyErasures: Not more than k shards; ``needed`` is k + 1.
+            CorruptShards: Some are wrong, but too many to tell which: ``bad_indices`` is empty.
+
+        Timing: depends on indices, k, n, L, and on which shards are wrong, not on right data.
+        """
+        bad = self._locate(*self._more_than_k(shards))
+        if bad is None:
+            raise CorruptShards(())
+        return bad
+
+    def _check_writes(self) -> None:
+        if self._matrix in READ_ONLY:
+            raise ParameterError(
+                f"matrix: one of which any k shards suffice expected for writing, got {self._matrix!r}"
+            )
+
+    def _wanted(self, wanted: Sequence[int] | None) -> list[int]:
+        if wanted is None:
+            return list(range(self._k))
+        asked = [check_index("wanted", index, self._n) for index in wanted]
+        if len(set(asked)) != len(asked):
+            twice = next(index for at, index in enumerate(asked) if index in asked[:at])
+            raise ParameterError(f"wanted: different indices expected, got {twice} twice")
+        return asked
+
+    def _more_than_k(self, shards: Mapping[int, Row]) -> tuple[dict[int, Shards], tuple[int, ...]]:
+        present = check_shards(shards, self._n)
+        if len(present) <= self._k:
+            raise TooManyErasures(self._k + 1, len(present))
+        return present, choose(self._k, self._n, self._matrix, tuple(present))
+
+    def _locate(self, present: dict[int, Shards], used: tuple[int, ...]) -> tuple[int, ...] | None:
+        folded = dict(zip(present, fold(present), strict=True))
+        return bad_shards(self._k, self._n, self._matrix, used, folded)

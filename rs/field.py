@@ -53,6 +53,18 @@ def inverse(a: Matrix) -> Matrix:
     return _EXP[(ORDER - _LOG[a]) % ORDER]
 
 
+def power_of_two(exponents: NDArray[np.int64]) -> Matrix:
+    """Elementwise 2^e, for ``e >= 0``."""
+    out: Matrix = _EXP[exponents % ORDER]
+    return out
+
+
+def product(a: Matrix, axis: int) -> Matrix:
+    """Product of elements other than zero along one axis."""
+    out: Matrix = _EXP[_LOG[a].sum(axis=axis) % ORDER]
+    return out
+
+
 def matrix_product(a: Matrix, b: Matrix) -> Matrix:
     """``a @ b`` over the field: (r, s) times (s, c) is (r, c)."""
     out = np.zeros((a.shape[0], b.shape[1]), np.uint8)
@@ -81,6 +93,43 @@ def invert(matrix: Matrix) -> Matrix:
         factors[column] = 0
         work ^= multiply(factors[:, None], work[column][None, :])
     return np.ascontiguousarray(work[:, size:])
+
+
+def pivots(matrix: Matrix) -> list[int]:
+    """Indices of the first rows that are linearly independent: as many as the rank, ascending."""
+    work = matrix.copy()
+    found: list[int] = []
+    free = np.ones(work.shape[1], bool)
+    # Elimination over columns: each row that still has an element in a free column is one more.
+    for row in range(work.shape[0]):
+        columns = np.flatnonzero((work[row] != 0) & free)
+        if columns.size == 0:
+            continue
+        column = int(columns[0])
+        free[column] = False
+        found.append(row)
+        scaled = multiply(work[:, column], inverse(work[row, column : column + 1]))
+        factors = work[row].copy()
+        factors[~free] = 0
+        work ^= multiply(scaled[:, None], factors[None, :])
+    return found
+
+
+def left_kernel(matrix: Matrix) -> Matrix:
+    """A basis of the row vectors y with ``y @ matrix == 0``, as rows."""
+    count = matrix.shape[0]
+    work = np.concatenate([matrix, np.eye(count, dtype=np.uint8)], axis=1)
+    rank = 0
+    for column in range(matrix.shape[1]):
+        candidates = np.flatnonzero(work[rank:, column])
+        if candidates.size == 0:
+            continue
+        pivot = rank + int(candidates[0])
+        work[[rank, pivot]] = work[[pivot, rank]]
+        factors = multiply(work[rank + 1 :, column], inverse(work[rank, column : column + 1]))
+        work[rank + 1 :] ^= multiply(factors[:, None], work[rank][None, :])
+        rank += 1
+    return np.ascontiguousarray(work[rank:, matrix.shape[1] :])
 
 
 def lagrange(nodes: NDArray[np.uint8], at: NDArray[np.uint8]) -> Matrix:

@@ -23,7 +23,7 @@ def test_rejects_codes_of_another_type(k, n):
 
 
 def test_rejects_an_unknown_matrix():
-    with pytest.raises(ParameterError, match="one of cauchy expected, got 'vandermonde'"):
+    with pytest.raises(ParameterError, match=r"one of cauchy, .* expected, got 'vandermonde'"):
         Erasure(3, 5, "vandermonde")
     with pytest.raises(TypeError):
         Erasure(3, 5, 7)

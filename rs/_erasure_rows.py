@@ -1,0 +1,161 @@
+"""Rows of bytes as they are given: looked at without copying, checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._ext.errors import ParameterError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    # NumPy's stubs declare the buffer protocol from Python 3.12 on only.
+    Row = Buffer | NDArray[np.uint8]
+
+Shards = NDArray[np.uint8]
+
+_LINE = 64
+"""Of the cache.  New rows begin at lines, so that vectors may be stored past it."""
+
+_ALIAS = 4096
+"""Rows so many bytes apart compete for the same lines of the first-level cache."""
+
+
+def check_rows(name: str, given: Any, count: int | None, *, writable: bool = False) -> list[Shards]:
+    """Look at every row as 1-d uint8; all of one length, at least 1.
+
+    Raises:
+        TypeError: Not rows, or a row is no buffer of bytes.
+        ParameterError: Another number of rows, a row that is not contiguous or not writable, other lengths.
+    """
+    if isinstance(given, bytes | bytearray | memoryview | str):
+        raise TypeError(f"{name}: a two-dimensional array or a sequence of rows expected, got one buffer")
+    if isinstance(given, np.ndarray) and given.ndim != 2:
+        raise ParameterError(f"{name}: two dimensions expected, got {given.ndim}")
+    rows = [_row(name, index, row) for index, row in enumerate(given)]
+    if count is not None and len(rows) != count:
+        raise ParameterError(f"{name}: {count} rows expected, got {len(rows)}")
+    if rows:
+        check_length(name, len(rows[0]))
+        for index, row in enumerate(rows):
+            check_same_length(f"{name} {index}", len(rows[0]), row)
+            if writable and not row.flags.writeable:
+                raise ParameterError(f"{name} {index}: is read-only")
+    return rows
+
+
+def check_length(name: str, length: int) -> None:
+    """Refuse shards without a byte."""
+    if length < 1:
+        raise ParameterError(f"{name}: at least 1 byte a shard expected, got 0")
+
+
+def check_same_length(name: str, length: int, row: Shards) -> None:
+    """Refuse another length."""
+    if len(row) != length:
+        raise ParameterError(f"{name}: {length} bytes expected, got {len(row)}")
+
+
+def check_shards(given: Any, n: int) -> dict[int, Shards]:
+    """Shards by index, ascending; all of one length.
+
+    Raises:
+        TypeError: Not a mapping, an index that is no int, or a shard that is no buffer of bytes.
+        ParameterError: An index out of range, unequal or zero lengths.
+    """
+    if not isinstance(given, Mapping):
+        raise TypeError(f"shards: a mapping of index to bytes expected, got {type(given).__name__}")
+    for index in given:
+        check_index("shard index", index, n)
+    out = {int(index): _row("shard", index, given[index]) for index in sorted(given)}
+    if out:
+        length = len(next(iter(out.values())))
+        check_length("shards", length)
+        for index, row in out.items():
+            check_same_length(f"shard {index}", length, row)
+    return out
+
+
+def check_index(name: str, index: object, n: int) -> int:
+    """An index in [0, n) as an int.
+
+    Raises:
+        TypeError: Not an int.
+        ParameterError: Out of range.
+    """
+    if isinstance(index, bool) or not isinstance(index, int | np.integer):
+        raise TypeError(f"{name}: int expected, got {type(index).__name__}")
+    if not 0 <= index < n:
+        raise ParameterError(f"{name}: 0 to {n - 1} expected, got {index}")
+    return int(index)
+
+
+def _row(name: str, index: int, row: Any) -> Shards:
+    if isinstance(row, np.ndarray):
+        if row.dtype != np.uint8:
+            raise TypeError(f"{name} {index}: uint8 expected, got {row.dtype}")
+        if row.ndim != 1 or not row.flags.c_contiguous:
+            raise ParameterError(f"{name} {index}: one contiguous row expected")
+        return row
+    view = memoryview(row)
+    if view.itemsize != 1 or view.ndim != 1 or not view.c_contiguous:
+        raise ParameterError(f"{name} {index}: one contiguous row of bytes expected")
+    return np.frombuffer(view, np.uint8)
+
+
+def empty_rows(count: int, length: int) -> Shards:
+    """A new ``(count, length)`` array whose rows begin at lines of the cache and do not alias."""
+    stride = -(-length // _LINE) * _LINE
+    if stride % _ALIAS == 0:
+        stride += _LINE
+    memory = np.empty(count * stride + _LINE, np.uint8)
+    start = -memory.ctypes.data % _LINE
+    return memory[start : start + count * stride].reshape(count, stride)[:, :length]
+
+
+def target_rows(out: Shards | None, count: int, length: int) -> tuple[Shards, list[Shards]]:
+    """``out`` and its rows, or a new array.
+
+    Raises:
+        TypeError: Not an array of uint8.
+        ParameterError: Another shape, read-only, or rows that overlap.
+    """
+    if out is None:
+        out = empty_rows(count, length)
+        return out, list(out)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out: numpy array expected, got {type(out).__name__}")
+    if out.shape != (count, length):
+        raise ParameterError(f"out: shape {(count, length)} expected, got {out.shape}")
+    if not out.flags.writeable:
+        raise ParameterError("out: is read-only")
+    rows = check_rows("out", out, count)
+    if count > 1 and abs(out.strides[0]) < length:
+        raise ParameterError(f"out: rows overlap, {out.strides[0]} bytes apart")
+    return out, rows
+
+
+def rows_in_place(wanted: Sequence[int], rows: list[Shards], present: Mapping[int, Shards]) -> set[int]:
+    """Shards that are the very row in which they are wanted.
+
+    Raises:
+        ParameterError: Any other overlap; found exactly, and before anything is written.
+    """
+    if not rows:
+        return set()
+    indices = np.array(list(present))
+    shard_starts, row_starts = _starts(present.values()), _starts(rows)
+    # All are contiguous and of one length: two overlap if they start less than that apart.
+    overlaps = np.abs(shard_starts[:, None] - row_starts[None, :]) < len(rows[0])
+    same = (shard_starts[:, None] == row_starts[None, :]) & (indices[:, None] == np.array(wanted))
+    for index in indices[(overlaps & ~same).any(axis=1)]:
+        raise ParameterError(f"out: overlaps shard {index}, which is not that row of it")
+    return set(indices[same.any(axis=1)].tolist())
+
+
+def _starts(rows: Iterable[Shards]) -> NDArray[np.int64]:
+    return np.array([row.ctypes.data for row in rows], np.int64)

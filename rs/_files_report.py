@@ -1,0 +1,95 @@
+"""What verifying shard files finds, and the errors that say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._ext.errors import ParameterError, SottovoceError
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """One of the given paths.
+
+    Attributes:
+        path: As given.
+        index: Of the shard; None if nothing there can be read as a shard.
+        problem: What is wrong beside its blocks (its header, its length, the file itself), or None.
+        bad_blocks: Blocks that are damaged or missing.
+        first_bad_block: The first of them, or None.
+    """
+
+    path: str
+    index: int | None
+    problem: str | None
+    bad_blocks: int
+    first_bad_block: int | None
+
+    @property
+    def intact(self) -> bool:
+        """Whether all of it is as it was written."""
+        return self.problem is None and self.bad_blocks == 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShardsReport:
+    """What :func:`verify_files` found.
+
+    Attributes:
+        format: ``"sottovoce"`` or ``"zfec"``.
+        k, n: Of the code.
+        n_bytes: Length of the file.
+        file_id: 16 bytes, equal for the shards of one file cut the same way; None for zfec.
+        shards: Every given path, those of shards first, by index.
+        missing: Indices of which no shard was given, ascending.
+        n_blocks: Blocks of a shard.
+        lost_blocks: How many of them have fewer than k good ones; nothing gives their bytes back.
+        consistent: Whether parity follows from data wherever both are there.  None if there was
+            nothing to compare: k shards or fewer.
+    """
+
+    format: str
+    k: int
+    n: int
+    n_bytes: int
+    file_id: bytes | None
+    shards: tuple[ShardState, ...]
+    missing: tuple[int, ...]
+    n_blocks: int
+    lost_blocks: int
+    consistent: bool | None
+
+    @property
+    def present(self) -> int:
+        """Different shards that were given."""
+        return self.n - len(self.missing)
+
+    @property
+    def intact(self) -> bool:
+        """Whether every given shard is as it was written, and they agree."""
+        return self.consistent is not False and all(shard.intact for shard in self.shards)
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether these shards give the file back."""
+        return self.present >= self.k and self.lost_blocks == 0 and self.consistent is not False
+
+
+class DamageError(SottovoceError):
+    """Given shards are damaged, are no shards, or contradict each other.
+
+    Attributes:
+        report: Which, and whether the file can be had from them all the same; None where a
+            contradiction ended the work.
+    """
+
+    def __init__(self, message: str, report: ShardsReport | None = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+    def __reduce__(self) -> tuple[type, tuple[str, ShardsReport | None]]:
+        return type(self), (str(self), self.report)
+
+
+class MixedShardsError(ParameterError):
+    """Shards of more than one file were given where those of one are wanted."""
