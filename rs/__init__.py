@@ -14,7 +14,8 @@ from .._ext.errors import DecodeError, ParameterError, SottovoceError, TooManyEr
 from .collector import Collector
 from .dispersal import disperse, gather
 from .erasure import Erasure
-from .shard import ShardKey, shard_bytes
+from .shard import shard_bytes
+from .shardkey import ShardKey
 
 __all__ = [
     "Collector",

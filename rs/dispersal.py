@@ -36,16 +36,16 @@ from .shard import (
     GROUP_ID_BYTES,
     Body,
     MalformedError,
-    ShardKey,
     UnopenableError,
     check_context,
     check_packet_bytes,
     open_shard,
     piece_bytes,
-    recipient_key,
     seal,
     share_hasher,
 )
+from .shardkey import ShardKey
+from .suites import recipient_key
 
 _NONCE = bytes(12)
 _COMMITMENT_BYTES = 32
@@ -79,13 +79,13 @@ def disperse(
         packet: 0 to 2**30 bytes.
         k: Shards needed, at least 1.
         n: Shards made, ``k <= n <= 255``.
-        recipient: :attr:`ShardKey.public_key`, 32 bytes.
+        recipient: :attr:`ShardKey.public_key`, 32 bytes, or 1216 for the suite ``MLKEM768X25519``.
         context: Bound to every shard; :func:`gather` must name the same.
         packet_bytes: Length to pad to, for instance that of the largest packet of a round; None pads
             by Padme, which still shows the size class.
 
     Returns:
-        n shards of ``shard_bytes(packet_bytes, k, n)`` bytes each, shard i first to last.
+        n shards of ``shard_bytes(packet_bytes, k, n, suite)`` bytes each, shard i first to last.
 
     Raises:
         TypeError: A wrong Python type.
