@@ -117,22 +117,15 @@ def check_context(context: bytes) -> bytes:
     return enc("SOTTOVOCE-V1-SHARD", context)
 
 
-def seal(
-    recipient: tuple[SealSuite, PublicKey],
-    info: bytes,
-    *,
-    group_id: bytes,
-    index: int,
-    k: int,
-    n: int,
-    packet_length: int,
-    key_share: bytes,
-    piece: bytes,
-) -> bytes:
-    """Lay out one body and seal it."""
+def header(group_id: bytes, index: int, k: int, n: int, packet_length: int, key_share: bytes) -> bytes:
+    """Of a body, before its piece: ``HEADER_BYTES``."""
+    return group_id + bytes([index, k, n]) + packet_length.to_bytes(8, "big") + key_share
+
+
+def seal(recipient: tuple[SealSuite, PublicKey], info: bytes, body: bytes | memoryview) -> bytes:
+    """Seal one body."""
     suite, key = recipient
-    head = group_id + bytes([index, k, n]) + packet_length.to_bytes(8, "big") + key_share
-    return suite.hpke.encrypt(head + piece, key, info=info)
+    return suite.hpke.encrypt(body, key, info=info)
 
 
 class UnopenableError(Exception):
