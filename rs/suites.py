@@ -13,6 +13,7 @@ Source: RFC 9180; draft-connolly-cfrg-xwing-kem (KEM 0x647A); FIPS 203.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -89,6 +90,11 @@ def recipient_key(data: bytes) -> tuple[SealSuite, PublicKey]:
     """
     if not isinstance(data, bytes):
         raise TypeError(f"recipient: bytes expected, got {type(data).__name__}")
+    return _recipient_key(bytes(data))
+
+
+@lru_cache(maxsize=64)  # a sender has few recipients, and the check of a key costs as much as a seal
+def _recipient_key(data: bytes) -> tuple[SealSuite, PublicKey]:
     if len(data) == X25519.public_key_bytes:
         return X25519, _x25519_key(data)
     if len(data) != MLKEM768X25519.public_key_bytes:

@@ -170,6 +170,7 @@ def test_a_build_without_mlkem_says_so(monkeypatch):
 
         from_public_bytes = from_seed_bytes
 
+    suites._recipient_key.cache_clear()
     monkeypatch.setattr(shardkey, "MLKEM768PrivateKey", Missing)
     monkeypatch.setattr(suites, "MLKEM768PublicKey", Missing)
     for call in (
