@@ -39,7 +39,8 @@ from .files import (
     split_file,
     verify_files,
 )
-from .shard import ShardKey, shard_bytes
+from .shard import shard_bytes
+from .shardkey import ShardKey
 
 __all__ = [
     "CcsdsCodec",

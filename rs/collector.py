@@ -22,14 +22,13 @@ from .matrix import check_shape
 from .shard import (
     DIGEST_BYTES,
     HEADER_BYTES,
-    SEAL_BYTES,
     Body,
     MalformedError,
-    ShardKey,
     UnopenableError,
     check_context,
     open_shard,
 )
+from .shardkey import ShardKey
 from .sharing import MAX_SHARES
 
 _COUNTS = (
@@ -156,11 +155,12 @@ class Collector:
                 raise ParameterError(f"{name}: at least 1 expected, got {value}")
         if not group_timeout_s > 0:
             raise ParameterError("group_timeout_s: more than 0 expected")
-        if k is not None and shard_bytes is not None and _held(k, shard_bytes - SEAL_BYTES) > max_bytes:
-            raise ParameterError(
-                f"max_bytes: at least {_held(k, shard_bytes - SEAL_BYTES)} expected for a group of {k}"
-                f" shards, got {max_bytes}"
-            )
+        if k is not None and shard_bytes is not None:
+            held = _held(k, shard_bytes - secret_key._suite.seal_bytes)
+            if held > max_bytes:
+                raise ParameterError(
+                    f"max_bytes: at least {held} expected for a group of {k} shards, got {max_bytes}"
+                )
         self._key = secret_key
         self._k, self._n, self._shard_bytes = k, n, shard_bytes
         self._max_groups, self._max_bytes = max_groups, max_bytes
@@ -235,7 +235,7 @@ class Collector:
 
     def _open(self, shard: bytes, source: Hashable) -> tuple[Body | None, str]:
         size = len(shard)
-        if size <= SEAL_BYTES + HEADER_BYTES or self._shard_bytes not in (None, size):
+        if size <= self._key._suite.seal_bytes + HEADER_BYTES or self._shard_bytes not in (None, size):
             return None, "wrong_size"
         # One that could not be kept even alone must not evict others on its way out.
         if _held(1, size) > self._max_bytes:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .._ext import gf256
@@ -35,18 +36,21 @@ from .matrix import check_shape, parity_matrix
 from .shard import (
     DIGEST_BYTES,
     GROUP_ID_BYTES,
+    HEADER_BYTES,
+    PACKET_OVERHEAD,
     Body,
     MalformedError,
-    ShardKey,
     UnopenableError,
     check_context,
     check_packet_bytes,
+    header,
     open_shard,
     piece_bytes,
-    recipient_key,
     seal,
     share_hasher,
 )
+from .shardkey import ShardKey
+from .suites import recipient_key
 
 _NONCE = bytes(12)
 _COMMITMENT_BYTES = 32
@@ -80,13 +84,13 @@ def disperse(
         packet: 0 to 2**30 bytes.
         k: Shards needed, at least 1.
         n: Shards made, ``k <= n <= 255``.
-        recipient: :attr:`ShardKey.public_key`, 32 bytes.
+        recipient: :attr:`ShardKey.public_key`, 32 bytes, or 1216 for the suite ``MLKEM768X25519``.
         context: Bound to every shard; :func:`gather` must name the same.
         packet_bytes: Length to pad to, for instance that of the largest packet of a round; None pads
             by Padme, which still shows the size class.
 
     Returns:
-        n shards of ``shard_bytes(packet_bytes, k, n)`` bytes each, shard i first to last.
+        n shards of ``shard_bytes(packet_bytes, k, n, suite)`` bytes each, shard i first to last.
 
     Raises:
         TypeError: A wrong Python type.
@@ -111,32 +115,36 @@ def disperse(
     packet_key = secrets.token_bytes(sharing.KEY_BYTES)
     shares = sharing.split(packet_key, k, n)
     group_id = secrets.token_bytes(GROUP_ID_BYTES)
-    return [
-        seal(
-            key,
-            info,
-            group_id=group_id,
-            index=index,
-            k=k,
-            n=n,
-            packet_length=len(packet),
-            key_share=shares[index].tobytes(),
-            piece=piece,
-        )
-        for index, piece in enumerate(_pieces(packet, packet_key, k, n, packet_bytes))
-    ]
+    bodies = np.empty((n, HEADER_BYTES + piece_bytes(packet_bytes, k)), np.uint8)
+    for index, (body, share) in enumerate(zip(bodies, shares, strict=True)):
+        head = header(group_id, index, k, n, len(packet), share.tobytes())
+        body[:HEADER_BYTES] = np.frombuffer(head, np.uint8)
+    _fill(bodies[:, HEADER_BYTES:], packet, packet_key, k)
+    return [seal(key, info, body.data) for body in bodies]
 
 
-def _pieces(packet: bytes, packet_key: bytes, k: int, n: int, packet_bytes: int) -> list[bytes]:
-    length = piece_bytes(packet_bytes, k)
-    encrypted = np.empty((k, length), np.uint8)
-    flat = encrypted.data.cast("B")
-    # Zeros up to the last byte of the last row: nothing outside the tag, one reading of a length.
-    padded = packet.ljust(k * length - 16 - _COMMITMENT_BYTES, b"\0")
-    AESGCM(packet_key).encrypt_into(_NONCE, padded, None, flat[:-_COMMITMENT_BYTES])
-    flat[-_COMMITMENT_BYTES:] = _commitment(packet_key)
-    parity = Erasure(k, n).encode(encrypted)
-    return [row.tobytes() for rows in (encrypted, parity) for row in rows]
+def _fill(pieces: Shards, packet: bytes, packet_key: bytes, k: int) -> None:
+    """Write the n pieces of a packet, each where it is sealed from: no copy of the packet is made."""
+    length = pieces.shape[1]
+    padded = k * length - PACKET_OVERHEAD
+    encryptor = Cipher(algorithms.AES(packet_key), modes.GCM(_NONCE)).encryptor()
+    source = memoryview(packet)
+    for start, row in zip(range(0, padded, length), pieces, strict=False):
+        part = source[start : start + length]
+        # Zeros up to the last byte of the last row: nothing outside the tag, one reading of a length.
+        zeros = min(length, padded - start) - len(part)
+        encryptor.update_into(part, row[: len(part)].data)
+        encryptor.update_into(bytes(zeros), row[len(part) : len(part) + zeros].data)
+    encryptor.finalize()
+    # Pieces may be shorter than tag and commitment, so these may go over several.
+    end = np.frombuffer(encryptor.tag + _commitment(packet_key), np.uint8)
+    at = padded
+    while len(end):
+        index, column = divmod(at, length)
+        count = min(length - column, len(end))
+        pieces[index, column : column + count] = end[:count]
+        at, end = at + count, end[count:]
+    Erasure(k, len(pieces)).encode(pieces[:k], out=pieces[k:])
 
 
 def _commitment(packet_key: bytes) -> bytes:

@@ -1,11 +1,11 @@
-"""One sealed shard: its wire format, and the key that opens it.
+"""One sealed shard: its wire format.
 
 A shard on the wire is an HPKE message (RFC 9180, base mode, single shot, empty aad) and nothing else::
 
-    enc 32 | ciphertext of body | tag 16
+    enc 32, or 1120 | ciphertext of body | tag 16
 
-with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM and
-``info = enc("SOTTOVOCE-V1-SHARD", context)``.  The body, in this order::
+with one of the two suites of :mod:`.suites` and ``info = enc("SOTTOVOCE-V1-SHARD", context)``.  The body,
+in this order::
 
     group id 16 | index 1 | k 1 | n 1 | packet length 8 (big-endian) | key share 32 | piece L
 
@@ -16,92 +16,29 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from .._ext.enc import enc
-from .._ext.errors import DecodeError, ParameterError
+from .._ext.errors import ParameterError
 from .._ext.limits import MAX_DISPERSED_BYTES
 from .matrix import check_shape
+from .shardkey import ShardKey
 from .sharing import KEY_BYTES, MAX_SHARES
+from .suites import SealSuite, suite_of
+
+if TYPE_CHECKING:
+    from .suites import PublicKey
 
 GROUP_ID_BYTES = 16
 HEADER_BYTES = GROUP_ID_BYTES + 1 + 1 + 1 + 8 + KEY_BYTES
 """Of the body, before the piece: 59."""
 
-SEAL_BYTES = 32 + 16
-"""HPKE: encapsulated key and tag."""
-
 PACKET_OVERHEAD = 16 + 32
 """Of the encrypted packet that is cut into pieces: AES-GCM tag and key commitment."""
 
-PUBLIC_KEY_BYTES = 32
 DIGEST_BYTES = 16
-_FIELD_PRIME = 2**255 - 19
-_SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-
-
-class ShardKey:
-    """X25519 key of the recipient of shards; secret.
-
-    Use one key for a round or a short epoch: whoever gets it later opens what was recorded.
-    Immutable; safe to share between threads; cannot be pickled, and its repr shows no secret.
-    """
-
-    __slots__ = ("_public", "_secret")
-    _public: bytes
-    _secret: X25519PrivateKey
-
-    def __init__(self, secret: X25519PrivateKey) -> None:
-        if not isinstance(secret, X25519PrivateKey):
-            raise TypeError(f"secret: X25519PrivateKey expected, got {type(secret).__name__}")
-        public = secret.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        object.__setattr__(self, "_secret", secret)
-        object.__setattr__(self, "_public", public)
-
-    @classmethod
-    def generate(cls) -> ShardKey:
-        """Make a fresh key from the randomness of the operating system."""
-        return cls(X25519PrivateKey.generate())
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> ShardKey:
-        """Read the 32 secret bytes that :meth:`to_bytes` wrote.
-
-        Raises:
-            TypeError: Not bytes.
-            DecodeError: Not 32 bytes.
-        """
-        if not isinstance(data, bytes):
-            raise TypeError(f"shard key: bytes expected, got {type(data).__name__}")
-        if len(data) != 32:
-            raise DecodeError(f"shard key: 32 bytes expected, got {len(data)}")
-        return cls(X25519PrivateKey.from_private_bytes(data))
-
-    def to_bytes(self) -> bytes:
-        """The secret, 32 bytes.  Keep it as such."""
-        return self._secret.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-
-    @property
-    def public_key(self) -> bytes:
-        """32 bytes, for :func:`sottovoce.rs.disperse`."""
-        return self._public
-
-    def __repr__(self) -> str:
-        return f"ShardKey(public_key={self._public.hex()[:16]}...)"
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"ShardKey is immutable: {name} cannot be set")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"ShardKey is immutable: {name} cannot be deleted")
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("ShardKey is secret and cannot be pickled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,23 +76,25 @@ def share_hasher(index: int, key_share: bytes) -> hashlib._Hash:
     return hashlib.sha256(bytes([index]) + key_share)
 
 
-def shard_bytes(packet_bytes: int, k: int, n: int) -> int:
+def shard_bytes(packet_bytes: int, k: int, n: int, suite: str = "X25519") -> int:
     """Length of every sealed shard of a packet padded to ``packet_bytes``.
 
     Args:
         packet_bytes: 0 to 2**30.
         k, n: ``1 <= k <= n <= 255``.
+        suite: That of the recipient's key: ``"X25519"`` or ``"MLKEM768X25519"``.
 
     Returns:
-        ``107 + ceil((packet_bytes + 48) / k)``.
+        ``107 + ceil((packet_bytes + 48) / k)``, or 1195 and that.
 
     Raises:
-        TypeError: Not ints.
-        ParameterError: Out of range.
+        TypeError: A wrong Python type.
+        ParameterError: Out of range, or no such suite.
     """
+    seal_bytes = suite_of(suite).seal_bytes
     check_shape(k, n, MAX_SHARES)
     check_packet_bytes("packet_bytes", packet_bytes)
-    return SEAL_BYTES + HEADER_BYTES + piece_bytes(packet_bytes, k)
+    return seal_bytes + HEADER_BYTES + piece_bytes(packet_bytes, k)
 
 
 def piece_bytes(packet_bytes: int, k: int) -> int:
@@ -178,45 +117,15 @@ def check_context(context: bytes) -> bytes:
     return enc("SOTTOVOCE-V1-SHARD", context)
 
 
-def recipient_key(data: bytes) -> X25519PublicKey:
-    """Read a public key strictly.
-
-    Raises:
-        TypeError: Not bytes.
-        ParameterError: Not 32 bytes, not reduced modulo 2**255 - 19, or of small order.
-    """
-    if not isinstance(data, bytes):
-        raise TypeError(f"recipient: bytes expected, got {type(data).__name__}")
-    if len(data) != PUBLIC_KEY_BYTES:
-        raise ParameterError(f"recipient: {PUBLIC_KEY_BYTES} bytes expected, got {len(data)}")
-    # RFC 7748 section 5 would reduce it, but HPKE hashes the bytes as they are: the recipient, who
-    # knows only the reduced form, could not open what is sealed to another one.
-    if int.from_bytes(data, "little") >= _FIELD_PRIME:
-        raise ParameterError("recipient: not a reduced X25519 public key")
-    key = X25519PublicKey.from_public_bytes(data)
-    try:
-        # RFC 9180 section 7.1.4: an all-zero shared secret, the mark of a point of small order.
-        X25519PrivateKey.generate().exchange(key)
-    except ValueError:
-        raise ParameterError("recipient: a point of small order") from None
-    return key
+def header(group_id: bytes, index: int, k: int, n: int, packet_length: int, key_share: bytes) -> bytes:
+    """Of a body, before its piece: ``HEADER_BYTES``."""
+    return group_id + bytes([index, k, n]) + packet_length.to_bytes(8, "big") + key_share
 
 
-def seal(
-    recipient: X25519PublicKey,
-    info: bytes,
-    *,
-    group_id: bytes,
-    index: int,
-    k: int,
-    n: int,
-    packet_length: int,
-    key_share: bytes,
-    piece: bytes,
-) -> bytes:
-    """Lay out one body and seal it: ``107 + len(piece)`` bytes."""
-    head = group_id + bytes([index, k, n]) + packet_length.to_bytes(8, "big") + key_share
-    return _SUITE.encrypt(head + piece, recipient, info=info)
+def seal(recipient: tuple[SealSuite, PublicKey], info: bytes, body: bytes | memoryview) -> bytes:
+    """Seal one body."""
+    suite, key = recipient
+    return suite.hpke.encrypt(body, key, info=info)
 
 
 class UnopenableError(Exception):
@@ -235,7 +144,7 @@ def open_shard(shard: bytes, key: ShardKey, info: bytes) -> Body:
         MalformedError: See there.
     """
     try:
-        body = _SUITE.decrypt(shard, key._secret, info=info)
+        body = key._suite.hpke.decrypt(shard, key._secret, info=info)
     except (InvalidTag, ValueError):
         raise UnopenableError from None
     return parse_body(body)

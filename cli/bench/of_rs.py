@@ -8,15 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import rs
+from . import rs_dispersal  # noqa: F401
 from .areas import Area
 from .measurement import Operation, Peer, Work, measurement
 
 _K: Final = 10
 _N: Final = 14
 _MIB: Final = 1 << 20
-
-_PACKET: Final = 16 << 10
-"""About what one client of the demo sends."""
 
 
 def _data(length: int) -> NDArray[np.uint8]:
@@ -91,33 +89,3 @@ def reconstruct() -> Operation:
     shards = {i: data[i] for i in range(_N - _K, _K)} | {_K + i: parity[i] for i in range(_N - _K)}
     out = np.empty_like(data)
     return Operation(lambda: code.reconstruct(shards, out=out))
-
-
-@measurement(
-    Area.RS,
-    "disperse 3 of 5",
-    work=Work(_PACKET, "byte of packet"),
-    size={"k": 3, "n": 5, "packet_bytes": _PACKET},
-)
-def disperse() -> Operation:
-    """Seal a packet into shards: one AEAD, one code, five HPKE seals."""
-    recipient = rs.ShardKey.generate().public_key
-    packet = bytes(_PACKET)
-    return Operation(lambda: rs.disperse(packet, 3, 5, recipient, packet_bytes=_PACKET))
-
-
-@measurement(
-    Area.RS,
-    "gather 3 of 5",
-    work=Work(_PACKET, "byte of packet"),
-    size={"k": 3, "n": 5, "packet_bytes": _PACKET},
-)
-def gather() -> Operation:
-    """Open three shards and bring the packet back."""
-    key = rs.ShardKey.generate()
-    shards = rs.disperse(bytes(_PACKET), 3, 5, key.public_key, packet_bytes=_PACKET)[2:]
-    return Operation(lambda: rs.gather(shards, key))
-
-
-# After those above, as in the table.
-from . import of_rs_codec as of_rs_codec  # noqa: E402

@@ -259,8 +259,8 @@ P25519 = 2**255 - 19
         ({"packet_bytes": 0}, "at most packet_bytes = 0"),
         ({"packet_bytes": -1}, "got -1"),
         ({"packet_bytes": 2**30 + 1}, "packet_bytes"),
-        ({"recipient": b""}, "32 bytes expected, got 0"),
-        ({"recipient": bytes(33)}, "32 bytes expected, got 33"),
+        ({"recipient": b""}, "expected, got 0"),
+        ({"recipient": bytes(33)}, "32 bytes .* expected, got 33"),
         ({"recipient": bytes(32)}, "small order"),
         ({"recipient": (1).to_bytes(32, "little")}, "small order"),
         ({"recipient": (P25519 - 1).to_bytes(32, "little")}, "small order"),
@@ -341,9 +341,9 @@ def test_key_round_trip():
     assert gather(disperse(b"x", 1, 1, KEY.public_key), again) == [b"x"]
 
 
-@pytest.mark.parametrize("data", [b"", bytes(31), bytes(33)])
+@pytest.mark.parametrize("data", [b"", bytes(31), bytes(34)])
 def test_key_rejects_other_lengths(data):
-    with pytest.raises(rs.DecodeError, match=f"32 bytes expected, got {len(data)}"):
+    with pytest.raises(rs.DecodeError, match=f"32 bytes .* expected, got {len(data)}"):
         ShardKey.from_bytes(data)
 
 

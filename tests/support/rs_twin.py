@@ -7,6 +7,7 @@ HMAC and AES-GCM.  Vectors are made here and must come out of the package, and t
 import hashlib
 import hmac
 
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -147,10 +148,13 @@ def _expand(suite, prk, label, info, length):
 
 def _schedule(dh, sender_public, recipient_public, info):
     prk = _extract(_KEM, b"", b"eae_prk", dh)
-    shared = _expand(_KEM, prk, b"shared_secret", sender_public + recipient_public, 32)
-    context = b"\0" + _extract(_HPKE, b"", b"psk_id_hash", b"") + _extract(_HPKE, b"", b"info_hash", info)
-    secret = _extract(_HPKE, shared, b"secret", b"")
-    return _expand(_HPKE, secret, b"key", context, 32), _expand(_HPKE, secret, b"base_nonce", context, 12)
+    return _key(_HPKE, _expand(_KEM, prk, b"shared_secret", sender_public + recipient_public, 32), info)
+
+
+def _key(suite, shared, info):
+    context = b"\0" + _extract(suite, b"", b"psk_id_hash", b"") + _extract(suite, b"", b"info_hash", info)
+    secret = _extract(suite, shared, b"secret", b"")
+    return _expand(suite, secret, b"key", context, 32), _expand(suite, secret, b"base_nonce", context, 12)
 
 
 def hpke_seal(ephemeral, recipient_public, info, plaintext):
@@ -168,6 +172,45 @@ def hpke_open(secret_bytes, info, sealed):
     dh = secret.exchange(X25519PublicKey.from_public_bytes(sealed[:32]))
     key, nonce = _schedule(dh, sealed[:32], secret.public_key().public_bytes_raw(), info)
     return AESGCM(key).decrypt(nonce, sealed[32:], b"")
+
+
+# -- the same over X-Wing, draft-connolly-cfrg-xwing-kem, suite 0x647a 0x0001 0x0002 -------------------
+
+_XWING = b"HPKE" + b"".join(v.to_bytes(2, "big") for v in (0x647A, 0x0001, 0x0002))
+_XWING_LABEL = b"\\./" + b"/^\\"
+
+
+def xwing_keys(seed):
+    """The two component keys of a 32-byte seed."""
+    expanded = hashlib.shake_256(seed).digest(96)
+    return MLKEM768PrivateKey.from_seed_bytes(expanded[:64]), X25519PrivateKey.from_private_bytes(
+        expanded[64:]
+    )
+
+
+def _xwing_key(lattice_secret, dh, sent, public, info):
+    return _key(_XWING, hashlib.sha3_256(lattice_secret + dh + sent + public + _XWING_LABEL).digest(), info)
+
+
+def xwing_seal(recipient_public, info, plaintext):
+    """Seal with fresh randomness."""
+    lattice, public = recipient_public[:1184], recipient_public[1184:]
+    secret, sealed = MLKEM768PublicKey.from_public_bytes(lattice).encapsulate()
+    ephemeral = X25519PrivateKey.generate()
+    sent = ephemeral.public_key().public_bytes_raw()
+    dh = ephemeral.exchange(X25519PublicKey.from_public_bytes(public))
+    key, nonce = _xwing_key(secret, dh, sent, public, info)
+    return sealed + sent + AESGCM(key).encrypt(nonce, plaintext, b"")
+
+
+def xwing_open(seed, info, sealed):
+    """Open; cryptography's InvalidTag if that fails."""
+    lattice, classical = xwing_keys(seed)
+    sent = sealed[1088:1120]
+    dh = classical.exchange(X25519PublicKey.from_public_bytes(sent))
+    public = classical.public_key().public_bytes_raw()
+    key, nonce = _xwing_key(lattice.decapsulate(sealed[:1088]), dh, sent, public, info)
+    return AESGCM(key).decrypt(nonce, sealed[1120:], b"")
 
 
 # -- dispersal ---------------------------------------------------------------------------------------
