@@ -58,7 +58,7 @@ def _array(name: str, given: NDArray[Any], count: int, *, writable: bool) -> Sha
         raise ParameterError(f"{name}: {count} rows expected, got {given.shape[0]}")
     if count:
         check_length(name, given.shape[1])
-    if given.strides[1] != 1 and given.shape[1] > 1:
+    if given.strides[1] != 1 and given.shape[1] > 1 and count:
         raise ParameterError(f"{name}: contiguous rows expected, got bytes {given.strides[1]} apart")
     if writable and not given.flags.writeable:
         raise ParameterError(f"{name}: is read-only")

@@ -11,7 +11,7 @@ KERNELS = ("gf256_avx2_gfni", "gf256_avx512")
 
 
 def build(target, *changed):
-    """The driver of the sanitizers: every row group, all lengths of a few vectors, several blocks of columns."""
+    """The driver of the sanitizers: every row group, lengths of a few vectors, several blocks of columns."""
     vectors = changed or [emulated.CORE / f"{name}.c" for name in KERNELS]
     rest = [emulated.CORE / f"{name}.c" for name in ("gf256", "gf256_portable")]
     extra = ["-include", str(emulated.HEADERS / "gfni32.h"), "-O1"]
