@@ -1,7 +1,7 @@
 """rs against other people's code: zfec, pyeclib, reedsolo, ISA-L, and HPKE of `cryptography` against ours.
 
-Each test skips where its peer is not installed; wheels of pyeclib bring an ISA-L of their own, and another is a
-system library (libisal2 on Debian).
+Each test skips where its peer is not installed; wheels of pyeclib bring an ISA-L of their own;
+another is a system library (libisal2 on Debian).
 """
 
 import ctypes
