@@ -111,7 +111,9 @@ cdef class Rows:
         self.length = self.views[0].len
         for i in range(count):
             if self.views[i].len != self.length:
-                raise ParameterError(f"rows: equal lengths expected, got {self.length} and {self.views[i].len}")
+                raise ParameterError(
+                    f"rows: equal lengths expected, got {self.length} and {self.views[i].len}"
+                )
 
     cdef int _take_array(self, object given, int flags, str name) except -1:
         cdef Py_buffer *view = self.views
@@ -136,7 +138,8 @@ cdef class Rows:
 
 
 cdef bint meet(const uint8_t *a, Py_ssize_t a_length, const uint8_t *b, Py_ssize_t b_length):
-    return <uintptr_t> a < <uintptr_t> b + <size_t> b_length and <uintptr_t> b < <uintptr_t> a + <size_t> a_length
+    cdef uintptr_t start = <uintptr_t> a, other = <uintptr_t> b
+    return start < other + <size_t> b_length and other < start + <size_t> a_length
 
 
 def multiply(
