@@ -2,12 +2,13 @@ from typing import Any
 
 MAX_SIDE: int
 
-def multiply(
-    matrix: Any,
-    inputs: list[Any],
-    outputs: list[Any],
-    accumulate: bool,
-    backend: int,
-    begin: int,
-    end: int,
-) -> None: ...
+class Matrix:
+    def __init__(self, matrix: Any, rows: int, cols: int, backend: int) -> None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def cols(self) -> int: ...
+    @property
+    def backend(self) -> int: ...
+
+def multiply(matrix: Matrix, inputs: Any, outputs: Any, accumulate: bool, begin: int, end: int) -> None: ...

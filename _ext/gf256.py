@@ -36,10 +36,33 @@ BACKENDS = (
 _BACKEND = choose("gf256", BACKENDS)
 
 
+Matrix = _gf256.Matrix
+"""A matrix with the tables that a back end makes of it; by :func:`prepare`."""
+
+
+def prepare(matrix: Row, rows: int, cols: int, backend: Backend = _BACKEND) -> Matrix:
+    """Make the tables of a matrix that is used more than once; up to 34 bytes a coefficient.
+
+    Args:
+        matrix: ``rows * cols`` coefficients, one byte each, row by row, in one contiguous buffer of one or
+            two dimensions.  Public.  Copied.
+        rows, cols: 1 to 256.
+        backend: One of :data:`BACKENDS` that this processor runs; tests and benchmarks only.
+
+    Returns:
+        An immutable object, safe to share between threads.
+
+    Raises:
+        TypeError: No buffer.
+        ParameterError: Another size, or not bytes.
+    """
+    return Matrix(matrix, rows, cols, backend.code)
+
+
 def multiply(
-    matrix: Row,
-    inputs: Sequence[Row],
-    outputs: Sequence[Row],
+    matrix: Row | Matrix,
+    inputs: Sequence[Row] | NDArray[np.uint8],
+    outputs: Sequence[Row] | NDArray[np.uint8],
     *,
     accumulate: bool = False,
     backend: Backend = _BACKEND,
@@ -49,12 +72,12 @@ def multiply(
     """Write ``outputs[r] = sum_j matrix[r, j] * inputs[j]``, or add it to what is there.
 
     Args:
-        matrix: ``len(outputs) * len(inputs)`` coefficients, one byte each, row by row, in
-            one contiguous buffer of one or two dimensions.  Public.
-        inputs: 1 to 256 rows of bytes of one length (zero allowed), any alignment.  Read, never kept.
+        matrix: By :func:`prepare`; or ``len(outputs) * len(inputs)`` coefficients as there.  Public.
+        inputs: 1 to 256 rows of bytes of one length (zero allowed), any alignment; a two-dimensional array
+            with contiguous rows is the quickest form.  Read, never kept.
         outputs: 1 to 256 writable rows of the same length, none overlapping another row.
         accumulate: Add to the outputs (exclusive or) instead of overwriting them.
-        backend: One of :data:`BACKENDS` that this processor runs; tests and benchmarks only.
+        backend: As :func:`prepare`; not looked at for a prepared matrix.
         begin, end: Columns to do, all by default (-1: up to the last).  Overlap is looked for in whole rows,
             so threads may do the columns of one product side by side.
 
@@ -66,4 +89,6 @@ def multiply(
 
     Timing: depends on lengths and on the matrix, not on the rows.  The GIL is released.
     """
-    _gf256.multiply(matrix, list(inputs), list(outputs), accumulate, backend.code, begin, end)
+    if not isinstance(matrix, Matrix):
+        matrix = Matrix(matrix, len(outputs), len(inputs), backend.code)
+    _gf256.multiply(matrix, inputs, outputs, accumulate, begin, end)

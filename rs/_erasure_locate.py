@@ -57,7 +57,7 @@ def _fold_span(rows: list[Shards]) -> field.Matrix:
     length, count = len(rows[0]), len(rows)
     groups = -(-length // _GROUP_BYTES)
     segments = min(-(-length // _SEGMENT), _SEGMENTS)
-    first = _random((COMBINATIONS, segments))
+    first = gf256.prepare(_random((COMBINATIONS, segments)), COMBINATIONS, segments)
     second, third = _random((COMBINATIONS, groups)), _random((COMBINATIONS, _SEGMENT))
     folded = np.empty((COMBINATIONS, groups, count, _SEGMENT), np.uint8)
     padded = np.zeros(segments * _SEGMENT, np.uint8)
@@ -68,13 +68,13 @@ def _fold_span(rows: list[Shards]) -> field.Matrix:
                 padded[: len(group)] = group
                 padded[len(group) :] = 0
                 group = padded
-            gf256.multiply(first, list(group.reshape(segments, _SEGMENT)), list(folded[:, g, at]))
+            gf256.multiply(first, group.reshape(segments, _SEGMENT), folded[:, g, at])
     out = np.empty((count, COMBINATIONS), np.uint8)
     line, value = np.empty(count * _SEGMENT, np.uint8), np.empty(count, np.uint8)
     for q in range(COMBINATIONS):
-        gf256.multiply(second[q], list(folded[q].reshape(groups, -1)), [line])
+        gf256.multiply(second[q], folded[q].reshape(groups, -1), [line])
         columns = np.ascontiguousarray(line.reshape(count, _SEGMENT).T)
-        gf256.multiply(third[q], list(columns), [value])
+        gf256.multiply(third[q], columns, [value])
         out[:, q] = value
     return out
 

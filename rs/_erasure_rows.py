@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Row = Buffer | NDArray[np.uint8]
 
 Shards = NDArray[np.uint8]
+Rows = Shards | list[Shards]
+"""A two-dimensional array whose rows are contiguous, or one array a row."""
 
 _LINE = 64
 """Of the cache.  New rows begin at lines, so that vectors may be stored past it."""
@@ -25,8 +27,8 @@ _ALIAS = 4096
 """Rows so many bytes apart compete for the same lines of the first-level cache."""
 
 
-def check_rows(name: str, given: Any, count: int | None, *, writable: bool = False) -> list[Shards]:
-    """Look at every row as 1-d uint8; all of one length, at least 1.
+def check_rows(name: str, given: Any, count: int, *, writable: bool = False) -> Rows:
+    """Look at every row as uint8; all of one length, at least 1.  An array stays one: that is quicker.
 
     Raises:
         TypeError: Not rows, or a row is no buffer of bytes.
@@ -34,18 +36,33 @@ def check_rows(name: str, given: Any, count: int | None, *, writable: bool = Fal
     """
     if isinstance(given, bytes | bytearray | memoryview | str):
         raise TypeError(f"{name}: a two-dimensional array or a sequence of rows expected, got one buffer")
-    if isinstance(given, np.ndarray) and given.ndim != 2:
-        raise ParameterError(f"{name}: two dimensions expected, got {given.ndim}")
+    if isinstance(given, np.ndarray):
+        return _array(name, given, count, writable=writable)
     rows = [_row(name, index, row) for index, row in enumerate(given)]
-    if count is not None and len(rows) != count:
+    if len(rows) != count:
         raise ParameterError(f"{name}: {count} rows expected, got {len(rows)}")
-    if rows:
-        check_length(name, len(rows[0]))
-        for index, row in enumerate(rows):
-            check_same_length(f"{name} {index}", len(rows[0]), row)
-            if writable and not row.flags.writeable:
-                raise ParameterError(f"{name} {index}: is read-only")
+    for index, row in enumerate(rows):
+        check_length(name, len(row))
+        check_same_length(f"{name} {index}", len(rows[0]), row)
+        if writable and not row.flags.writeable:
+            raise ParameterError(f"{name} {index}: is read-only")
     return rows
+
+
+def _array(name: str, given: NDArray[Any], count: int, *, writable: bool) -> Shards:
+    if given.dtype != np.uint8:
+        raise TypeError(f"{name}: uint8 expected, got {given.dtype}")
+    if given.ndim != 2:
+        raise ParameterError(f"{name}: two dimensions expected, got {given.ndim}")
+    if given.shape[0] != count:
+        raise ParameterError(f"{name}: {count} rows expected, got {given.shape[0]}")
+    if count:
+        check_length(name, given.shape[1])
+    if given.strides[1] != 1 and given.shape[1] > 1 and count:
+        raise ParameterError(f"{name}: contiguous rows expected, got bytes {given.strides[1]} apart")
+    if writable and not given.flags.writeable:
+        raise ParameterError(f"{name}: is read-only")
+    return given
 
 
 def check_length(name: str, length: int) -> None:
@@ -113,49 +130,47 @@ def empty_rows(count: int, length: int) -> Shards:
     if stride % _ALIAS == 0:
         stride += _LINE
     memory = np.empty(count * stride + _LINE, np.uint8)
-    start = -memory.ctypes.data % _LINE
+    start = -_start(memory) % _LINE
     return memory[start : start + count * stride].reshape(count, stride)[:, :length]
 
 
-def target_rows(out: Shards | None, count: int, length: int) -> tuple[Shards, list[Shards]]:
-    """``out`` and its rows, or a new array.
+def check_out(out: Shards | None, count: int, length: int) -> Shards:
+    """``out``, or a new array.
 
     Raises:
         TypeError: Not an array of uint8.
         ParameterError: Another shape, read-only, or rows that overlap.
     """
     if out is None:
-        out = empty_rows(count, length)
-        return out, list(out)
+        return empty_rows(count, length)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out: numpy array expected, got {type(out).__name__}")
     if out.shape != (count, length):
         raise ParameterError(f"out: shape {(count, length)} expected, got {out.shape}")
-    if not out.flags.writeable:
-        raise ParameterError("out: is read-only")
-    rows = check_rows("out", out, count)
+    _array("out", out, count, writable=True)
     if count > 1 and abs(out.strides[0]) < length:
         raise ParameterError(f"out: rows overlap, {out.strides[0]} bytes apart")
-    return out, rows
+    return out
 
 
-def rows_in_place(wanted: Sequence[int], rows: list[Shards], present: Mapping[int, Shards]) -> set[int]:
+def rows_in_place(wanted: Sequence[int], out: Shards, present: Mapping[int, Shards]) -> set[int]:
     """Shards that are the very row in which they are wanted.
 
     Raises:
         ParameterError: Any other overlap; found exactly, and before anything is written.
     """
-    if not rows:
+    if not len(out):
         return set()
     indices = np.array(list(present))
-    shard_starts, row_starts = _starts(present.values()), _starts(rows)
+    shard_starts = np.array([_start(row) for row in present.values()])
+    row_starts = _start(out) + out.strides[0] * np.arange(len(out))
     # All are contiguous and of one length: two overlap if they start less than that apart.
-    overlaps = np.abs(shard_starts[:, None] - row_starts[None, :]) < len(rows[0])
+    overlaps = np.abs(shard_starts[:, None] - row_starts[None, :]) < out.shape[1]
     same = (shard_starts[:, None] == row_starts[None, :]) & (indices[:, None] == np.array(wanted))
     for index in indices[(overlaps & ~same).any(axis=1)]:
         raise ParameterError(f"out: overlaps shard {index}, which is not that row of it")
     return set(indices[same.any(axis=1)].tolist())
 
 
-def _starts(rows: Iterable[Shards]) -> NDArray[np.int64]:
-    return np.array([row.ctypes.data for row in rows], np.int64)
+def _start(array: Shards) -> int:
+    return int(array.__array_interface__["data"][0])

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from .._ext import gf256
 from .._ext.errors import TooManyErasures
 from . import field
 from .matrix import READ_ONLY, parity_matrix
@@ -38,8 +39,19 @@ def _choose_independent(k: int, n: int, name: str, present: tuple[int, ...]) -> 
     return tuple(present[i] for i in found)
 
 
-# Bounded in bytes too: 64 matrices of at most 64 KiB, and twice that as tables of a kernel.
-@lru_cache(maxsize=64)
+# Bounded in bytes too: at most 32 times 2 MiB, and for codes of 10 + 4 some 2 KiB each.
+@lru_cache(maxsize=32)
+def encoder(k: int, n: int, name: str) -> gf256.Matrix:
+    """The parity rows of a code that has some, prepared."""
+    return gf256.prepare(parity_matrix(k, n, name), n - k, k)
+
+
+@lru_cache(maxsize=32)
+def solver(k: int, n: int, name: str, used: tuple[int, ...], wanted: tuple[int, ...]) -> gf256.Matrix:
+    """:func:`solution`, prepared."""
+    return gf256.prepare(solution(k, n, name, used, wanted), len(wanted), k)
+
+
 def solution(k: int, n: int, name: str, used: tuple[int, ...], wanted: tuple[int, ...]) -> field.Matrix:
     """The (wanted, used) matrix that makes some shards of k others.
 
@@ -50,7 +62,7 @@ def solution(k: int, n: int, name: str, used: tuple[int, ...], wanted: tuple[int
     Args:
         k, n, name: The code.
         used: As :func:`choose` gives it.
-        wanted: None of ``used``.
+        wanted: None of ``used``; at least one.
     """
     parity = parity_matrix(k, n, name)
     have = [i for i in used if i < k]
@@ -68,5 +80,4 @@ def solution(k: int, n: int, name: str, used: tuple[int, ...], wanted: tuple[int
             out[at] = data[i]
     if again:
         out[again] = field.matrix_product(parity[[wanted[at] - k for at in again]], data)
-    out.flags.writeable = False
     return out

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from .._ext import gf256
 from .._ext.errors import ParameterError
-from . import field
-from ._erasure_rows import Shards
+from ._erasure_rows import Rows
 
 MAX_THREADS = 256
 
@@ -39,12 +38,7 @@ def over_columns(work: Callable[[slice], None], length: int, threads: int) -> No
 
 
 def multiply(
-    matrix: field.Matrix,
-    inputs: Sequence[Shards],
-    outputs: Sequence[Shards],
-    threads: int,
-    *,
-    accumulate: bool = False,
+    matrix: gf256.Matrix, inputs: Rows, outputs: Rows, threads: int, *, accumulate: bool = False
 ) -> None:
     """:func:`sottovoce._ext.gf256.multiply` with its columns spread over threads."""
 

@@ -18,13 +18,13 @@ from ._erasure_locate import bad_shards, fold
 from ._erasure_rows import (
     Shards,
     check_index,
+    check_out,
     check_rows,
     check_same_length,
     check_shards,
     rows_in_place,
-    target_rows,
 )
-from ._erasure_solve import choose, solution
+from ._erasure_solve import choose, encoder, solver
 from ._erasure_threads import check_threads, multiply, over_columns
 from .matrix import READ_ONLY, check_matrix, parity_matrix
 
@@ -50,11 +50,11 @@ class Erasure:
         ParameterError: Out of range, or an unknown matrix.
     """
 
-    __slots__ = ("_k", "_matrix", "_n", "_parity")
+    __slots__ = ("_encoder", "_k", "_matrix", "_n")
 
     def __init__(self, k: int, n: int, matrix: str = "cauchy") -> None:
         check_matrix(matrix, k, n)
-        self._parity = parity_matrix(k, n, matrix)
+        self._encoder = encoder(k, n, matrix) if n > k else None
         self._k, self._n, self._matrix = k, n, matrix
 
     @property
@@ -99,9 +99,9 @@ class Erasure:
         self._check_writes()
         check_threads(threads)
         rows = check_rows("data", data, self._k)
-        target, target_of = target_rows(out, self._n - self._k, len(rows[0]))
-        if target_of:
-            multiply(self._parity, rows, target_of, threads)
+        target = check_out(out, self._n - self._k, len(rows[0]))
+        if self._encoder is not None:
+            multiply(self._encoder, rows, target, threads)
         return target
 
     def reconstruct(
@@ -142,18 +142,19 @@ class Erasure:
         present = check_shards(shards, self._n)
         asked = self._wanted(wanted)
         used = choose(self._k, self._n, self._matrix, tuple(present))
-        target, rows = target_rows(out, len(asked), len(present[used[0]]))
-        in_place = set() if out is None else rows_in_place(asked, rows, present)
-        made = []
-        for index, row in zip(asked, rows, strict=True):
+        target = check_out(out, len(asked), len(present[used[0]]))
+        in_place = set() if out is None else rows_in_place(asked, target, present)
+        missing: list[int] = []
+        made: list[Shards] = []
+        for index, row in zip(asked, target, strict=True):
             if index not in present:
-                made.append((index, row))
+                missing.append(index)
+                made.append(row)
             elif index not in in_place:
                 row[:] = present[index]
         if made:
-            missing = tuple(index for index, _ in made)
-            matrix = solution(self._k, self._n, self._matrix, used, missing)
-            multiply(matrix, [present[i] for i in used], [row for _, row in made], threads)
+            matrix = solver(self._k, self._n, self._matrix, used, tuple(missing))
+            multiply(matrix, [present[i] for i in used], made, threads)
         return target
 
     def update(
@@ -185,10 +186,10 @@ class Erasure:
         rows = check_rows("parity", parity, self._n - self._k, writable=True)
         for i, row in enumerate(rows):
             check_same_length(f"parity {i}", len(changed[0]), row)
-        if rows:
+        if len(rows):
             # The factor twice: c old + c new, without an array for their difference.
-            column = np.repeat(self._parity[:, at : at + 1], 2, axis=1)
-            multiply(column, changed, rows, threads, accumulate=True)
+            column = np.repeat(parity_matrix(self._k, self._n, self._matrix)[:, at : at + 1], 2, axis=1)
+            multiply(gf256.prepare(column, len(rows), 2), changed, rows, threads, accumulate=True)
 
     def verify(self, shards: Mapping[int, Row], *, threads: int = 1) -> None:
         """Check every byte of more than k shards against each other.
@@ -210,7 +211,7 @@ class Erasure:
         check_threads(threads)
         present, used = self._more_than_k(shards)
         rest = tuple(index for index in present if index not in used)
-        matrix = solution(self._k, self._n, self._matrix, used, rest)
+        matrix = solver(self._k, self._n, self._matrix, used, rest)
         inputs, others = [present[i] for i in used], [present[i] for i in rest]
         length = len(inputs[0])
         width = max(1 << 10, _VERIFIED_BYTES // len(rest))
@@ -223,7 +224,7 @@ class Erasure:
                     return
                 here = slice(start, min(start + width, columns.stop))
                 made = scratch[:, : here.stop - here.start]
-                gf256.multiply(matrix, [row[here] for row in inputs], list(made))
+                gf256.multiply(matrix, [row[here] for row in inputs], made)
                 if not all(np.array_equal(a, b[here]) for a, b in zip(made, others, strict=True)):
                     wrong.append(start)
 
@@ -257,6 +258,9 @@ class Erasure:
         if bad is None:
             raise CorruptShards(())
         return bad
+
+    def __reduce__(self) -> tuple[type, tuple[int, int, str]]:
+        return type(self), (self._k, self._n, self._matrix)
 
     def _check_writes(self) -> None:
         if self._matrix in READ_ONLY:

@@ -363,7 +363,8 @@ def test_bench_writes_its_schema(tmp_path):
     encode = document["results"][0]
     assert encode["size"] == {"k": 10, "n": 14, "shard_bytes": 1 << 20}
     assert encode["work"] == {"amount": 10 << 20, "unit": "byte of data"}
-    (peer,) = encode["peers"]
+    isa_l, peer = encode["peers"]
+    assert isa_l["distribution"] == "pyeclib"
     assert peer["distribution"] == "zfec"
     check_seconds(peer["seconds"])
     assert peer["times_ours"] == pytest.approx(peer["seconds"]["median"] / encode["seconds"]["median"])

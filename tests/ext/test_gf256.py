@@ -171,10 +171,13 @@ def test_rejects_rows_that_overlap_and_writes_nothing():
         assert np.array_equal(memory, before)
 
 
-def test_rejects_a_matrix_that_is_overwritten():
-    memory = bytearray(4)
-    with pytest.raises(ParameterError, match="overlaps"):
-        gf256.multiply(memoryview(memory)[:1], [b"ab"], [memoryview(memory)[:2]])
+def test_a_matrix_is_copied_so_it_may_be_overwritten():
+    memory = bytearray(b"\x02")
+    prepared = gf256.prepare(memory, 1, 1)
+    memory[0] = 0
+    out = bytearray(2)
+    gf256.multiply(prepared, [b"\x80\x01"], [out])
+    assert out == b"\x1d\x02"
 
 
 def test_rejects_wrong_python_types():
