@@ -192,15 +192,16 @@ def progress() -> Progress:
 
 
 @contextlib.contextmanager
-def bytes_progress(doing: str) -> Iterator[Callable[[int, int], None]]:
+def bytes_progress(doing: str, drawn_from: int | None = None) -> Iterator[Callable[[int, int], None]]:
     """A progress bar for a large file, on stderr if that is a terminal.
 
     Args:
         doing: What is going on, e.g. ``"sealing"``.
+        drawn_from: Bytes in all from which it is worth it; fewer where a byte takes long.
 
     Yields:
-        A function of bytes done and bytes in all.  Below 8 MiB it draws nothing: that is over before
-        anybody could read a bar.
+        A function of bytes done and bytes in all.  Below ``drawn_from``, 8 MiB, it draws nothing: that is
+        over before anybody could read a bar.
     """
     drawn = sys.stderr is not None and sys.stderr.isatty()
     bar = Progress(
@@ -216,7 +217,7 @@ def bytes_progress(doing: str) -> Iterator[Callable[[int, int], None]]:
     tasks: list[TaskID] = []
 
     def show(done: int, total: int) -> None:
-        if total < _BAR_FROM_BYTES:
+        if total < (_BAR_FROM_BYTES if drawn_from is None else drawn_from):
             return
         if not tasks:
             bar.start()

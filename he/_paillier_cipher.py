@@ -18,9 +18,11 @@ from ._paillier_params import (
     PARAMS_BYTES,
     Params,
     check_length,
+    in_values,
 )
 from ._paillier_power import powers
 from ._paillier_public import PublicKey, check_public_key
+from .params import Progress
 
 
 class Ciphertext:
@@ -70,13 +72,16 @@ class Ciphertext:
         total.add(self, weight)
         return total.to_ciphertext()
 
-    def rerandomize(self) -> Ciphertext:
+    def rerandomize(self, *, progress: Progress | None = None) -> Ciphertext:
         """The same vector under fresh randomness; nobody without the secret key can link the two.
 
         Takes as long as encrypting.
+
+        Args:
+            progress: Called by this thread with values done and values in all, now and then.
         """
         key = self.public_key
-        fresh = powers(key._n, key._hs, key._draw(len(self._c)))
+        fresh = powers(key._n, key._hs, key._draw(len(self._c)), None, in_values(self.params, progress))
         n2 = key._n2
         return self._of(
             key, self.params, self.weight_sum, tuple(c * r % n2 for c, r in zip(self._c, fresh, strict=True))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .._ext.errors import DecodeError, ParameterError
 from .codec import MAX_SUMMANDS
 from .noise import slot_bits
+from .params import Progress
 
 KEY_BITS = (2048, 3072, 4096)
 """Bits of n: 112, 128 and about 140 bits of security (NIST SP 800-57 part 1, table 2)."""
@@ -118,6 +119,13 @@ class Params:
         except ParameterError as error:
             reason = str(error)
         raise DecodeError(f"params: {reason}")
+
+
+def in_values(params: Params, progress: Progress | None) -> Progress | None:
+    """A report of values from one of integers modulo n^2."""
+    if progress is None:
+        return None
+    return lambda done, _: progress(min(done * params.slots, params.n_slots), params.n_slots)
 
 
 def _check(name: str, value: object, low: int, high: int) -> None:

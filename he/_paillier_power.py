@@ -22,12 +22,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import gmpy2
 import numpy as np
 from gmpy2 import mpz
 from numpy.typing import NDArray
+
+from .params import Progress
 
 CACHED_WINDOW = 6
 STREAMED_WINDOW = 8
@@ -146,7 +148,13 @@ def _digits(alphas: NDArray[np.uint8], window: int) -> NDArray[np.uint16]:
     return out
 
 
-def powers(n: int, hs: int, alphas: NDArray[np.uint8], plain: list[int] | None = None) -> list[int]:
+def powers(
+    n: int,
+    hs: int,
+    alphas: NDArray[np.uint8],
+    plain: list[int] | None = None,
+    progress: Progress | None = None,
+) -> list[int]:
     """``(1 + m n) hs^alpha mod n^2`` for every exponent, m = 0 where ``plain`` is left out.
 
     Args:
@@ -154,6 +162,7 @@ def powers(n: int, hs: int, alphas: NDArray[np.uint8], plain: list[int] | None =
         hs: A unit modulo n^2.
         alphas: Exponents, one a row, least significant byte first.
         plain: As many signed integers.
+        progress: Called with exponents done and exponents in all.
     """
     exponent_bits = 8 * alphas.shape[1]
     key = (n, hs, exponent_bits)
@@ -166,18 +175,34 @@ def powers(n: int, hs: int, alphas: NDArray[np.uint8], plain: list[int] | None =
             window, rows = STREAMED_WINDOW, _rows(*key, STREAMED_WINDOW)
         else:
             window, rows = CACHED_WINDOW, _cache.get(key, len(block))
-        out += _few(n, hs, block, m) if rows is None else _many(n, rows, _digits(block, window), m)
+
+        def report(part: float, start: int = start, count: int = len(block)) -> None:
+            if progress is not None:
+                progress(start + int(part * count), len(alphas))
+
+        if rows is None:
+            out += _few(n, hs, block, m)
+        else:
+            out += _many(n, rows, _digits(block, window), m, report)
+        report(1.0)
     return out
 
 
-def _many(n: int, table: Iterable[_Row], digits: NDArray[np.uint16], m: list[int] | None) -> list[int]:
+def _many(
+    n: int,
+    table: Iterable[_Row],
+    digits: NDArray[np.uint16],
+    m: list[int] | None,
+    report: Callable[[float], object] = lambda part: None,
+) -> list[int]:
     n2 = n * n
     rows = iter(table)
     (start,), (start_beta,) = next(rows)
     products = [start] * digits.shape[1]
     sums = [start_beta + k for k in m] if m is not None else [start_beta] * digits.shape[1]
     # Row by row for all exponents, not exponent by exponent: one row fits into the cache, a table does not.
-    for (ts, betas), row in zip(rows, digits, strict=True):
+    for done, ((ts, betas), row) in enumerate(zip(rows, digits, strict=True)):
+        report(done / len(digits))
         chosen = row.tolist()
         products = [p * ts[d] % n2 for p, d in zip(products, chosen, strict=True)]
         sums = [s + betas[d] for s, d in zip(sums, chosen, strict=True)]

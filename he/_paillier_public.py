@@ -15,8 +15,9 @@ from .._ext.errors import DecodeError, ParameterError
 from . import _paillier_phe as phe
 from . import _paillier_primes as primes
 from ._paillier_pack import BLOCK, checked, pack
-from ._paillier_params import KEY_BITS, Params, check_key_bits, check_params
+from ._paillier_params import KEY_BITS, Params, check_key_bits, check_params, in_values
 from ._paillier_power import powers
+from .params import Progress
 
 if TYPE_CHECKING:
     from ._paillier_cipher import Ciphertext
@@ -86,7 +87,9 @@ class PublicKey:
         """The modulus."""
         return int(self._n)
 
-    def encrypt(self, values: NDArray[np.int64], params: Params) -> Ciphertext:
+    def encrypt(
+        self, values: NDArray[np.int64], params: Params, *, progress: Progress | None = None
+    ) -> Ciphertext:
         """Encrypt a vector: ``c = (1 + M n) hs^alpha mod n^2`` for every packed M, alpha fresh.
 
         Hides the values, not how many there are.  Gives IND-CPA only: who has the public key can make
@@ -96,6 +99,7 @@ class PublicKey:
             values: int64, shape ``(params.n_slots,)``, each within ``+-(2**(value_bits-1) - 1)``;
                 copied, then checked, and never kept.
             params: The packing; the same for all whose vectors are added.
+            progress: Called by this thread with values done and values in all, now and then.
 
         Returns:
             ``params.ciphertext_bytes`` bytes in the end: 6.6 a value with 16 bits and 1024 summands.
@@ -110,10 +114,14 @@ class PublicKey:
         Source: Paillier, EUROCRYPT 1999, with g = n + 1; Damgard, Jurik, Nielsen, Int. J. Inf. Secur. 9
             (2010), section 4.2.
         """
-        return self._encrypt_derand(values, params, None)
+        return self._encrypt_derand(values, params, None, progress)
 
     def _encrypt_derand(
-        self, values: NDArray[np.int64], params: Params, alphas: NDArray[np.uint8] | None
+        self,
+        values: NDArray[np.int64],
+        params: Params,
+        alphas: NDArray[np.uint8] | None,
+        progress: Progress | None = None,
     ) -> Ciphertext:
         """With ``alphas`` (tests only) the result is determined: exponents, one a row, little-endian."""
         from ._paillier_cipher import Ciphertext
@@ -127,7 +135,8 @@ class PublicKey:
         finally:
             slots.fill(0)
         exponents = self._draw(len(plain)) if alphas is None else alphas
-        return Ciphertext._of(self, params, 1, tuple(powers(self._n, self._hs, exponents, plain)))
+        c = powers(self._n, self._hs, exponents, plain, in_values(params, progress))
+        return Ciphertext._of(self, params, 1, tuple(c))
 
     def _draw(self, count: int) -> NDArray[np.uint8]:
         n_bytes = self.exponent_bits // 8

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any, NoReturn
 
 import gmpy2
@@ -16,8 +18,12 @@ from . import _paillier_phe as phe
 from . import _paillier_primes as primes
 from ._paillier_cipher import Ciphertext
 from ._paillier_pack import unpack
-from ._paillier_params import DEFAULT_KEY_BITS, check_key_bits
+from ._paillier_params import DEFAULT_KEY_BITS, check_key_bits, in_values
 from ._paillier_public import PublicKey, exponent_bits_of, head, random_base, read_head, wrong_base
+from .params import Progress
+
+_PART = 64
+"""Ciphertexts opened at a time, between two reports of progress."""
 
 
 def check_threads(threads: object) -> None:
@@ -125,12 +131,15 @@ class SecretKey:
             object.__setattr__(self, name, value)
         return self
 
-    def decrypt(self, ciphertext: Ciphertext, threads: int = 1) -> NDArray[np.int64]:
+    def decrypt(
+        self, ciphertext: Ciphertext, threads: int = 1, *, progress: Progress | None = None
+    ) -> NDArray[np.int64]:
         """Open a vector, or a sum of vectors.
 
         Args:
             ciphertext: Of this key.
             threads: To share the work among; the powers, nearly all of it, release the interpreter's lock.
+            progress: Called by this thread with values done and values in all, now and then.
 
         Returns:
             int64, shape ``(params.n_slots,)``.
@@ -152,32 +161,43 @@ class SecretKey:
         if ciphertext.public_key.key_id != self.public_key.key_id:
             raise ParameterError("ciphertext: of another key")
         check_threads(threads)
-        opened = self._open(ciphertext, threads)
+        opened = self._open(ciphertext, threads, progress)
         if opened is None:
             raise OverflowDetected
         return opened
 
-    def _open(self, ciphertext: Ciphertext, threads: int) -> NDArray[np.int64] | None:
+    def _open(
+        self, ciphertext: Ciphertext, threads: int, progress: Progress | None
+    ) -> NDArray[np.int64] | None:
         params = ciphertext.params
-        rows, fits = unpack(params, self._decrypt_raw(list(ciphertext._c), threads))
+        numbers = self._decrypt_raw(list(ciphertext._c), threads, in_values(params, progress))
+        rows, fits = unpack(params, numbers)
         values = rows.reshape(-1)
         bound = ciphertext.weight_sum * params.max_value
         fits &= int(values.max()) <= bound and int(values.min()) >= -bound
         fits &= not values[params.n_slots :].any()
         return values[: params.n_slots].copy() if fits else None
 
-    def _decrypt_raw(self, c: list[int], threads: int) -> list[int]:
+    def _decrypt_raw(self, c: list[int], threads: int, progress: Progress | None = None) -> list[int]:
         """Plaintexts, centred modulo n."""
         p, q, n = self._p.prime, self._q.prime, self.public_key._n
-        size = -(-len(c) // threads)
+        size = min(-(-len(c) // threads), _PART)
         parts = [c[i : i + size] for i in range(0, len(c), size)]
-        if len(parts) == 1:
-            residues = [(self._p.residues(c), self._q.residues(c))]
-        else:
-            with ThreadPoolExecutor(len(parts)) as pool:
-                residues = list(
-                    pool.map(lambda part: (self._p.residues(part), self._q.residues(part)), parts)
-                )
+
+        def open_part(part: list[int]) -> tuple[list[int], list[int]]:
+            return self._p.residues(part), self._q.residues(part)
+
+        residues: list[tuple[list[int], list[int]]] = []
+        with ExitStack() as stack:
+            opened: Iterable[tuple[list[int], list[int]]] = map(open_part, parts)
+            if threads > 1 and len(parts) > 1:
+                pool = ThreadPoolExecutor(min(threads, len(parts)))
+                stack.callback(pool.shutdown, cancel_futures=True)
+                opened = pool.map(open_part, parts)
+            for pair in opened:
+                residues.append(pair)
+                if progress is not None:
+                    progress(min(size * len(residues), len(c)), len(c))
         # Garner: m = m_q + q ((m_p - m_q) / q mod p), and 1 / q = -(1 / h_p).
         inverse, half = p - self._p.factor, n >> 1
         out = []

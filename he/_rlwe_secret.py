@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from contextlib import closing
 from typing import NoReturn
 
 import numpy as np
@@ -13,14 +14,14 @@ from .._ext.enc import sha256_enc
 from .._ext.errors import DecodeError, OverflowDetected, ParameterError
 from ._random import SEED_BYTES, Stream, secret_stream
 from ._ring import ring
-from ._rlwe_blocks import Block, Blocks, Bytes, Pool, check_threads, for_each
+from ._rlwe_blocks import Block, Blocks, Bytes, Pool, check_threads, in_order
 from ._rlwe_cipher import Ciphertext
 from ._rlwe_noise import ERROR_ETA, key_bounds
 from ._rlwe_params import SET_IDS, SET_NAMES, Params
 from ._rlwe_public import ERROR_BYTES, PublicKey, draw_ternary, expand, lossless, residues
 from ._rlwe_sum import CiphertextSum
 from ._rlwe_wire import KEY_ID_BYTES, LOSSLESS, VERSION
-from .params import RlweSet, named_set
+from .params import Progress, RlweSet, named_set
 
 _HEAD_BYTES = 2 + KEY_ID_BYTES + SEED_BYTES
 
@@ -122,7 +123,13 @@ class SecretKey:
         data: bytes = head + packed.tobytes() + error.tobytes()
         return data
 
-    def decrypt(self, total: Ciphertext | CiphertextSum, *, threads: int = 1) -> NDArray[np.int64]:
+    def decrypt(
+        self,
+        total: Ciphertext | CiphertextSum,
+        *,
+        threads: int = 1,
+        progress: Progress | None = None,
+    ) -> NDArray[np.int64]:
         """The vector, or the weighted sum of vectors, in a ciphertext.
 
         Gives exactly ``sum w_i values_i`` for ciphertexts made by :meth:`PublicKey.encrypt` and added as
@@ -132,6 +139,7 @@ class SecretKey:
         Args:
             total: Of this key.
             threads: Blocks of ring elements are spread over that many.
+            progress: Called by this thread with values done and values in all, now and then.
 
         Returns:
             int64, shape ``(n_slots,)``.
@@ -146,18 +154,23 @@ class SecretKey:
         """
         params = self._check(total)
         out = np.empty(params.n_slots, np.int64)
-        self._open(total, params, out, threads)
+        self._open(total, params, out, threads, progress)
         return out
 
     def decrypt_into(
-        self, total: Ciphertext | CiphertextSum, out: NDArray[np.int64], *, threads: int = 1
+        self,
+        total: Ciphertext | CiphertextSum,
+        out: NDArray[np.int64],
+        *,
+        threads: int = 1,
+        progress: Progress | None = None,
     ) -> None:
         """:meth:`decrypt` into an array: nothing of the size of the vector is allocated.
 
         Args:
             total: As in :meth:`decrypt`.
             out: Writable, C-contiguous int64 of shape ``(n_slots,)``; may be a ``numpy.memmap``.
-            threads: As in :meth:`decrypt`.
+            threads, progress: As in :meth:`decrypt`.
 
         Raises:
             As :meth:`decrypt`; ``out`` is zeros after OverflowDetected.
@@ -169,7 +182,7 @@ class SecretKey:
             raise TypeError("out: int64 array without a mask expected")
         if out.shape != (params.n_slots,) or not out.flags.carray:
             raise ParameterError(f"out: writable, contiguous, aligned, of shape ({params.n_slots},) expected")
-        self._open(total, params, out, threads)
+        self._open(total, params, out, threads, progress)
 
     # -- inside ---------------------------------------------------------------------------------
     def _check(self, total: Ciphertext | CiphertextSum) -> Params:
@@ -184,7 +197,12 @@ class SecretKey:
         return total.params
 
     def _open(
-        self, total: Ciphertext | CiphertextSum, params: Params, out: NDArray[np.int64], threads: int
+        self,
+        total: Ciphertext | CiphertextSum,
+        params: Params,
+        out: NDArray[np.int64],
+        threads: int,
+        progress: Progress | None,
     ) -> None:
         check_threads(threads)
         blocks = Blocks(params, total._form if isinstance(total, Ciphertext) else LOSSLESS)
@@ -212,7 +230,10 @@ class SecretKey:
             spaces.give(space)
 
         try:
-            for_each(work, blocks, threads)
+            with closing(in_order(work, blocks, threads)) as opened:
+                for done, _ in enumerate(opened, 1):
+                    if progress is not None:
+                        progress(len(out) * done // len(blocks), len(out))
         except BaseException:
             out.fill(0)
             raise

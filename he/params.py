@@ -9,12 +9,16 @@ of ``he.kahe`` are wider than ternary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from .._ext.errors import ParameterError
+
+Progress: TypeAlias = Callable[[int, int], object]
+"""Called with what is done and what there is to do."""
 
 
 @dataclass(frozen=True, slots=True)

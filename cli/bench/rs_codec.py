@@ -170,7 +170,7 @@ def encode() -> Operation:
 
 @measurement(
     Area.RS,
-    "RS(255, 223) decode, clean",
+    "RS(255, 223) clean",
     work=_WORK,
     size={"words": WORDS},
     peers=_decode_peers(0, CLEAN_AIM),
@@ -183,7 +183,7 @@ def decode_clean() -> Operation:
 
 @measurement(
     Area.RS,
-    f"RS(255, 223) decode, {ERRORS} errors",
+    f"RS(255, 223) {ERRORS} errors",
     work=_WORK,
     size={"words": WORDS, "errors in each": ERRORS},
     peers=_decode_peers(ERRORS, ERRORS_AIM),

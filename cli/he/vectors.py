@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -64,13 +66,13 @@ def encrypt(
         values = codec.quantize_model(layout, model.arrays, weight)
     except RangeError as error:
         raise Refused(f"{source}: {model.named(str(error))}", "every number must be finite") from None
-    with console.bytes_progress("encrypting") as progress, container.sink(target, force=force) as out:
+    with _bar("encrypting", key) as progress, container.sink(target, force=force) as out:
         done = _Done(progress, params.ciphertext_bytes)
         out.write(header.to_bytes())
         if isinstance(key, rlwe.PublicKey):
             key.encrypt_into(values, cast(rlwe.Params, params), Counted(out, done))
         else:
-            done.write(out, key.encrypt(values, cast(paillier.Params, params)).to_bytes())
+            out.write(key.encrypt(values, cast(paillier.Params, params), progress=done.part).to_bytes())
     n_bytes = len(header.to_bytes()) + params.ciphertext_bytes
     document = {
         "scheme": header.scheme,
@@ -102,7 +104,7 @@ def add(
     total: _Sum | None = None
     first: Header | None = None
     sizes = sum(Path(name).stat().st_size for name in sources if name != files.STDIN)
-    with console.bytes_progress("adding") as progress:
+    with _bar("adding", key) as progress:
         done = _Done(progress, 2 * sizes)
         for name in sources:
             with container.opened(name) as stream:
@@ -118,11 +120,11 @@ def add(
                             "all must be encrypted to one key, with the same options and shapes",
                         )
                 total.add(stream, name, done)
-        assert first is not None
-        assert total is not None
-        with container.sink(target, force=force) as out:
-            out.write(first.to_bytes())
-            total.write(out)
+    assert first is not None
+    assert total is not None
+    with container.sink(target, force=force) as out:
+        out.write(first.to_bytes())
+        total.write(out)
     console.write_json({"files": len(sources), "clients": total.n_summands}, json_target)
 
 
@@ -159,7 +161,9 @@ class _Sum:
             self._rlwe.write_to(out)
         else:
             # Whoever knows the summands would recognise their product.
-            out.write(self._paillier.to_ciphertext().rerandomize().to_bytes())
+            with _bar("rerandomizing", self._key) as progress:
+                done = _Done(progress, self._params.ciphertext_bytes)
+                out.write(self._paillier.to_ciphertext().rerandomize(progress=done.part).to_bytes())
 
 
 # -- decrypt --------------------------------------------------------------------------------------
@@ -189,14 +193,16 @@ def decrypt(
         params = _fitting(header, key.public_key, stream, source)
         body = stream.read()
     try:
-        if isinstance(key, rlwe.SecretKey):
-            ciphertext = rlwe.Ciphertext.from_bytes(body, cast(rlwe.Params, params))
-            n_clients = ciphertext.weight_sum
-            values = key.decrypt(ciphertext)
-        else:
-            packed = paillier.Ciphertext.from_bytes(body, key.public_key, cast(paillier.Params, params))
-            n_clients = packed.weight_sum
-            values = key.decrypt(packed)
+        with _bar("decrypting", key.public_key) as progress:
+            done = _Done(progress, len(body))
+            if isinstance(key, rlwe.SecretKey):
+                ciphertext = rlwe.Ciphertext.from_bytes(body, cast(rlwe.Params, params))
+                n_clients = ciphertext.weight_sum
+                values = key.decrypt(ciphertext, progress=done.part)
+            else:
+                packed = paillier.Ciphertext.from_bytes(body, key.public_key, cast(paillier.Params, params))
+                n_clients = packed.weight_sum
+                values = key.decrypt(packed, progress=done.part)
     except DecodeError as error:
         raise DecodeError(f"{source}: {error}") from None
     codec, layout = header.codec, header.model
@@ -271,6 +277,16 @@ def _check_once(sources: list[str]) -> None:
         seen.add(place)
 
 
+_PAILLIER_BAR_FROM = 1 << 18
+"""Bytes of ciphertext; half a second of work."""
+
+
+def _bar(doing: str, key: PublicKey) -> AbstractContextManager[Callable[[int, int], None]]:
+    if isinstance(key, paillier.PublicKey):
+        return console.bytes_progress(doing, _PAILLIER_BAR_FROM)
+    return console.bytes_progress(doing)
+
+
 class _Done:
     """Counts bytes for a progress bar."""
 
@@ -281,6 +297,7 @@ class _Done:
         self._bytes += n_bytes
         self._progress(min(self._bytes, self._total), self._total)
 
-    def write(self, out: BinaryIO, data: bytes) -> None:
-        out.write(data)
-        self(len(data))
+    def part(self, values: int, all_values: int) -> None:
+        """So many of the values are done."""
+        self._bytes = self._total * values // all_values
+        self._progress(self._bytes, self._total)

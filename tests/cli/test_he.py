@@ -16,6 +16,7 @@ from sottovoce.cli.he import commands, sizes
 from sottovoce.he import fitting, load_key, rlwe
 from sottovoce.he._paillier_params import KEY_BITS
 from support.cli_session import plain
+from support.terminal import Terminal
 
 PASSPHRASE = b"nobody hears a word"
 SMALL = "RLWE_128_N2048_Q50"
@@ -406,3 +407,22 @@ def test_names_that_are_typed_twice_are_the_same():
     assert [str(s) for s in commands.SetName] == list(he.SETS)
     assert [int(b) for b in commands.KeyBits] == list(KEY_BITS)
     assert set(sizes._CLAIMS) == {name for names in fitting.SCHEMES.values() for name in names}
+
+
+# -- a terminal -----------------------------------------------------------------------------------
+
+
+def test_long_work_draws_bars_on_a_terminal(folder):
+    run("keygen", "-o", "secret", "--public", "public", "--scheme", "paillier", "--key-bits", 2048)
+    np.save("m.npy", np.zeros(45_000, np.float32))
+    steps = (
+        ("encrypting", ("encrypt", "m.npy", "--to", "public", "--clip", "1", "-o", "a.svh")),
+        ("rerandomizing", ("add", "a.svh", "--to", "public", "-o", "sum.svh")),
+        ("decrypting", ("decrypt", "sum.svh", "--key", "secret", "--passphrase-file", "pw", "-o", "out.npy")),
+    )
+    for doing, arguments in steps:
+        terminal = Terminal(folder, "he", *arguments).until(doing.encode())
+        assert terminal.end() == 0, terminal.seen
+        assert b"KiB" in terminal.seen
+        assert not re.search(rb"Traceback", terminal.seen)
+    assert np.array_equal(np.load("out.npy"), np.zeros(45_000, np.float32))
