@@ -236,12 +236,13 @@ class CiphertextSum:
 
         Raises:
             TypeError: ``data`` is not bytes.
-            DecodeError: Another length, or a count above ``max_summands``.
+            DecodeError: Another length, a count above ``max_summands``, or one of 0 with a sum.
         """
         self = cls(params, context)
         check_length("ciphertext sum", data, params.sum_bytes)
         self._count = self._read_count(data[:4])
         self._accumulate(memoryview(data)[4:], 0)
+        self._check_count()
         return self
 
     @classmethod
@@ -250,7 +251,7 @@ class CiphertextSum:
 
         Raises:
             TypeError: Not a seekable binary file.
-            DecodeError: Another length, or a count above ``max_summands``.
+            DecodeError: Another length, a count above ``max_summands``, or one of 0 with a sum.
             OSError: Reading failed.
         """
         self = cls(params, context)
@@ -259,7 +260,12 @@ class CiphertextSum:
         read_all(file, head)
         self._count = self._read_count(head.tobytes())
         self._read(file, 0)
+        self._check_count()
         return self
+
+    def _check_count(self) -> None:
+        if not self._count and self._sum.any():
+            raise DecodeError("ciphertext sum: nothing was added, and it is not zero")
 
     @property
     def digest(self) -> bytes:

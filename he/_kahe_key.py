@@ -36,6 +36,15 @@ class _State(Enum):
     CLOSED = "closed"
 
 
+_ORDER = {
+    (_State.NEW, _State.ENCRYPTED): "has encrypted, and one encrypts once",
+    (_State.NEW, _State.CLOSED): "is closed: shared, or given up after a failure",
+    (_State.ENCRYPTED, _State.NEW): "encrypt before sharing",
+    (_State.ENCRYPTED, _State.CLOSED): "is closed: shared, or given up after a failure",
+}
+"""Wanted state and state that is -> what to tell."""
+
+
 class OneTimeKey:
     """A fresh key for one vector of one round: :meth:`encrypt` once, then :meth:`share` once.
 
@@ -247,7 +256,7 @@ class OneTimeKey:
 
     def _require(self, state: _State) -> None:
         if self._state is not state:
-            raise ParameterError(f"one-time key: must be {state.value}, is {self._state.value}")
+            raise ParameterError(f"one-time key: {_ORDER[state, self._state]}")
 
     def _stream_key(self, purpose: str) -> bytes:
         """32 bytes that nobody else has, for one purpose."""

@@ -98,7 +98,7 @@ def open_sum(
     usable = {j: s._total for j, s in sums.items() if s.count == n_contributors}
     misfits = tuple(sorted(sums.keys() - usable.keys()))
     if len(usable) < params.threshold:
-        raise TooManyErasures(params.threshold, len(usable))
+        raise TooManyErasures(params.threshold, len(usable), "share sums of different members")
     search = Search(params, usable, CBD_ETA * n_contributors)
     opener = _Opener(params, total, n_contributors, values, threads)
     for subset, key in search.candidates():

@@ -15,8 +15,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -173,10 +174,31 @@ def _parse(data: bytes) -> Header:
             raise DecodeError("header: several arrays without names")
     elif len(names) != n_arrays or any(type(n) is not str for n in names) or len(set(names)) != n_arrays:
         raise DecodeError("header: a name for each array expected")
+    elif (outside := _leading_outside(names)) is not None:
+        raise DecodeError(f"header: the name {outside[:64]!r} leads out of its folder")
     found["names"] = None if names is None else tuple(names)
     header = Header(**found)
     header.codec  # noqa: B018 - checks the numbers
     return header
+
+
+def _leading_outside(names: Iterable[str]) -> str | None:
+    """The first name that whoever unpacks the ``.npz`` might get written elsewhere."""
+    for name in names:
+        if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name:
+            return name
+    return None
+
+
+def check_names(names: Iterable[str], source: str) -> None:
+    """Refuse names of arrays that nobody would open again.
+
+    Raises:
+        Refused: A name leads out of the archive's folder.
+    """
+    outside = _leading_outside(names)
+    if outside is not None:
+        raise Refused(f"{source}: the name {outside[:64]!r} leads out of its folder", "rename the array")
 
 
 @contextlib.contextmanager

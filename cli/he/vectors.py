@@ -50,6 +50,7 @@ def encrypt(
     files.check_binary_stdout(target, "an encrypted model")
     key = container.read_public(to)
     model = arrays.read(source)
+    container.check_names(model.names or (), source)
     layout = model.layout(source)
     header = Header(
         scheme=container.scheme_of(key),

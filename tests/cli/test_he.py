@@ -3,6 +3,7 @@
 import json
 import re
 import stat
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -295,6 +296,27 @@ def test_a_header_that_no_ciphertext_fits_is_refused_with_its_file(keys):
             said = run(*command, code=1).stderr
             assert "DecodeError: bad.svh: " in said
             assert message in said
+
+
+@pytest.mark.parametrize("name", ["../w", "/w", "a/../../w", "\\\\w", "a\\..\\w", ".."])
+def test_names_that_lead_out_of_an_archive_are_refused(keys, name):
+    with zipfile.ZipFile("m.npz", "w") as archive, archive.open(f"{name}.npy", "w") as member:
+        np.lib.format.write_array(member, np.zeros(3))
+    assert "leads out of its folder" in run(
+        "encrypt", "m.npz", "--to", "public", "--clip", 1, "-o", "m.svh", code=1
+    ).stderr  # fmt: skip
+    assert not Path("m.svh").exists()
+    np.savez("good.npz", **{"layer/w": np.zeros(3)})
+    run("encrypt", "good.npz", "--to", "public", "--clip", 1, "-o", "m.svh")
+    run("decrypt", "m.svh", "--key", "secret", "-o", "out.npz")
+    assert list(np.load("out.npz")) == ["layer/w"]
+    data = Path("m.svh").read_bytes()
+    end = 8 + int.from_bytes(data[4:8], "big")
+    body = cbor.dumps({**cbor.loads(data[8:end]), "names": [name]})
+    Path("bad.svh").write_bytes(data[:4] + len(body).to_bytes(4, "big") + body + data[end:])
+    said = run("decrypt", "bad.svh", "--key", "secret", "-o", "x.npz", code=1).stderr
+    assert "DecodeError: bad.svh: header: the name" in said
+    assert not Path("x.npz").exists()
 
 
 def test_a_wrong_passphrase_has_one_answer(keys):

@@ -3,6 +3,7 @@
 import ast
 import copy
 import inspect
+import io
 import os
 import pickle
 import signal
@@ -14,7 +15,14 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from sottovoce._ext.errors import OverflowDetected, ParameterError, ProofError, RangeError, TooManyErasures
+from sottovoce._ext.errors import (
+    DecodeError,
+    OverflowDetected,
+    ParameterError,
+    ProofError,
+    RangeError,
+    TooManyErasures,
+)
 from sottovoce._ext.ntt import Ntt
 from sottovoce.he import SETS, Codec, _kahe_blocks, _kahe_key, _kahe_public, _kahe_shares, _shamir, kahe
 from sottovoce.he._kahe_public import CACHE_BYTES, _cache, expand_planes, public_planes, seed
@@ -114,14 +122,14 @@ def used_key(params):
 def test_refuses_a_second_vector_and_stays_usable_for_sharing():
     params = make_params(10)
     key = used_key(params)
-    with pytest.raises(ParameterError, match="must be new, is encrypted"):
+    with pytest.raises(ParameterError, match="one encrypts once"):
         key.encrypt(np.zeros(10, np.int64))
     assert len(key.share(b"me")[1]) == 4
 
 
 def test_refuses_sharing_before_encryption():
     key = kahe.OneTimeKey.generate(make_params(10), CONTEXT)
-    with pytest.raises(ParameterError, match="must be encrypted, is new"):
+    with pytest.raises(ParameterError, match="encrypt before sharing"):
         key.share(b"me")
     key.encrypt(np.zeros(10, np.int64))  # unchanged by the refusal
 
@@ -797,3 +805,15 @@ def test_random_values_cover_the_extremes():
     params = make_params(100_000, value_bits=4)
     values = random_values(params, np.random.default_rng(1))
     assert (values.min(), values.max()) == (-7, 7)
+
+
+def test_a_sum_of_nothing_is_zero(world):
+    empty = kahe.CiphertextSum(world.params, CONTEXT).to_bytes()
+    assert kahe.CiphertextSum.from_bytes(empty, world.params, CONTEXT).to_bytes() == empty
+    for at in (4, len(empty) // 2, len(empty) - 1):
+        data = bytearray(empty)
+        data[at] ^= 1
+        with pytest.raises(DecodeError, match="nothing was added"):
+            kahe.CiphertextSum.from_bytes(bytes(data), world.params, CONTEXT)
+        with pytest.raises(DecodeError, match="nothing was added"):
+            kahe.CiphertextSum.read_from(io.BytesIO(data), world.params, CONTEXT)
