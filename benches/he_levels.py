@@ -59,7 +59,9 @@ def bench(level, *, quick):
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         environment = {**os.environ, **one_thread, kernel.ENVIRONMENT_VARIABLE: level}
         subprocess.run(command, check=True, env=environment)
-        return json.loads(target.read_text(encoding="utf-8"))
+        document = json.loads(target.read_text(encoding="utf-8"))
+        document["command"] = ["FILE" if word == str(target) else word for word in document["command"]]
+        return document
 
 
 def sizes():
