@@ -54,6 +54,10 @@ def binary_input(name: str) -> Path | BinaryIO:
         raise Refused("standard input is a terminal", "name a file, or send one through a pipe")
     # Unbuffered: between two reads of a buffered stream Python does not look for Ctrl-C.
     stream: BinaryIO = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+    # Whoever started us may have left it so that reads do not wait; an answer of "nothing yet" would look
+    # like the end.
+    with contextlib.suppress(OSError):
+        os.set_blocking(stream.fileno(), True)
     return stream
 
 

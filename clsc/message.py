@@ -17,6 +17,7 @@ from .._ext.enc import enc
 from .._ext.errors import ParameterError, SignatureError
 from .._ext.spool import spool
 from . import hashes, signature
+from .body import read_into
 from .keys import PublicKey, SecretKey
 from .params import Usage
 
@@ -120,10 +121,11 @@ def _measured(source: Source) -> Iterator[tuple[BinaryIO, int]]:
 
 def _spooled(pipe: BinaryIO, into: BinaryIO) -> BinaryIO:
     done = 0
-    while block := pipe.read(_READ_BYTES):
-        done += len(block)
+    view = memoryview(bytearray(_READ_BYTES))
+    while n_bytes := read_into(pipe, view):
+        done += n_bytes
         if done > MAX_MESSAGE_BYTES:
             raise ParameterError(f"source: at most {MAX_MESSAGE_BYTES} bytes expected")
-        into.write(block)
+        into.write(view[:n_bytes])
     into.seek(0)
     return into

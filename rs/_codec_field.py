@@ -67,7 +67,7 @@ def first_polynomial(c_exp: int, generator: int) -> int:
     Raises:
         ParameterError: There is none.
     """
-    for candidate in range((1 << c_exp) + 1, (2 << c_exp) - 1, 2):
+    for candidate in range((1 << c_exp) + 1, 2 << c_exp, 2):
         if _is_prime(candidate) and generates(generator, candidate, c_exp):
             return candidate
     raise ParameterError(f"generator: {generator} generates no field of 2**{c_exp} elements; give prim")

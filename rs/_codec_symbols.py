@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +53,8 @@ def take(name: str, data: Symbols, c_exp: int) -> Words:
 
 
 def _from_iterable(name: str, data: Iterable[int], c_exp: int) -> Words:
+    if isinstance(data, Set | Mapping):
+        raise TypeError(f"{name}: bytes or a sequence of symbols expected, got {type(data).__name__}")
     try:
         numbers = array("q", data)
     except OverflowError:

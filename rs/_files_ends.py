@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -91,10 +92,12 @@ def writing(
     stream = target
 
     def write(data: memoryview) -> None:
-        # A raw file may take a part only.
+        # A raw file may take a part only, and one that does not wait none.
         while len(data):
             done = stream.write(data)
-            data = data[len(data) if done is None else done :]
+            if not done:
+                raise BlockingIOError(errno.EAGAIN, "target: a file that blocks expected")
+            data = data[done:]
 
     yield write, getattr(target, "flush", lambda: None)
 
@@ -122,7 +125,11 @@ def size_of(file: BinaryIO) -> int | None:
 
 
 def fill(file: BinaryIO, view: memoryview) -> int:
-    """Read until the view is full or the file ends; the bytes read."""
+    """Read until the view is full or the file ends; the bytes read.
+
+    Raises:
+        BlockingIOError: The file does not wait for what has not come yet.
+    """
     done = 0
     readinto = getattr(file, "readinto", None)
     while done < len(view):
@@ -130,8 +137,10 @@ def fill(file: BinaryIO, view: memoryview) -> int:
             count = readinto(view[done:])
         else:
             piece = file.read(len(view) - done)
-            count = len(piece)
-            view[done : done + count] = piece
+            count = None if piece is None else len(piece)
+            view[done : done + (count or 0)] = piece or b""
+        if count is None:  # nothing yet, which is not the end
+            raise BlockingIOError(errno.EAGAIN, "source: a file that blocks expected")
         if not count:
             break
         done += count

@@ -7,6 +7,7 @@ header), and a disk that cannot read a block has lost that block only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,9 @@ from ._files_report import MixedShardsError, ShardState
 from ._files_zfec import MATRIX as ZFEC_MATRIX
 from ._files_zfec import MAX_HEADER_BYTES, ZfecHeader
 from .erasure import Erasure
+
+_OWN_TROUBLE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of this process, which say nothing about a shard."""
 
 Path: TypeAlias = str | os.PathLike[str]
 
@@ -129,6 +133,8 @@ class Shards:
                 try:
                     self.files.append(self._open(name))
                 except (DecodeError, OSError) as error:
+                    if isinstance(error, OSError) and error.errno in _OWN_TROUBLE:
+                        raise
                     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
                     self.unusable.append(ShardState(name, None, reason, 0, None))
             if not self.files:

@@ -85,6 +85,10 @@ class NewShards:
                 new.file.write(header)
             new.file.seek(0)
             new.file.write(header)
+        # All on the disk before the first gets its name: a disk that is full must not end it half-way.
+        for new in self._new:
+            new.file.flush()
+            os.fsync(new.file.fileno())
         done: list[str] = []
         try:
             for new, path, replacing in zip(self._new, self.paths, self._replacing, strict=True):

@@ -14,6 +14,7 @@ Byte tables: :mod:`._files_header` and :mod:`._files_zfec`.  Use: docs/rs-files.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -129,7 +130,8 @@ def split_file(
         TypeError: A wrong type.
         ParameterError: An argument out of range; or the source changed while it was read.
         FileExistsError: A shard is there, and ``overwrite`` is False.
-        OSError: Reading or writing failed.  After any error no new shard is left.
+        OSError: Reading or writing failed.  After any error no new shard is left, but those that were already
+            in the place of an older one: renaming many files is not one step.
 
     Timing: depends on k, n and the length only.
     """
@@ -230,7 +232,7 @@ def join_file(
         shards: Paths in any order and under any names; a second copy of a shard helps where the first is
             damaged (in format zfec it is refused).
         target: Path of a new file, which appears when it is whole and checked, mode 0600; or a binary file
-            open for writing, which after an error holds the right beginning of the file.
+            open for writing, of which nothing may be used after an error.
         format: As they were written.
         overwrite: Whether a regular file at ``target`` is replaced.
         threads: At least 1.
@@ -401,7 +403,8 @@ def repair_files(
     Raises:
         TypeError, ParameterError, MixedShardsError, DecodeError, TooManyErasures: As :func:`join_file`.
         DamageError: Shards contradict each other, and nothing tells which is right.
-        FileExistsError: Something is in the way of a missing shard.
+        FileExistsError: Something is in the way of a missing shard; whatever ``overwrite`` is if that is
+            another of the given shards.
         OSError: Writing failed.
     """
     with mapping(threads) as across, Shards(shards, format, across) as given:
@@ -417,8 +420,14 @@ def repair_files(
         # A link stays, and what it leads to is replaced; once, if it was given twice.
         damaged = {os.path.realpath(file.path): file for file in given.files if not file.intact}
         again = [(_unlinked(file.path, path), True, file.index) for path, file in damaged.items()]
+        taken = {os.path.realpath(file.path): file.index for file in given.files}
         for i in given.missing:
-            again.append((os.path.join(place, shard_name(stem, i, report.n, format)), overwrite, i))
+            path = os.path.join(place, shard_name(stem, i, report.n, format))
+            if os.path.realpath(path) in taken:
+                raise FileExistsError(
+                    errno.EEXIST, f"shard {i} would replace shard {taken[os.path.realpath(path)]}", path
+                )
+            again.append((path, overwrite, i))
         if not again:
             return RepairedFiles(report, ())
         for file in given.files:

@@ -198,3 +198,21 @@ def test_ccsds_blocks_that_are_none():
             codec.decode(bytes(length))
     with pytest.raises(ParameterError):
         codec.decode(bytes(500), [500])
+
+
+@pytest.mark.parametrize("data", [{1, 2}, frozenset({3}), {1: 2}])
+def test_collections_without_an_order_are_refused(data):
+    for work in (RSCodec(4).encode, RSCodec(4).decode, RSCodec(4).check):
+        with pytest.raises(TypeError, match="a sequence of symbols expected"):
+            work(data)
+
+
+def test_the_smallest_field_works_by_default():
+    codec = RSCodec(2, nsize=3, c_exp=2)
+    word = codec.encode([3])
+    assert codec.prim == 7
+    for at in range(3):
+        for error in (1, 2, 3):
+            received = list(word)
+            received[at] ^= error
+            assert list(codec.decode(received)[0]) == [3]

@@ -1,5 +1,6 @@
 """Files as shards: there and back, whatever is lost, damaged, renamed, cut or of another file."""
 
+import errno
 import io
 import os
 import shutil
@@ -595,3 +596,88 @@ def test_at_is_the_place_of_a_byte_of_the_file():
     for position, byte in enumerate(data):
         shard, offset = at(position, len(data), 3, BLOCK)
         assert content[shard][offset] == byte
+
+
+# -- what a review found ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes that do not block")
+def test_a_source_without_bytes_yet_is_not_at_its_end(folder):
+    for buffering in (0, -1):
+        end, start = os.pipe()
+        os.set_blocking(end, False)
+        os.write(start, bytes(1000))
+        with (
+            os.fdopen(end, "rb", buffering) as source,
+            os.fdopen(start, "wb"),
+            pytest.raises(BlockingIOError, match="a file that blocks expected"),
+        ):
+            rs.split_file(source, 2, 3, prefix="pipe")
+        assert not list(folder.glob("pipe*"))
+
+
+class Reader:
+    """A file with nothing but read, which has the rest later."""
+
+    def __init__(self):
+        self.parts = [b"x" * 10, None, b"y" * 10, b""]
+
+    def read(self, n):
+        return self.parts.pop(0)
+
+
+def test_a_reader_without_bytes_yet_is_not_at_its_end():
+    with pytest.raises(BlockingIOError, match="source"):
+        rs.split_file(Reader(), 1, 2, prefix="reader")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes that do not block")
+def test_a_target_that_takes_nothing_is_no_success():
+    shards = split(seeded(1 << 20))
+    end, start = os.pipe()
+    os.set_blocking(start, False)
+    with (
+        os.fdopen(start, "wb", 0) as target,
+        os.fdopen(end, "rb"),
+        pytest.raises(BlockingIOError, match="target"),
+    ):
+        rs.join_file(shards, target)
+
+
+def test_a_writer_that_takes_nothing_keeps_nobody_busy():
+    class Writer:
+        def write(self, data):
+            return 0
+
+    with pytest.raises(BlockingIOError, match="target"):
+        rs.join_file(split(seeded(3000)), Writer())
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_repair_never_replaces_a_shard_that_was_given(damaged):
+    shards = split(seeded(3000), 2, 4)
+    shards[1].unlink()
+    renamed = shards[0].rename(shards[1])
+    if damaged:
+        flip(renamed, 300)
+    before = {path: path.read_bytes() for path in (renamed, *shards[2:])}
+    with pytest.raises(FileExistsError, match="shard 1 would replace shard 0"):
+        rs.repair_files([renamed, *shards[2:]], overwrite=True)
+    assert {path: path.read_bytes() for path in before} == before
+    made = rs.repair_files([renamed, *shards[2:]], overwrite=True, prefix="again")
+    assert len(set(made.written)) == len(made.written) == 1 + damaged
+
+
+def test_too_many_open_files_are_not_damage(monkeypatch):
+    shards = split(seeded(3000))
+    inner = os.open
+
+    def full(path, *rest, **more):
+        if str(path).endswith(".svr"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return inner(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", full)
+    for work in (rs.verify_files, lambda shards: rs.join_file(shards, "out")):
+        with pytest.raises(OSError, match="Too many open files"):
+            work(shards)
