@@ -298,7 +298,7 @@ class Collector:
         pending = self._pending.get(group)
         if pending is not None and body.index in pending.bodies:
             kept = pending.bodies[body.index]
-            if kept.key_share == body.key_share and kept.piece == body.piece:
+            if kept.same_as(body):
                 self._counts["duplicate"] += 1
             else:
                 self._counts["contradicting"] += 1

@@ -272,7 +272,7 @@ def gather(shards: Iterable[bytes], secret_key: ShardKey, *, context: bytes = b"
         except (UnopenableError, MalformedError):
             continue
         first = groups.setdefault(body.group, {}).setdefault(body.index, body)
-        if first.key_share != body.key_share or first.piece != body.piece:
+        if not first.same_as(body):
             broken.add(body.group)
     packets: list[bytes] = []
     best: tuple[int, int] | None = None

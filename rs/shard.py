@@ -15,9 +15,11 @@ with ``1 <= k <= n <= 255``, ``index < n``, ``L >= 1`` and ``packet length + 48 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 from cryptography.exceptions import InvalidTag
 
 from .._ext.enc import enc
@@ -62,6 +64,17 @@ class Body:
     def digest(self) -> bytes:
         """Of index, key share and piece: tells a copy from a contradiction."""
         return share_digest(self.index, self.key_share, self.piece)
+
+    def same_as(self, other: Body) -> bool:
+        """Whether two shards of one group and index are copies.
+
+        Timing: constant for the key share; the piece is ciphertext.
+        """
+        # Two memory views compare item by item, at a hundredth of the speed of their arrays.
+        return self is other or (
+            hmac.compare_digest(self.key_share, other.key_share)
+            and np.array_equal(np.frombuffer(self.piece, np.uint8), np.frombuffer(other.piece, np.uint8))
+        )
 
 
 def share_digest(index: int, key_share: bytes, piece: memoryview) -> bytes:

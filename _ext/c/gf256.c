@@ -94,28 +94,33 @@ void sv_gf256_prepare(uint8_t *tables, const uint8_t *matrix, size_t rows, size_
 }
 
 /* Columns done for all groups of rows before the next ones, so that the inputs come from memory once: as many
-   as keep them in the first-level cache, within 1 to 4 KiB. */
-enum { LEAST = 1024, MOST = 4096, INPUTS = 24 << 10, LINE = 64 };
+   as keep them in the first-level cache, within 1 to 4 KiB.  Where they come from memory, longer runs of each
+   are worth more than that cache, as the second level is as good; and stores go past the cache, so that the
+   old bytes of the outputs are not fetched first. */
+enum { LEAST = 1024, MOST = 4096, INPUTS = 24 << 10, LARGE_INPUTS = 128 << 10, LINE = 64 };
+static const size_t LARGE = (size_t)12 << 20;
 
-static size_t block_bytes(size_t cols) {
-    const size_t block = INPUTS / cols / 256 * 256;
+static int large(size_t rows, size_t cols, size_t length) {
+    return length >= LARGE / (rows + cols);
+}
+
+static size_t block_bytes(size_t rows, size_t cols, size_t length) {
+    const size_t inputs = large(rows, cols, length) ? LARGE_INPUTS : INPUTS, block = inputs / cols / 256 * 256;
     return block < LEAST ? LEAST : block > MOST ? MOST : block;
 }
 
-/* Where rows are read by several groups, or lie a power of two apart and so compete for the same lines of
-   the cache, their block is first copied side by side. */
-enum { PACK_ROWS = 10, PACK_STRIDE = 4096 };
+/* Where inputs are read by several groups, or come from memory and, a power of two apart, would push each
+   other out of the cache before they are used, their block is first copied side by side.  One or two rows
+   are too little work to pay for the copy. */
+enum { PACK_ROWS = 10, PACK_LARGE_ROWS = 3 };
 
-static int packs(const uint8_t *const *in, size_t rows, size_t cols, size_t length) {
-    (void)in;
-    return length > 2 * LEAST && cols > 1 && rows >= PACK_ROWS;
+static int packs(size_t rows, size_t cols, size_t length) {
+    const size_t least = large(rows, cols, length) ? PACK_LARGE_ROWS : PACK_ROWS;
+    return length > 2 * LEAST && cols > 1 && rows >= least;
 }
 
 /* Inputs and outputs that together do not stay in the second-level cache: the next block is asked for ahead. */
 static const size_t ASKED = (size_t)1 << 20;
-
-/* Those that do not stay in the cache at all: stores go past it. */
-static const size_t STREAMED = (size_t)24 << 20;
 #else
 void sv_gf256_prepare(uint8_t *tables, const uint8_t *matrix, size_t rows, size_t cols, int backend) {
     (void)tables, (void)matrix, (void)rows, (void)cols, (void)backend;
@@ -124,8 +129,8 @@ void sv_gf256_prepare(uint8_t *tables, const uint8_t *matrix, size_t rows, size_
 
 size_t sv_gf256_scratch_bytes(size_t rows, size_t cols, size_t length, int backend) {
 #if SV_X86
-    if (backend != SV_GF256_PORTABLE && packs(NULL, rows, cols, length)) {
-        return cols * (block_bytes(cols) + LINE) + LINE;
+    if (backend != SV_GF256_PORTABLE && packs(rows, cols, length)) {
+        return cols * (block_bytes(rows, cols, length) + LINE) + LINE;
     }
 #else
     (void)cols, (void)length, (void)backend, (void)rows;
@@ -139,11 +144,11 @@ size_t sv_gf256_scratch_bytes(size_t rows, size_t cols, size_t length, int backe
 static void by_blocks(sv_gf256_block *block, size_t width, uint8_t *const *out, const uint8_t *const *in,
                       const uint8_t *matrix, const uint8_t *tables, size_t rows, size_t cols, size_t length,
                       int accumulate, uint8_t *scratch) {
-    const size_t wide = block_bytes(cols), apart = wide + LINE;
-    const int pack = packs(in, rows, cols, length);
+    const size_t wide = block_bytes(rows, cols, length), apart = wide + LINE;
+    const int pack = packs(rows, cols, length);
     uint8_t *const packed = scratch + (0 - (uintptr_t)scratch) % LINE;
     const uint8_t *from[256];
-    int stream = !accumulate && length >= STREAMED / (rows + cols);
+    int stream = !accumulate && large(rows, cols, length);
     size_t at = (0 - (uintptr_t)out[0]) % LINE;
     for (size_t r = 0; r < rows; r++) {
         stream &= (0 - (uintptr_t)out[r]) % LINE == at;
