@@ -25,6 +25,14 @@ MAX_MEMBERS: Final = 64
 MIN_CONTRIBUTORS_FLOOR: Final = 3
 """Under three, a sum and one's own update give away a neighbour's."""
 
+MAX_SHARE_EVIDENCE_BYTES: Final = 1 << 15
+"""Evidence about a client's packet for one member takes 2 KiB, and twice the parameters of an issuer of 64
+servers 14 KiB more."""
+
+MAX_REMOVALS: Final = 64
+"""Times that convicted clients may be taken out of a set that members have answered: a member hashes the whole
+list once for each, and an aggregator can always take several clients at once."""
+
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""
 

@@ -23,7 +23,8 @@ from .._ext.errors import (
 )
 from .aggregator import Aggregator, State
 from .client import Client, Sealed
-from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
+from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
+from .conviction import Conviction, Fault
 from .errors import ProtocolError, Reason
 from .header import RoundHeader, revocation_digest
 from .member import Member
@@ -58,7 +59,9 @@ __all__ = [
     "Client",
     "CloseRequest",
     "ContributorSet",
+    "Conviction",
     "DecodeError",
+    "Fault",
     "Manifest",
     "Member",
     "MemberShare",
@@ -73,6 +76,7 @@ __all__ = [
     "ProtocolError",
     "Reason",
     "Receipt",
+    "Removal",
     "RoundHeader",
     "RoundResult",
     "Sealed",

@@ -98,8 +98,8 @@ class TestBinding:
 
     def test_it_is_bound_before_anything_is_signed(self, fed, sealed):
         class Crashing(MemoryMemberStore):
-            def bind(self, *args):
-                super().bind(*args)
+            def bind(self, *args, **options):
+                super().bind(*args, **options)
                 raise OSError("power cut")
 
         store = Crashing()
