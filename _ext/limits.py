@@ -30,8 +30,8 @@ MAX_SHARE_EVIDENCE_BYTES: Final = 1 << 15
 servers 14 KiB more."""
 
 MAX_REMOVALS: Final = 64
-"""Times that convicted clients may be taken out of a set that members have answered: a member hashes the whole
-list once for each, and an aggregator can always take several clients at once."""
+"""Times that convicted clients may be taken out of a set that members have answered: a member hashes the
+whole list once for each, and an aggregator can always take several clients at once."""
 
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""

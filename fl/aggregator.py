@@ -19,6 +19,7 @@ from .. import clsc, rs
 from .._ext.errors import ParameterError
 from .closing import RoundResult
 from .collecting import Collection, shard_collector
+from .conviction import Conviction
 from .errors import ProtocolError, Reason
 from .meter import Meter
 from .opening import Receipt
@@ -186,20 +187,29 @@ class Aggregator:
     def receive_check(self, index: int, reply: bytes) -> None:
         """Take a member's verdict on the set.
 
+        Also of a member that refused to answer: who is convicted by it can be taken out by another
+        :meth:`settle`.  Complaints without proof count until the first one only.
+
         Raises:
             UnsigncryptError, SenderError, DecodeError: Not a check of this round for us.
-            ProtocolError: Not between :meth:`close` and :meth:`settle`, not this member's, or about
-                another set.
+            ProtocolError: Not between :meth:`close` and :meth:`open`, not this member's, about another set,
+                or with a conviction that does not hold (:attr:`Reason.CONVICTION`).
         """
-        self._require(State.CLOSING)
+        if self.state not in (State.CLOSING, State.ANSWERING):
+            raise ProtocolError(Reason.STATE, "closing or answering expected", round_id=self.header.hash)
         self._settlement.add_check(index, reply)
 
     def settle(self) -> dict[int, bytes]:
         """Decide about complaints, and make the final requests.
 
-        A client of whom more than ``f`` members complain is at fault and dropped.  For the rest nobody
-        can tell who lies: the round does without those members while ``t`` others have agreed; if not,
-        it gives up few clients, member by member, until ``t`` agree.
+        A convicted client is dropped, and so is one of whom more than ``f`` members complain.  For the rest
+        nobody can tell who lies: the round does without those members while ``t`` others have agreed; if
+        not, it gives up few clients, member by member, until ``t`` agree.
+
+        Once more while answering, as soon as a client of the set is convicted: the answers so far are for
+        another set then and are dropped with it, and all members are asked for the set without it, those
+        that have answered too.  Whether that is better than to wait for more answers to the set as it is,
+        is the caller's choice.
 
         Returns:
             Member index -> the request to :meth:`Member.answer`, for the members that agree, and for those
@@ -207,12 +217,20 @@ class Aggregator:
 
         Raises:
             ProtocolError: Fewer than ``t`` members (:attr:`Reason.NO_QUORUM`), or too few contributors
-                left (:attr:`Reason.TOO_FEW`): more checks may still come.
+                left (:attr:`Reason.TOO_FEW`): more checks may still come.  Settled, and nobody of the set is
+                convicted (:attr:`Reason.STATE`).
         """
+        if self.state is State.ANSWERING:
+            return self._settlement.settle_again()
         self._require(State.CLOSING)
         requests = self._settlement.settle()
         self.state = State.ANSWERING
         return requests
+
+    @property
+    def convictions(self) -> dict[bytes, Conviction]:
+        """Pid -> conviction, verified, of clients that were in the set; for whoever wants to see it."""
+        return dict(self._settlement.convictions)
 
     def receive_answer(self, index: int, answer: bytes) -> None:
         """Take a member's answer for the agreed set.

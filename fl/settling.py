@@ -6,13 +6,16 @@ Holds what members said and decides what follows from it; in which order it may 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from .. import clsc
 from .._ext.errors import OverflowDetected, TooManyErasures
+from .._ext.limits import MAX_REMOVALS
 from ..he import kahe
-from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
+from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
 from .collecting import Collection
 from .complaints import settle_complaints
+from .conviction import Conviction
 from .errors import ProtocolError, Reason
 from .header import RoundHeader
 from .meter import Meter
@@ -33,6 +36,7 @@ class Settlement:
 
     Attributes:
         agreed: The set that the last requests name, or None.
+        convictions: Pid -> verified conviction.
         opened: The opened sum, or None.
     """
 
@@ -45,12 +49,15 @@ class Settlement:
         meter: Meter,
     ) -> None:
         self.agreed: ContributorSet | None = None
+        self.convictions: dict[bytes, Conviction] = {}
         self.opened: kahe.OpenedSum | None = None
         self._header = header
         self._keys = keys
         self._trust = trust
         self._collection = collection
         self._meter = meter
+        self._roots: set[bytes] = set()  # of all sets that were asked about
+        self._removals: list[tuple[Removal, ...]] = []
         self._complaints: dict[int, CheckReply] = {}
         self._answers: dict[int, Answer] = {}
 
@@ -66,10 +73,24 @@ class Settlement:
         return self._requests(range(1, len(self._header.members) + 1))
 
     def add_check(self, index: int, reply: bytes) -> None:
-        """Take a member's verdict on the set."""
+        """Take a member's verdict on a set that it was asked about.
+
+        One that shows a conviction that does not hold is refused as a whole: no honest member makes it, and
+        after the first nothing more needs to be verified.
+        """
         check = CheckReply.from_bytes(self._from_member(index, "check", reply), self._header)
-        if self.agreed is None or check.root != self.agreed.root:
+        if check.root not in self._roots:
             raise ProtocolError(Reason.SET, "check of another set", round_id=self._header.hash)
+        news = [
+            conviction
+            for conviction in check.convictions
+            if conviction.pid in self._collection.manifests and conviction.pid not in self.convictions
+        ]
+        for conviction in news:
+            conviction.verify(self._header, self._trust.root_public_key)
+        for conviction in news:
+            self._collection.convict(conviction)
+            self.convictions[conviction.pid] = conviction
         self._complaints[index] = check
 
     def settle(self) -> dict[int, bytes]:
@@ -77,28 +98,70 @@ class Settlement:
 
         After an error nothing has been decided.
         """
-        header, collection = self._header, self._collection
-        listed = collection.manifests.keys()
-        complaints = {j: listed & set(check.bad) for j, check in self._complaints.items()}
-        drop, content = settle_complaints(complaints, header.kahe_params.n_corrupted, header.threshold)
+        header = self._header
+        listed = self._collection.manifests.keys()
+        convicted = listed & self.convictions.keys()
+        drop, content = settle_complaints(
+            self._words(listed - convicted), header.kahe_params.n_corrupted, header.threshold
+        )
         if len(content) < header.threshold:
             raise ProtocolError(
                 Reason.NO_QUORUM,
                 f"{header.threshold} members needed, {len(content)} present",
                 round_id=header.hash,
             )
-        self._require_enough(len(listed) - len(drop))
-        dropped = [collection.update(pid) for pid in sorted(drop)]
+        # Some member may have answered unasked, and can follow, unless somebody goes by mere words.
+        return self._without(convicted, drop, [] if drop else self._removal(convicted))
+
+    def settle_again(self) -> dict[int, bytes]:
+        """Take those who were convicted meanwhile out of the set that members may have answered already.
+
+        After an error nothing has been decided.
+        """
+        convicted = self._collection.manifests.keys() & self.convictions.keys()
+        if not convicted:
+            raise ProtocolError(
+                Reason.STATE, "settled, and nobody of the set is convicted", round_id=self._header.hash
+            )
+        if len(self._removals) >= MAX_REMOVALS:
+            raise ProtocolError(
+                Reason.STATE, f"settled {MAX_REMOVALS} times again", round_id=self._header.hash
+            )
+        requests = self._without(convicted, set(), [*self._removals, *self._removal(convicted)])
+        self._answers.clear()
+        return requests
+
+    def _words(self, about: AbstractSet[bytes]) -> dict[int, set[bytes]]:
+        """What members say of these clients that nobody has shown."""
+        return {j: set(about & set(check.bad)) for j, check in self._complaints.items()}
+
+    def _removal(self, convicted: AbstractSet[bytes]) -> list[tuple[Removal, ...]]:
+        """One step, or none."""
+        listed = self._collection.manifests
+        step = tuple(Removal(listed[pid], self.convictions[pid]) for pid in sorted(convicted))
+        return [step] if step else []
+
+    def _without(
+        self, convicted: AbstractSet[bytes], drop: AbstractSet[bytes], removals: list[tuple[Removal, ...]]
+    ) -> dict[int, bytes]:
+        """Drop these clients, and ask all members that have nothing against the rest, or were not heard."""
+        collection = self._collection
+        self._require_enough(len(collection.manifests) - len(convicted | drop))
+        dropped = [collection.update(pid) for pid in sorted(convicted | drop)]
+        before, self._removals = self._removals, removals
         for update in dropped:
             collection.drop(update)
         try:
-            unheard = set(range(1, len(header.members) + 1)) - self._complaints.keys()
-            requests = self._requests(sorted({*content, *unheard}))
+            words = self._words(collection.manifests.keys())
+            requests = self._requests(j for j in range(1, len(self._header.members) + 1) if not words.get(j))
         except BaseException:  # the store failed: as if nothing had been decided
+            self._removals = before
             for update in dropped:
                 collection.restore(update)
             raise
-        collection.refused.update({Reason.BAD_SHARES: len(dropped)} if dropped else {})
+        for reason, pids in ((Reason.CONVICTED, convicted), (Reason.BAD_SHARES, drop)):
+            if pids:
+                collection.refused[reason] += len(pids)
         return requests
 
     def _require_enough(self, count: int) -> None:
@@ -121,10 +184,13 @@ class Settlement:
             for j, of_member in packets.items():
                 of_member.append(update.member_packets[j - 1])
         requests = {
-            j: CloseRequest(agreed, tuple(manifests), tuple(of_member)).to_bytes(header, j, self._keys)
+            j: CloseRequest(agreed, tuple(manifests), tuple(of_member), tuple(self._removals)).to_bytes(
+                header, j, self._keys
+            )
             for j, of_member in packets.items()
         }
         self.agreed = agreed
+        self._roots.add(agreed.root)
         return requests
 
     # -- the sum ----------------------------------------------------------------------------------

@@ -5,6 +5,9 @@ message, and say so in the changelog.
 """
 
 import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from sottovoce import clsc, he, rs
 from sottovoce.fl import (
     CheckReply,
     ContributorSet,
+    Conviction,
     Manifest,
     MemberShare,
     RoundHeader,
@@ -27,6 +31,7 @@ from sottovoce.fl.wire import associated_data, set_root
 from sottovoce.he import kahe
 from support.clsc_world import NOT_AFTER, World
 
+VECTORS = Path(__file__).parents[1] / "vectors"
 MODEL = [np.arange(12, dtype=np.float32).reshape(3, 4) / 16, np.array([-1.5, 2.25])]
 
 
@@ -75,6 +80,10 @@ def messages(header):
     proof, shares = key.share(pid)
     manifest = Manifest(header.hash, pid, ciphertext.digest, proof)
     packets = tuple(bytes([j]) * member_packet_bytes(params) for j in range(1, 5))
+    cases = json.loads((VECTORS / "clsc" / "evidence.json").read_text())["tests"]
+    shown = next(case for case in cases if case["result"] == "valid" and case["strength"] == 3)
+    evidence = clsc.Evidence.from_bytes(bytes.fromhex(shown["evidence"]))
+    conviction = Conviction(header.hash, 2, packets[1], evidence, manifest)
     agreed = ContributorSet(bytes([1]) * 32, bytes([2]) * 32, 9)
     return {
         "model digest": model_digest(MODEL),
@@ -87,6 +96,9 @@ def messages(header):
         "update": Update(manifest, ciphertext, packets).to_bytes(),
         "set root": set_root(header.hash, [(pid, manifest.digest), (b"\xff" * 16, bytes(32))]),
         "check": CheckReply(bytes(32), (pid, b"\xff" * 16)).to_bytes(),
+        "conviction": conviction.to_bytes(),
+        "conviction without a manifest": replace(conviction, manifest=None).to_bytes(),
+        "check with a conviction": CheckReply(bytes(32), (evidence.sender.pid,), (conviction,)).to_bytes(),
         "answered text": agreed.signed_text(header.hash),
         "associated data": associated_data(header.hash, "share", 3),
         "associated data of packets": associated_data(header.hash, "packet"),
@@ -103,7 +115,10 @@ FROZEN = {
     "member share": "56a55021b64a23af61027a92087dbdd752ba7d4c494822ced686f377700ad63d",
     "update": "1e56c8ea08150134dd70f53aef999f5968b7758ced09e740b2061100948860d6",
     "set root": "6d3063e9adb9697862513f658db5eb15f59772d8d92257175a349462a77a5d7a",
-    "check": "a29b7adbaf6be774104a0c1313fac2b9ad90f25f52e79ff1150c388433b381e3",
+    "check": "e15f8ba9a00fd9e3298d89913edb4e30f069b7a1c00b8a46742bb762b192ab89",
+    "conviction": "f6acb0842a947e89b934d949a394ba7173537fb866395bd9d92f1da004c4c9ba",
+    "conviction without a manifest": "837aa3a54fb9938a4edc2d8dcdebd0343fa91b3490c4df2067d8211b03a34e07",
+    "check with a conviction": "3befa80fa6357a43a7cb7001f8b72b70116ee4d8854d182662f8f4d76332b854",
     "answered text": "c352adee1687cb86a0501f70faeb62e3b04bb44d44466a88cc6b8ec0b24d66a9",
     "associated data": "aaaaff5da1e5451fa807eb9f5737e5570670b3e1b5a65977f2b07dea0eb51788",
     "associated data of packets": "54683c75a4fb9d250085ffaeda9efff50dd875558cc2094f4f887e9b185c7d81",
