@@ -18,6 +18,7 @@ import signal
 import sys
 import traceback
 
+from sottovoce._ext import sqlite_file
 from sottovoce.clsc import (
     BlindRequest,
     IdentityRequest,
@@ -26,7 +27,6 @@ from sottovoce.clsc import (
     Mode,
     TraceableRequest,
     Usage,
-    sqlite_file,
 )
 from sottovoce.clsc.registry import Account
 from sottovoce.clsc.revocation import RevocationList
