@@ -115,7 +115,11 @@ class Binding:
 
 
 class MemberStore(Protocol):
-    """A member's memory: one header it signed, and one set it answered, a round number."""
+    """A member's memory: one header it signed a round number, and the chain of sets it answered.
+
+    The chain has one binding, and one more for each time that convicted clients were taken out of the last
+    one.  Only its end is ever followed.
+    """
 
     def sign_header(self, aggregator: bytes, epoch: bytes, round_number: int, header_hash: bytes) -> None:
         """Note that a header is about to be signed; the same one again is fine.
@@ -124,20 +128,33 @@ class MemberStore(Protocol):
             ProtocolError: Another one was signed (:attr:`Reason.OTHER_HEADER`).
         """
 
-    def find_answer(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
-        """The answer that left for the identical binding, if one was kept."""
+    def last_binding(self, epoch: bytes, round_number: int) -> Binding | None:
+        """The end of the chain: what was bound last, if anything."""
 
-    def bind(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
-        """Note what is about to be answered.
+    def find_answer(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
+        """The answer that left for the identical binding, if it is in the chain and one was kept."""
+
+    def bind(
+        self, epoch: bytes, round_number: int, binding: Binding, *, replaces: Binding | None = None
+    ) -> bytes | None:
+        """Note what is about to be answered; to compare and to note is one step.
+
+        Args:
+            epoch: Of the senders.
+            round_number: Of the header.
+            binding: What is about to be answered.
+            replaces: The end of the chain that it may follow: the same round without convicted clients, as
+                the member has verified itself.  None: it begins the chain.
 
         Returns:
             The answer that left for the identical binding, or None if none was kept.
 
         Raises:
-            ProtocolError: Another set or round was answered (:attr:`Reason.BOUND`).
+            ProtocolError: Another set or round was answered (:attr:`Reason.BOUND`): ``binding`` is not in
+                the chain, and ``replaces`` is not its end.
         """
 
-    def keep_answer(self, epoch: bytes, round_number: int, answer: bytes) -> bytes:
+    def keep_answer(self, epoch: bytes, round_number: int, binding: Binding, answer: bytes) -> bytes:
         """Keep the bytes of an answer; returns those to send, the first ones kept for this binding."""
 
 
@@ -146,8 +163,8 @@ class MemoryMemberStore:
 
     def __init__(self) -> None:
         self._headers: dict[tuple[bytes, bytes, int], bytes] = {}
-        self._bindings: dict[tuple[bytes, int], Binding] = {}
-        self._answers: dict[tuple[bytes, int], bytes] = {}
+        self._bindings: dict[tuple[bytes, int], tuple[Binding, ...]] = {}
+        self._answers: dict[tuple[bytes, int, Binding], bytes] = {}
         self._lock = threading.Lock()
 
     def sign_header(self, aggregator: bytes, epoch: bytes, round_number: int, header_hash: bytes) -> None:
@@ -157,25 +174,33 @@ class MemoryMemberStore:
         if known != header_hash:
             raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
 
+    def last_binding(self, epoch: bytes, round_number: int) -> Binding | None:
+        """See :class:`MemberStore`."""
+        with self._lock:
+            chain = self._bindings.get((epoch, round_number))
+            return chain[-1] if chain else None
+
     def find_answer(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
         """See :class:`MemberStore`."""
         with self._lock:
-            if self._bindings.get((epoch, round_number)) != binding:
-                return None
-            return self._answers.get((epoch, round_number))
+            return self._answers.get((epoch, round_number, binding))
 
-    def bind(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
+    def bind(
+        self, epoch: bytes, round_number: int, binding: Binding, *, replaces: Binding | None = None
+    ) -> bytes | None:
         """See :class:`MemberStore`."""
         with self._lock:
-            known = self._bindings.setdefault((epoch, round_number), binding)
-            if known != binding:
-                raise ProtocolError(Reason.BOUND, round_id=binding.header_hash)
-            return self._answers.get((epoch, round_number))
+            chain = self._bindings.get((epoch, round_number), ())
+            if binding not in chain:
+                if replaces != (chain[-1] if chain else None):
+                    raise ProtocolError(Reason.BOUND, round_id=binding.header_hash)
+                self._bindings[epoch, round_number] = (*chain, binding)
+            return self._answers.get((epoch, round_number, binding))
 
-    def keep_answer(self, epoch: bytes, round_number: int, answer: bytes) -> bytes:
+    def keep_answer(self, epoch: bytes, round_number: int, binding: Binding, answer: bytes) -> bytes:
         """See :class:`MemberStore`."""
         with self._lock:
-            return self._answers.setdefault((epoch, round_number), answer)
+            return self._answers.setdefault((epoch, round_number, binding), answer)
 
 
 @dataclass(frozen=True)
@@ -217,8 +242,14 @@ class AggregatorStore(Protocol):
     def equivocated(self, header_hash: bytes, pid: bytes, packet: bytes) -> None:
         """Keep the first different packet of a sender as evidence."""
 
+    def convict(self, header_hash: bytes, pid: bytes, conviction: bytes) -> None:
+        """Keep the first verified conviction of a sender (:class:`sottovoce.fl.Conviction`, as bytes)."""
+
+    def convictions(self, header_hash: bytes) -> dict[bytes, bytes]:
+        """Pid -> conviction, of a round."""
+
     def erase(self, header_hash: bytes) -> None:
-        """Forget the packets of a round; its number stays used."""
+        """Forget the packets and the convictions of a round; its number stays used."""
 
 
 class MemoryAggregatorStore:
@@ -228,6 +259,7 @@ class MemoryAggregatorStore:
         self._rounds: dict[tuple[bytes, int], bytes] = {}
         self._accepted: dict[bytes, dict[bytes, Accepted]] = {}
         self._evidence: dict[bytes, dict[bytes, bytes]] = {}
+        self._convictions: dict[bytes, dict[bytes, bytes]] = {}
         self._lock = threading.Lock()
 
     def open_round(self, epoch: bytes, round_number: int, header_hash: bytes) -> None:
@@ -261,8 +293,19 @@ class MemoryAggregatorStore:
         with self._lock:
             return dict(self._evidence.get(header_hash, {}))
 
+    def convict(self, header_hash: bytes, pid: bytes, conviction: bytes) -> None:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            self._convictions.setdefault(header_hash, {}).setdefault(pid, conviction)
+
+    def convictions(self, header_hash: bytes) -> dict[bytes, bytes]:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            return dict(self._convictions.get(header_hash, {}))
+
     def erase(self, header_hash: bytes) -> None:
         """See :class:`AggregatorStore`."""
         with self._lock:
+            self._convictions.pop(header_hash, None)
             self._accepted.pop(header_hash, None)
             self._evidence.pop(header_hash, None)

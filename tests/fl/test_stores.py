@@ -136,8 +136,8 @@ class TestMemberStore:
         binding = Binding(H[0], H[1], H[2])
         assert store.bind(b"e", 1, binding) is None
         assert store.bind(b"e", 1, binding) is None  # a crash before the answer was kept
-        assert store.keep_answer(b"e", 1, b"first") == b"first"
-        assert store.keep_answer(b"e", 1, b"second") == b"first"
+        assert store.keep_answer(b"e", 1, binding, b"first") == b"first"
+        assert store.keep_answer(b"e", 1, binding, b"second") == b"first"
         assert store.bind(b"e", 1, binding) == b"first"
         for other in (Binding(H[3], H[1], H[2]), Binding(H[0], H[3], H[2]), Binding(H[0], H[1], H[3])):
             assert reason(lambda o=other: store.bind(b"e", 1, o)) is Reason.BOUND
@@ -151,8 +151,32 @@ class TestMemberStore:
         assert results == {None: 1, Reason.OTHER_HEADER: 7}
         results = Counter(race(8, lambda i: store.bind(b"e", 1, Binding(H[i], H[0], H[0]))))
         assert results == {None: 1, Reason.BOUND: 7}
-        kept = race(8, lambda i: store.keep_answer(b"e", 1, bytes([i])))
+        last = store.last_binding(b"e", 1)
+        kept = race(8, lambda i: store.keep_answer(b"e", 1, last, bytes([i])))
         assert len(set(kept)) == 1
+        follow = lambda i: store.bind(b"e", 1, Binding(H[i], H[1], H[1]), replaces=last)  # noqa: E731
+        assert Counter(race(8, follow)) == {None: 1, Reason.BOUND: 7}
+
+    def test_a_chain_grows_only_at_its_end(self):
+        store = MemoryMemberStore()
+        first, second, third = (Binding(H[0], H[i], H[i]) for i in (1, 2, 3))
+        assert store.last_binding(b"e", 1) is None
+        assert reason(lambda: store.bind(b"e", 1, second, replaces=first)) is Reason.BOUND
+        store.bind(b"e", 1, first)
+        store.keep_answer(b"e", 1, first, b"to the first")
+        assert reason(lambda: store.bind(b"e", 1, second)) is Reason.BOUND
+        assert store.bind(b"e", 1, second, replaces=first) is None
+        assert store.last_binding(b"e", 1) == second
+        assert store.find_answer(b"e", 1, second) is None
+        for replaces in (None, first, third):
+            assert reason(lambda r=replaces: store.bind(b"e", 1, third, replaces=r)) is Reason.BOUND
+        store.keep_answer(b"e", 1, second, b"to the second")
+        # What was bound stays bound, and keeps its bytes; asking again for it does not lengthen the chain.
+        assert store.bind(b"e", 1, first) == b"to the first"
+        assert store.find_answer(b"e", 1, first) == b"to the first"
+        assert store.bind(b"e", 1, second, replaces=first) == b"to the second"
+        assert store.last_binding(b"e", 1) == second
+        assert store.last_binding(b"e", 2) is None
 
 
 class TestAggregatorStore:
@@ -191,6 +215,15 @@ class TestAggregatorStore:
         assert store.evidence(H[1]) == {}
         store.erase(H[0])
         assert store.evidence(H[0]) == {}
+
+    def test_keeps_the_first_conviction_of_a_sender(self):
+        store = MemoryAggregatorStore()
+        store.convict(H[0], b"p" * 16, b"first")
+        store.convict(H[0], b"p" * 16, b"second")
+        assert store.convictions(H[0]) == {b"p" * 16: b"first"}
+        assert store.convictions(H[1]) == {}
+        store.erase(H[0])
+        assert store.convictions(H[0]) == {}
 
     def test_exactly_one_of_many_threads_wins(self):
         store = MemoryAggregatorStore()
