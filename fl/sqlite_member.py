@@ -1,4 +1,4 @@
-"""The member's memory on disk: the header it signed, and the set it answered, of every round number.
+"""The member's memory on disk: the header it signed, and the sets it answered, of every round number.
 
 Same rules as :class:`.stores.MemoryMemberStore`.  A binding is in the file, and synced, before :meth:`bind`
 returns, so before the member computes what it binds to; the answer is in it before it leaves.
@@ -23,15 +23,18 @@ _SCHEMA: Final = (
         number INTEGER NOT NULL,
         header_hash BLOB NOT NULL,
         PRIMARY KEY (aggregator, epoch, number))""",
+    # position: 0, 1, ... along the chain of a round number.
     # answer: NULL until one was made; a crash in between binds and has nothing to repeat.
     """CREATE TABLE bindings (
         epoch BLOB NOT NULL,
         number INTEGER NOT NULL,
+        position INTEGER NOT NULL,
         header_hash BLOB NOT NULL,
         root BLOB NOT NULL,
         sum_digest BLOB NOT NULL,
         answer BLOB,
-        PRIMARY KEY (epoch, number))""",
+        PRIMARY KEY (epoch, number, position),
+        UNIQUE (epoch, number, header_hash, root, sum_digest))""",
     # A row for each restoration; after one, only epochs joined since are taken part in.
     "CREATE TABLE restored (times INTEGER NOT NULL)",
     "CREATE TABLE joined (epoch BLOB PRIMARY KEY NOT NULL)",
@@ -76,9 +79,7 @@ class SqliteMemberStore(SqliteStore):
         )
 
     @classmethod
-    def restore(
-        cls, path: str | os.PathLike[str], *, mark: str | os.PathLike[str] | None = None
-    ) -> Self:
+    def restore(cls, path: str | os.PathLike[str], *, mark: str | os.PathLike[str] | None = None) -> Self:
         """Open a store that comes from a backup; the member sits out every epoch that it may have forgotten.
 
         From now on headers are signed and sets answered only in epochs that :meth:`join` names from here on
@@ -137,50 +138,73 @@ class SqliteMemberStore(SqliteStore):
             elif known[0] != header_hash:
                 raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
 
+    def last_binding(self, epoch: bytes, round_number: int) -> Binding | None:
+        """See :class:`MemberStore`."""
+        with self._file.reading() as db:
+            return _end(db, epoch, round_number)[1]
+
     def find_answer(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
         """See :class:`MemberStore`."""
         with self._file.reading() as db:
-            bound, answer = _find(db, epoch, round_number)
-        return answer if bound == binding else None
+            return _find(db, epoch, round_number, binding)[1]
 
-    def bind(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
+    def bind(
+        self, epoch: bytes, round_number: int, binding: Binding, *, replaces: Binding | None = None
+    ) -> bytes | None:
         """See :class:`MemberStore`; also :attr:`Reason.RESTORED`."""
         with self._file.changing() as db:
             _require_joined(db, epoch, binding.header_hash)
-            bound, answer = _find(db, epoch, round_number)
-            if bound is None:
+            position, answer = _find(db, epoch, round_number, binding)
+            if position is None:
+                length, last = _end(db, epoch, round_number)
+                if replaces != last:
+                    raise ProtocolError(Reason.BOUND, round_id=binding.header_hash)
                 db.execute(
-                    "INSERT INTO bindings (epoch, number, header_hash, root, sum_digest) VALUES (?, ?, ?, ?, ?)",
-                    (epoch, round_number, binding.header_hash, binding.root, binding.sum_digest),
+                    "INSERT INTO bindings (epoch, number, position, header_hash, root, sum_digest)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (epoch, round_number, length, binding.header_hash, binding.root, binding.sum_digest),
                 )
-            elif bound != binding:
-                raise ProtocolError(Reason.BOUND, round_id=binding.header_hash)
         return answer
 
-    def keep_answer(self, epoch: bytes, round_number: int, answer: bytes) -> bytes:
+    def keep_answer(self, epoch: bytes, round_number: int, binding: Binding, answer: bytes) -> bytes:
         """See :class:`MemberStore`.
 
         Raises:
-            ProtocolError: Nothing was bound (:attr:`Reason.STATE`).
+            ProtocolError: It was not bound (:attr:`Reason.STATE`).
         """
         with self._file.changing() as db:
-            bound, kept = _find(db, epoch, round_number)
-            if bound is None:
-                raise ProtocolError(Reason.STATE, "an answer without a binding")
+            position, kept = _find(db, epoch, round_number, binding)
+            if position is None:
+                raise ProtocolError(Reason.STATE, "an answer without a binding", round_id=binding.header_hash)
             if kept is not None:
                 return kept
             db.execute(
-                "UPDATE bindings SET answer = ? WHERE epoch = ? AND number = ?", (answer, epoch, round_number)
+                "UPDATE bindings SET answer = ? WHERE epoch = ? AND number = ? AND position = ?",
+                (answer, epoch, round_number, position),
             )
         return answer
 
 
-def _find(db: sqlite3.Connection, epoch: bytes, number: int) -> tuple[Binding | None, bytes | None]:
+def _find(
+    db: sqlite3.Connection, epoch: bytes, number: int, binding: Binding
+) -> tuple[int | None, bytes | None]:
+    """Where it is in the chain, if it is, and the answer if one was kept."""
     row = db.execute(
-        "SELECT header_hash, root, sum_digest, answer FROM bindings WHERE epoch = ? AND number = ?",
+        "SELECT position, answer FROM bindings"
+        " WHERE epoch = ? AND number = ? AND header_hash = ? AND root = ? AND sum_digest = ?",
+        (epoch, number, binding.header_hash, binding.root, binding.sum_digest),
+    ).fetchone()
+    return (None, None) if row is None else (row[0], row[1])
+
+
+def _end(db: sqlite3.Connection, epoch: bytes, number: int) -> tuple[int, Binding | None]:
+    """Length and end of a chain."""
+    row = db.execute(
+        "SELECT position, header_hash, root, sum_digest FROM bindings WHERE epoch = ? AND number = ?"
+        " ORDER BY position DESC LIMIT 1",
         (epoch, number),
     ).fetchone()
-    return (None, None) if row is None else (Binding(*row[:3]), row[3])
+    return (0, None) if row is None else (row[0] + 1, Binding(*row[1:]))
 
 
 def _require_joined(db: sqlite3.Connection, epoch: bytes, header_hash: bytes) -> None:

@@ -1,7 +1,7 @@
 """The client's memory on disk: what it sealed, for which model, and the bytes to send again.
 
-Same rules as :class:`.stores.MemoryOutbox`.  A packet is in the file, and synced, before :meth:`put` returns, so
-before its first byte leaves; a crash at any point leaves the whole record or nothing of it.
+Same rules as :class:`.stores.MemoryOutbox`.  A packet is in the file, and synced, before :meth:`put` returns,
+so before its first byte leaves; a crash at any point leaves the whole record or nothing of it.
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ class SqliteOutbox(SqliteStore):
                 "SELECT header_hash, pid, model, manifest_digest, packet FROM sent WHERE header_hash = ?",
                 (header_hash,),
             ).fetchone()
-            digests = db.execute("SELECT digest FROM digests WHERE header_hash = ?", (header_hash,)).fetchall()
+            digests = db.execute(
+                "SELECT digest FROM digests WHERE header_hash = ?", (header_hash,)
+            ).fetchall()
         if row is None:
             return None
         round_id, pid, model, manifest_digest, packet = row
