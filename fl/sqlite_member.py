@@ -24,7 +24,6 @@ _SCHEMA: Final = (
         header_hash BLOB NOT NULL,
         PRIMARY KEY (aggregator, epoch, number))""",
     # position: 0, 1, ... along the chain of a round number.
-    # answer: NULL until one was made; a crash in between binds and has nothing to repeat.
     """CREATE TABLE bindings (
         epoch BLOB NOT NULL,
         number INTEGER NOT NULL,
@@ -32,9 +31,16 @@ _SCHEMA: Final = (
         header_hash BLOB NOT NULL,
         root BLOB NOT NULL,
         sum_digest BLOB NOT NULL,
-        answer BLOB,
         PRIMARY KEY (epoch, number, position),
         UNIQUE (epoch, number, header_hash, root, sum_digest))""",
+    # Apart: a crash before the answer was made leaves a binding and nothing to repeat.
+    """CREATE TABLE answers (
+        epoch BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        answer BLOB NOT NULL,
+        PRIMARY KEY (epoch, number, position),
+        FOREIGN KEY (epoch, number, position) REFERENCES bindings (epoch, number, position))""",
     # A row for each restoration; after one, only epochs joined since are taken part in.
     "CREATE TABLE restored (times INTEGER NOT NULL)",
     "CREATE TABLE joined (epoch BLOB PRIMARY KEY NOT NULL)",
@@ -178,10 +184,7 @@ class SqliteMemberStore(SqliteStore):
                 raise ProtocolError(Reason.STATE, "an answer without a binding", round_id=binding.header_hash)
             if kept is not None:
                 return kept
-            db.execute(
-                "UPDATE bindings SET answer = ? WHERE epoch = ? AND number = ? AND position = ?",
-                (answer, epoch, round_number, position),
-            )
+            db.execute("INSERT INTO answers VALUES (?, ?, ?, ?)", (epoch, round_number, position, answer))
         return answer
 
 
@@ -190,7 +193,7 @@ def _find(
 ) -> tuple[int | None, bytes | None]:
     """Where it is in the chain, if it is, and the answer if one was kept."""
     row = db.execute(
-        "SELECT position, answer FROM bindings"
+        "SELECT position, answer FROM bindings LEFT JOIN answers USING (epoch, number, position)"
         " WHERE epoch = ? AND number = ? AND header_hash = ? AND root = ? AND sum_digest = ?",
         (epoch, number, binding.header_hash, binding.root, binding.sum_digest),
     ).fetchone()
