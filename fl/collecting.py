@@ -14,7 +14,6 @@ from functools import partial
 from .. import clsc, rs
 from .._ext.limits import CLOCK_SKEW_S
 from ..he import kahe
-from .conviction import Conviction
 from .errors import ProtocolError, Reason
 from .header import RoundHeader
 from .meter import Meter
@@ -166,10 +165,6 @@ class Collection:
     def update(self, pid: bytes) -> Update:
         """The update of one pseudonym that counts, or has counted."""
         return Update.from_bytes(self._store.update(self._header.hash, pid), self._header)
-
-    def convict(self, conviction: Conviction) -> None:
-        """Keep a verified conviction; whether its client still counts is the caller's to decide."""
-        self._store.convict(self._header.hash, conviction.pid, conviction.to_bytes())
 
     def drop(self, update: Update) -> None:
         """Let an update count no more."""

@@ -1,15 +1,17 @@
 """Closing a round: the requests, the members' checks, who is dropped, the answers, and the sum opened.
 
 Holds what members said and decides what follows from it; in which order it may be called is the caller's.
+Every step is noted in the store before it takes effect, and replaying the steps leads to the same set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from .. import clsc
-from .._ext.errors import OverflowDetected, TooManyErasures
+from .._ext.errors import OverflowDetected, StoreError, TooManyErasures
 from .._ext.limits import MAX_REMOVALS
 from ..he import kahe
 from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
@@ -20,8 +22,22 @@ from .errors import ProtocolError, Reason
 from .header import RoundHeader
 from .meter import Meter
 from .server import ServerKeys
+from .stores import AggregatorStore, Step, StepKind
 from .update import Manifest
 from .wire import associated_data, expect, set_root
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """Who goes: the convicted, and others by members' words; and what to tell members who have answered."""
+
+    convicted: AbstractSet[bytes]
+    by_words: AbstractSet[bytes]
+    removals: tuple[tuple[Removal, ...], ...]
+
+    @property
+    def gone(self) -> list[bytes]:
+        return sorted(self.convicted | self.by_words)
 
 
 class Settlement:
@@ -32,6 +48,7 @@ class Settlement:
         keys: The aggregator's.
         trust: Pins the issuer's root.
         collection: What counts; dropped clients are dropped from it.
+        store: Keeps the steps.
         meter: Listens to time and bytes.
 
     Attributes:
@@ -46,6 +63,7 @@ class Settlement:
         keys: ServerKeys,
         trust: clsc.TrustStore,
         collection: Collection,
+        store: AggregatorStore,
         meter: Meter,
     ) -> None:
         self.agreed: ContributorSet | None = None
@@ -55,9 +73,12 @@ class Settlement:
         self._keys = keys
         self._trust = trust
         self._collection = collection
-        self._meter = meter
+        self._store = store
+        self._asked: list[int] = []
+        self._settled = False
         self._roots: set[bytes] = set()  # of all sets that were asked about
-        self._removals: list[tuple[Removal, ...]] = []
+        self._removals: tuple[tuple[Removal, ...], ...] = ()
+        self._meter = meter
         self._complaints: dict[int, CheckReply] = {}
         self._answers: dict[int, Answer] = {}
 
@@ -70,7 +91,19 @@ class Settlement:
             ProtocolError: Too few contributors.
         """
         self._require_enough(len(self._collection.manifests))
-        return self._requests(range(1, len(self._header.members) + 1))
+        agreed, asked = self._fixed(), self._everybody
+        requests = self._requests(agreed, asked, ())
+        self._note(StepKind.CLOSED, data=_fixed_text(agreed))
+        self._take_set(agreed, asked)
+        return requests
+
+    def _take_set(self, agreed: ContributorSet, asked: list[int]) -> None:
+        self.agreed, self._asked = agreed, asked
+        self._roots.add(agreed.root)
+
+    def requests_again(self) -> dict[int, bytes]:
+        """The last requests: about the same set to the same members, signed anew."""
+        return {} if self.agreed is None else self._requests(self.agreed, self._asked, self._removals)
 
     def add_check(self, index: int, reply: bytes) -> None:
         """Take a member's verdict on a set that it was asked about.
@@ -78,91 +111,101 @@ class Settlement:
         One that shows a conviction that does not hold is refused as a whole: no honest member makes it, and
         after the first nothing more needs to be verified.
         """
-        check = CheckReply.from_bytes(self._from_member(index, "check", reply), self._header)
+        plain = self._from_member(index, "check", reply)
+        check = self._read_check(plain)
+        self._note(StepKind.CHECK, index, plain)
+        self._take_check(index, check)
+
+    def _read_check(self, plain: bytes) -> CheckReply:
+        check = CheckReply.from_bytes(plain, self._header)
         if check.root not in self._roots:
             raise ProtocolError(Reason.SET, "check of another set", round_id=self._header.hash)
-        news = [
-            conviction
-            for conviction in check.convictions
-            if conviction.pid in self._collection.manifests and conviction.pid not in self.convictions
-        ]
-        for conviction in news:
+        for conviction in self._news(check):
             conviction.verify(self._header, self._trust.root_public_key)
-        for conviction in news:
-            self._collection.convict(conviction)
+        return check
+
+    def _news(self, check: CheckReply) -> list[Conviction]:
+        """Convictions of those who are in the set and were not convicted before."""
+        listed = self._collection.manifests.keys() - self.convictions.keys()
+        return [conviction for conviction in check.convictions if conviction.pid in listed]
+
+    def _take_check(self, index: int, check: CheckReply) -> None:
+        for conviction in self._news(check):
+            self._store.convict(self._header.hash, conviction.pid, conviction.to_bytes())
             self.convictions[conviction.pid] = conviction
         self._complaints[index] = check
 
     def settle(self) -> dict[int, bytes]:
         """Decide about complaints, drop, and fix set and sum again; index -> request to answer.
 
-        After an error nothing has been decided.
+        When it was settled before, then only to take out those who were convicted since: members may have
+        answered, and follow nothing else.  After an error nothing has been decided.
         """
+        collection = self._collection
+        decision = self._decide()
+        dropped = [collection.update(pid) for pid in decision.gone]
+        for update in dropped:
+            collection.drop(update)
+        try:
+            agreed, asked = self._fixed(), self._content()
+            requests = self._requests(agreed, asked, decision.removals)
+            self._note(StepKind.SETTLED, data=_fixed_text(agreed))
+        except BaseException:  # the store failed: as if nothing had been decided
+            for update in dropped:
+                collection.restore(update)
+            raise
+        self._take_decision(decision, agreed, asked)
+        return requests
+
+    def _take_decision(self, decision: _Decision, agreed: ContributorSet, asked: list[int]) -> None:
+        for reason, pids in (
+            (Reason.CONVICTED, decision.convicted),
+            (Reason.BAD_SHARES, decision.by_words),
+        ):
+            if pids:
+                self._collection.refused[reason] += len(pids)
+        self._take_set(agreed, asked)
+        self._removals = decision.removals
+        self._answers.clear()  # for another set
+        self._settled = True
+
+    def _decide(self) -> _Decision:
         header = self._header
         listed = self._collection.manifests.keys()
         convicted = listed & self.convictions.keys()
-        drop, content = settle_complaints(
-            self._words(listed - convicted), header.kahe_params.n_corrupted, header.threshold
-        )
-        if len(content) < header.threshold:
-            raise ProtocolError(
-                Reason.NO_QUORUM,
-                f"{header.threshold} members needed, {len(content)} present",
-                round_id=header.hash,
-            )
-        # Some member may have answered unasked, and can follow, unless somebody goes by mere words.
-        return self._without(convicted, drop, [] if drop else self._removal(convicted))
-
-    def settle_again(self) -> dict[int, bytes]:
-        """Take those who were convicted meanwhile out of the set that members may have answered already.
-
-        After an error nothing has been decided.
-        """
-        convicted = self._collection.manifests.keys() & self.convictions.keys()
-        if not convicted:
-            raise ProtocolError(
-                Reason.STATE, "settled, and nobody of the set is convicted", round_id=self._header.hash
-            )
-        if len(self._removals) >= MAX_REMOVALS:
-            raise ProtocolError(
-                Reason.STATE, f"settled {MAX_REMOVALS} times again", round_id=self._header.hash
-            )
-        requests = self._without(convicted, set(), [*self._removals, *self._removal(convicted)])
-        self._answers.clear()
-        return requests
+        step = tuple(Removal(self._collection.manifests[p], self.convictions[p]) for p in sorted(convicted))
+        removals = (*self._removals, step) if step else self._removals
+        if self._settled:
+            if not convicted or len(removals) > MAX_REMOVALS:
+                detail = f"settled {MAX_REMOVALS} times again" if convicted else "nobody of the set convicted"
+                raise ProtocolError(Reason.STATE, detail, round_id=header.hash)
+            decision = _Decision(convicted, frozenset(), removals)
+        else:
+            words = self._words(listed - convicted)
+            drop, content = settle_complaints(words, header.kahe_params.n_corrupted, header.threshold)
+            if len(content) < header.threshold:
+                raise ProtocolError(
+                    Reason.NO_QUORUM,
+                    f"{header.threshold} members needed, {len(content)} present",
+                    round_id=header.hash,
+                )
+            # Some member may have answered unasked: it can follow, unless somebody goes by mere words.
+            decision = _Decision(convicted, drop, () if drop else removals)
+        self._require_enough(len(listed) - len(decision.gone))
+        return decision
 
     def _words(self, about: AbstractSet[bytes]) -> dict[int, set[bytes]]:
         """What members say of these clients that nobody has shown."""
         return {j: set(about & set(check.bad)) for j, check in self._complaints.items()}
 
-    def _removal(self, convicted: AbstractSet[bytes]) -> list[tuple[Removal, ...]]:
-        """One step, or none."""
-        listed = self._collection.manifests
-        step = tuple(Removal(listed[pid], self.convictions[pid]) for pid in sorted(convicted))
-        return [step] if step else []
+    def _content(self) -> list[int]:
+        """Members that have nothing against the set as it is, or were not heard."""
+        words = self._words(self._collection.manifests.keys())
+        return [j for j in self._everybody if not words.get(j)]
 
-    def _without(
-        self, convicted: AbstractSet[bytes], drop: AbstractSet[bytes], removals: list[tuple[Removal, ...]]
-    ) -> dict[int, bytes]:
-        """Drop these clients, and ask all members that have nothing against the rest, or were not heard."""
-        collection = self._collection
-        self._require_enough(len(collection.manifests) - len(convicted | drop))
-        dropped = [collection.update(pid) for pid in sorted(convicted | drop)]
-        before, self._removals = self._removals, removals
-        for update in dropped:
-            collection.drop(update)
-        try:
-            words = self._words(collection.manifests.keys())
-            requests = self._requests(j for j in range(1, len(self._header.members) + 1) if not words.get(j))
-        except BaseException:  # the store failed: as if nothing had been decided
-            self._removals = before
-            for update in dropped:
-                collection.restore(update)
-            raise
-        for reason, pids in ((Reason.CONVICTED, convicted), (Reason.BAD_SHARES, drop)):
-            if pids:
-                collection.refused[reason] += len(pids)
-        return requests
+    @property
+    def _everybody(self) -> list[int]:
+        return list(range(1, len(self._header.members) + 1))
 
     def _require_enough(self, count: int) -> None:
         if count < self._header.min_contributors:
@@ -172,38 +215,56 @@ class Settlement:
                 round_id=self._header.hash,
             )
 
-    def _requests(self, indices: Iterable[int]) -> dict[int, bytes]:
+    def _fixed(self) -> ContributorSet:
+        """The set and the sum as they are now."""
+        entries = self._collection.entries
+        root = set_root(self._header.hash, entries)
+        return ContributorSet(root, self._collection.sum.digest, len(entries))
+
+    def _requests(
+        self, agreed: ContributorSet, indices: Iterable[int], removals: tuple[tuple[Removal, ...], ...]
+    ) -> dict[int, bytes]:
         header, collection = self._header, self._collection
-        entries = collection.entries
-        agreed = ContributorSet(set_root(header.hash, entries), collection.sum.digest, len(entries))
         manifests: list[Manifest] = []
         packets: dict[int, list[bytes]] = {j: [] for j in indices}
-        for pid, _ in entries:
+        for pid, _ in collection.entries:
             update = collection.update(pid)
             manifests.append(update.manifest)
             for j, of_member in packets.items():
                 of_member.append(update.member_packets[j - 1])
-        requests = {
-            j: CloseRequest(agreed, tuple(manifests), tuple(of_member), tuple(self._removals)).to_bytes(
+        return {
+            j: CloseRequest(agreed, tuple(manifests), tuple(of_member), removals).to_bytes(
                 header, j, self._keys
             )
             for j, of_member in packets.items()
         }
-        self.agreed = agreed
-        self._roots.add(agreed.root)
-        return requests
 
     # -- the sum ----------------------------------------------------------------------------------
 
     def add_answer(self, index: int, answer: bytes) -> None:
         """Take a member's answer for the agreed set; the first of a member stays."""
-        parsed = Answer.from_bytes(self._from_member(index, "answer", answer), self._header, index)
+        plain = self._from_member(index, "answer", answer)
+        parsed = self._read_answer(index, plain)
+        if index not in self._answers:
+            self._note(StepKind.ANSWER, index, plain)
+            self._answers[index] = parsed
+
+    def _read_answer(self, index: int, plain: bytes) -> Answer:
+        parsed = Answer.from_bytes(plain, self._header, index)
         if parsed.agreed != self.agreed:
             raise ProtocolError(Reason.SET, "answer for another set", round_id=self._header.hash)
-        self._answers.setdefault(index, parsed)
+        return parsed
 
     def open(self, agreed: ContributorSet) -> RoundResult:
         """Reconstruct the sum of the keys from the answers for ``agreed``, open the sum, make the result."""
+        first = self.opened is None
+        opened, result = self._open(agreed)
+        if first:
+            self._note(StepKind.OPENED)
+        self.opened = opened
+        return result
+
+    def _open(self, agreed: ContributorSet) -> tuple[kahe.OpenedSum, RoundResult]:
         header = self._header
         with self._meter.stage("open sum") as stage:
             stage.n_bytes += header.kahe_params.ciphertext_bytes
@@ -221,14 +282,48 @@ class Settlement:
                 raise ProtocolError(Reason.NO_QUORUM, detail, round_id=header.hash) from None
             except OverflowDetected:
                 raise ProtocolError(Reason.SUM, round_id=header.hash) from None
-        self.opened = opened
         mean.setflags(write=False)
         signatures = {j: answer.signature for j, answer in sorted(self._answers.items())}
-        return RoundResult(agreed, tuple(self._collection.entries), mean, weight, signatures)
+        return opened, RoundResult(agreed, tuple(self._collection.entries), mean, weight, signatures)
 
     def erase(self) -> None:
         """Forget the answers: together they are the key of the sum."""
         self._answers.clear()
+
+    # -- after a crash ----------------------------------------------------------------------------
+
+    @property
+    def heard(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Members whose check, and members whose answer for the last set is here."""
+        return tuple(sorted(self._complaints)), tuple(sorted(self._answers))
+
+    def replay(self, step: Step) -> None:
+        """Take a step again that was noted by a process that is no more.
+
+        Raises:
+            StoreError: The set that it led to is not the one that was fixed then.
+            SottovoceError: It cannot have been noted.
+        """
+        if step.kind is StepKind.CLOSED:
+            self._take_set(self._fixed(), self._everybody)
+        elif step.kind is StepKind.CHECK:
+            self._take_check(step.member, self._read_check(step.data))
+        elif step.kind is StepKind.SETTLED:
+            decision = self._decide()
+            for pid in decision.gone:
+                self._collection.drop(self._collection.update(pid))
+            self._take_decision(decision, self._fixed(), self._content())
+        elif step.kind is StepKind.ANSWER:
+            self._answers[step.member] = self._read_answer(step.member, step.data)
+        elif step.kind is StepKind.OPENED and self.agreed is not None:
+            self.opened = self._open(self.agreed)[0]
+        if step.kind in (StepKind.CLOSED, StepKind.SETTLED) and (
+            self.agreed is None or step.data != _fixed_text(self.agreed)
+        ):
+            raise StoreError("aggregator's store: what it holds is not the set that was fixed")
+
+    def _note(self, kind: StepKind, member: int = 0, data: bytes = b"") -> None:
+        self._store.note(self._header.hash, Step(kind, member, data))
 
     def _from_member(self, index: int, role: str, data: bytes) -> bytes:
         header = self._header
@@ -241,3 +336,8 @@ class Settlement:
         if opened.sender.to_bytes() != header.members[index - 1].sign.to_bytes():
             raise ProtocolError(Reason.NOT_MEMBER, "another signer", round_id=header.hash)
         return opened.plaintext
+
+
+def _fixed_text(agreed: ContributorSet) -> bytes:
+    """What a step keeps of a set: all that members will be bound to."""
+    return agreed.root + agreed.sum_digest

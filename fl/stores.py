@@ -2,15 +2,17 @@
 
 A store is *durable before it returns*: whatever a role does next, it may do only because the record is
 safe.  The in-memory versions keep that order (and are what the tests of the roles use); a process that
-must survive a crash passes a store on disk with the same methods.  Every method is atomic and may be
-called from several threads.
+must survive a crash passes a store on disk with the same methods (:class:`.SqliteOutbox`,
+:class:`.SqliteMemberStore`, :class:`.SqliteAggregatorStore`).  Every method is atomic and may be called
+from several threads.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Protocol
 
 from .errors import ProtocolError, Reason
@@ -27,7 +29,7 @@ class Sent:
         update_digests: Digests of the vector's floats, and of the integers nearest to it; on the client's
             own device only.
         manifest_digest: Its own entry in the set.
-        packet: The bytes for the aggregator.
+        packet: The bytes for the aggregator; empty once they were discarded.
     """
 
     header_hash: bytes
@@ -64,6 +66,9 @@ class Outbox(Protocol):
                 (:attr:`Reason.UPDATE_REUSED`).
         """
 
+    def discard(self, header_hash: bytes) -> None:
+        """Forget the bytes of a packet whose round is over; that it was sent stays known."""
+
 
 class MemoryOutbox:
     """An :class:`Outbox` for one process lifetime."""
@@ -97,6 +102,12 @@ class MemoryOutbox:
                 raise ProtocolError(Reason.SEALED, round_id=sent.header_hash)
             self._check(sent.model, sent.update_digests, allow_retrained, sent.header_hash)
             self._sent[sent.header_hash] = sent
+
+    def discard(self, header_hash: bytes) -> None:
+        """See :class:`Outbox`."""
+        with self._lock:
+            if header_hash in self._sent:
+                self._sent[header_hash] = replace(self._sent[header_hash], packet=b"")
 
 
 @dataclass(frozen=True)
@@ -220,8 +231,37 @@ class Accepted:
     update: bytes = field(repr=False)
 
 
+class StepKind(StrEnum):
+    """What moves a round on."""
+
+    CLOSED = "closed"
+    CHECK = "check"
+    SETTLED = "settled"
+    ANSWER = "answer"
+    OPENED = "opened"
+    ERASED = "erased"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a round after the collecting; all of them in order lead to where it is.
+
+    Attributes:
+        kind: What happened.
+        member: Index of the member that it came from, or 0.
+        data: What the member sent, after opening; or the set and the sum that were fixed.
+    """
+
+    kind: StepKind
+    member: int = 0
+    data: bytes = field(default=b"", repr=False)
+
+
 class AggregatorStore(Protocol):
-    """An aggregator's memory: what was accepted, spooled before it counts."""
+    """An aggregator's memory: what was accepted, spooled before it counts, and how the round went on."""
+
+    def find_round(self, epoch: bytes, round_number: int) -> bytes | None:
+        """The header that a round number was opened for, if any."""
 
     def open_round(self, epoch: bytes, round_number: int, header_hash: bytes) -> None:
         """Note that a round is about to collect; the same one again (after a crash) is fine.
@@ -248,8 +288,17 @@ class AggregatorStore(Protocol):
     def convictions(self, header_hash: bytes) -> dict[bytes, bytes]:
         """Pid -> conviction, of a round."""
 
+    def evidence(self, header_hash: bytes) -> dict[bytes, bytes]:
+        """Pid -> second, different packet of a sender that equivocated."""
+
+    def note(self, header_hash: bytes, step: Step) -> None:
+        """Keep a step before it takes effect."""
+
+    def steps(self, header_hash: bytes) -> tuple[Step, ...]:
+        """The steps of a round, in the order in which they were noted."""
+
     def erase(self, header_hash: bytes) -> None:
-        """Forget the packets and the convictions of a round; its number stays used."""
+        """Forget packets, convictions and steps of a round, but that it was erased; its number stays used."""
 
 
 class MemoryAggregatorStore:
@@ -260,7 +309,13 @@ class MemoryAggregatorStore:
         self._accepted: dict[bytes, dict[bytes, Accepted]] = {}
         self._evidence: dict[bytes, dict[bytes, bytes]] = {}
         self._convictions: dict[bytes, dict[bytes, bytes]] = {}
+        self._steps: dict[bytes, tuple[Step, ...]] = {}
         self._lock = threading.Lock()
+
+    def find_round(self, epoch: bytes, round_number: int) -> bytes | None:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            return self._rounds.get((epoch, round_number))
 
     def open_round(self, epoch: bytes, round_number: int, header_hash: bytes) -> None:
         """See :class:`AggregatorStore`."""
@@ -289,7 +344,7 @@ class MemoryAggregatorStore:
             self._evidence.setdefault(header_hash, {}).setdefault(pid, packet)
 
     def evidence(self, header_hash: bytes) -> dict[bytes, bytes]:
-        """Pid -> second, different packet of a sender that equivocated."""
+        """See :class:`AggregatorStore`."""
         with self._lock:
             return dict(self._evidence.get(header_hash, {}))
 
@@ -303,9 +358,20 @@ class MemoryAggregatorStore:
         with self._lock:
             return dict(self._convictions.get(header_hash, {}))
 
+    def note(self, header_hash: bytes, step: Step) -> None:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            self._steps[header_hash] = (*self._steps.get(header_hash, ()), step)
+
+    def steps(self, header_hash: bytes) -> tuple[Step, ...]:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            return self._steps.get(header_hash, ())
+
     def erase(self, header_hash: bytes) -> None:
         """See :class:`AggregatorStore`."""
         with self._lock:
+            self._steps[header_hash] = (Step(StepKind.ERASED),)
             self._convictions.pop(header_hash, None)
             self._accepted.pop(header_hash, None)
             self._evidence.pop(header_hash, None)

@@ -292,6 +292,28 @@ class TestRound:
         chains = {j: len(members[j]._store._bindings[sealed.header.epoch, 1]) for j in (1, 2, 3, 5)}
         assert chains == {1: 3, 2: 2, 3: 2, 5: 1}
 
+    def test_an_aggregator_that_restarts_knows_who_is_convicted(self, fed, sealed, cheats):
+        aggregator, members, requests = closed(fed, sealed, cheats[1:])
+        for j in (1, 2, 3, 4):
+            aggregator.receive_check(j, members[j].check(sealed.signed, requests[j]))
+        final = aggregator.settle()
+        for j in (2, 3, 4):
+            aggregator.receive_answer(j, members[j].answer(sealed.signed, final[j]))
+        aggregator.receive_check(5, members[5].check(sealed.signed, final[5]))
+        again = fed.aggregator(sealed.signed, store=aggregator._store)
+        assert snapshot(again) == snapshot(aggregator)
+        assert set(again.convictions) == {fed.pids[8]}
+        requests = again.settle()
+        again.receive_answer(2, members[2].answer(sealed.signed, requests[2]))
+        last = fed.aggregator(sealed.signed, store=aggregator._store)
+        assert snapshot(last) == snapshot(again)
+        assert last.refused == again.refused
+        requests = last.requests()
+        assert sorted(requests) == [1, 2, 3, 4, 5]
+        for j in (3, 4, 5):
+            last.receive_answer(j, members[j].answer(sealed.signed, requests[j]))
+        exact(sealed, last, last.open())
+
     def test_a_member_that_lies_convicts_nobody(self, fed, sealed, cheats):
         """Its whole reply is refused, true parts of it too, and it counts as one that was not heard."""
         aggregator, members, requests = closed(fed, sealed, cheats[:1])
