@@ -25,6 +25,10 @@ MAX_MEMBERS: Final = 64
 MIN_CONTRIBUTORS_FLOOR: Final = 3
 """Under three, a sum and one's own update give away a neighbour's."""
 
+MAX_PEERS: Final = 1 << 12
+"""Peers of one roster, and so views of a round: the roster (1.3 MB) is read and checked in one piece, key by
+key, in a second.  Rounds of more clients pin their aggregator."""
+
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""
 
