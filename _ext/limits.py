@@ -32,6 +32,9 @@ key, in a second.  Rounds of more clients pin their aggregator."""
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""
 
+ROSTER_MAX_BYTES: Final = 1 << 21
+"""MAX_PEERS peers under the longest names take 1.2 MB."""
+
 HEADER_MAX_BYTES: Final = 1 << 18
 """A header with 64 members takes 30 KiB, the layout of a model with 10,000 arrays 200 KiB; and what is not
 signed yet must not take a second to read."""
