@@ -33,8 +33,15 @@ MAX_REMOVALS: Final = 64
 """Times that convicted clients may be taken out of a set that members have answered: a member hashes the
 whole list once for each, and an aggregator can always take several clients at once."""
 
+MAX_PEERS: Final = 1 << 12
+"""Peers of one roster, and so views of a round: the roster (1.3 MB) is read and checked in one piece, key by
+key, in a second.  Rounds of more clients pin their aggregator."""
+
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""
+
+ROSTER_MAX_BYTES: Final = 1 << 21
+"""MAX_PEERS peers under the longest names take 1.2 MB."""
 
 HEADER_MAX_BYTES: Final = 1 << 18
 """A header with 64 members takes 30 KiB, the layout of a model with 10,000 arrays 200 KiB; and what is not

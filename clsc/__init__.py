@@ -17,6 +17,8 @@ certificate, and a pseudonym can be one that its own issuer does not recognise.
   :func:`sign` and :func:`verify` (many: :func:`batch_verify`).
 * :func:`make_evidence` shows a packet to somebody without any key, who asks :func:`judge`;
   :func:`judge_issuer` and :func:`judge_params` convict an issuer.
+* Several servers sign one message in the only way there is with a :class:`BlsShare` each (:func:`deal_bls`);
+  :func:`sign_notice` is the root key's word about anything else.
 * Secrets outlive the process in files under a passphrase: :func:`save_key`, :func:`load_key`.
 
 The construction, every byte of the wire, and what is NOT given: docs/clsc.md.
@@ -39,6 +41,7 @@ from .._ext.errors import (
 )
 from .admission import AdmissionKey, read_admission_keys, sign_admission_keys, verify_admission
 from .batch import unsigncrypt_batch
+from .bls import BLS_SIGNATURE_BYTES, BlsPublicKey, BlsShare, CombinedSignature, deal_bls
 from .conflict import KeyConflict, SignedStatement, judge_issuer, judge_params
 from .dealer import deal
 from .dkg import DkgParticipant
@@ -51,6 +54,7 @@ from .keyfile import dump_key, load_key, load_key_bytes, save_key
 from .keys import PublicKey, SecretKey
 from .master import MasterKey, MasterShare, RootKey
 from .message import sign_file, verify_file
+from .notice import read_notice, sign_notice
 from .packet import packet_bytes
 from .params import EpochParams, Mode, Usage
 from .registry import Account, Issuance, MemoryRegistry, Registry
@@ -68,11 +72,15 @@ from .unsigncryption import Opened, unsigncrypt
 from .witness import make_evidence
 
 __all__ = [
+    "BLS_SIGNATURE_BYTES",
     "SIGNATURE_BYTES",
     "Account",
     "AdmissionKey",
     "BlindRequest",
+    "BlsPublicKey",
+    "BlsShare",
     "Combined",
+    "CombinedSignature",
     "DecodeError",
     "DkgError",
     "DkgFault",
@@ -123,6 +131,7 @@ __all__ = [
     "Verdict",
     "batch_verify",
     "deal",
+    "deal_bls",
     "dump_key",
     "judge",
     "judge_issuer",
@@ -132,10 +141,12 @@ __all__ = [
     "make_evidence",
     "packet_bytes",
     "read_admission_keys",
+    "read_notice",
     "save_key",
     "sign",
     "sign_admission_keys",
     "sign_file",
+    "sign_notice",
     "signcrypt",
     "signcrypt_file",
     "unsigncrypt",

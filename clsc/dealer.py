@@ -74,7 +74,7 @@ def _deal_derand(
     random_bytes: RandomBytes,
 ) -> list[MasterShare]:
     check_arguments(mode, epoch, not_before, not_after, threshold, servers, answers, corrupted)
-    values = _draw_values(threshold, servers, random_bytes)
+    values = polynomial.distinct_values(threshold, servers, random_bytes)
     Y, *Y_servers = (comb.p2_mul(value).to_compressed_bytes() for value in values)
     try:
         params = root.sign_params(
@@ -85,13 +85,3 @@ def _deal_derand(
         del values  # a traceback keeps the variables of the frames that it passes
         raise
     return [MasterShare(values[j], params, j) for j in range(1, servers + 1)]
-
-
-def _draw_values(threshold: int, servers: int, random_bytes: RandomBytes) -> list[int]:
-    """``f(0), f(1), ..., f(n)``, none of them zero, and distinct unless there is one server only."""
-    while True:
-        f = polynomial.draw(threshold, random_bytes)
-        values = [polynomial.evaluate(f, x) for x in range(servers + 1)]
-        # Fails with probability below n^2 * 2^-255; such parameters would be refused on loading.
-        if 0 not in values and (threshold == 1 or len(set(values)) == len(values)):
-            return values

@@ -13,6 +13,7 @@ kind                      fields
 ``secret``                root public key, params, public key, x (32), D (48)
 ``tracing``               tracing key (64)
 ``admission``             Ed25519 seed (32)
+``bls-share``             BLS public key, index (8), s_j (32)
 ``identity-request``      root public key, params, usage, identity, tokens, x
 ``blind-request``         root public key, params, usage, tokens, x, b (32)
 ``traceable-request``     root public key, params, usage, x, params of the signer, its public key,
@@ -38,6 +39,7 @@ from .._ext.enc import enc
 from .._ext.errors import SottovoceError
 from . import group
 from .admission import AdmissionKey
+from .bls import BlsPublicKey, BlsShare
 from .group import RandomBytes
 from .issue_wire import TOKEN_BYTES
 from .keys import PublicKey, SecretKey
@@ -54,6 +56,7 @@ Key: TypeAlias = (
     | MasterShare
     | TracingKey
     | AdmissionKey
+    | BlsShare
     | SecretKey
     | IdentityRequest
     | BlindRequest
@@ -161,6 +164,16 @@ def _read_admission(fields: list[bytes]) -> AdmissionKey | None:
     return AdmissionKey(seed)
 
 
+def _write_bls_share(key: BlsShare) -> list[bytes]:
+    return [key.public_key.to_bytes(), key.index.to_bytes(8, "big"), group.scalar_to_bytes(key._s)]
+
+
+def _read_bls_share(fields: list[bytes]) -> BlsShare | None:
+    public, index, s = fields
+    key = BlsPublicKey.from_bytes(public)
+    return BlsShare(int.from_bytes(s, "big"), key, int.from_bytes(index, "big"))
+
+
 def _write_tokens(token: bytes | dict[int, bytes]) -> bytes:
     if isinstance(token, bytes):
         return token
@@ -231,6 +244,7 @@ _KINDS: Final[dict[type, bytes]] = {
     MasterShare: b"master-share",
     TracingKey: b"tracing",
     AdmissionKey: b"admission",
+    BlsShare: b"bls-share",
     SecretKey: b"secret",
     IdentityRequest: b"identity-request",
     BlindRequest: b"blind-request",
@@ -243,6 +257,7 @@ _WRITERS: Final[dict[bytes, Callable[..., list[bytes]]]] = {
     b"master-share": _write_master_share,
     b"tracing": _write_tracing,
     b"admission": _write_seed,
+    b"bls-share": _write_bls_share,
     b"secret": _write_secret,
     b"identity-request": _write_identity_request,
     b"blind-request": _write_blind_request,
@@ -255,6 +270,7 @@ _READERS: Final[dict[bytes, Callable[[list[bytes]], Key | None]]] = {
     b"master-share": _read_master_share,
     b"tracing": _read_tracing,
     b"admission": _read_admission,
+    b"bls-share": _read_bls_share,
     b"secret": _read_secret,
     b"identity-request": _read_identity_request,
     b"blind-request": _read_blind_request,

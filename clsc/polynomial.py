@@ -36,6 +36,16 @@ def draw(threshold: int, random_bytes: RandomBytes = os.urandom) -> list[int]:
     ]
 
 
+def distinct_values(threshold: int, servers: int, random_bytes: RandomBytes = os.urandom) -> list[int]:
+    """``f(0), f(1), ..., f(n)`` of a fresh ``f``: none zero, distinct if ``t > 1``.  SECRET."""
+    while True:
+        f = draw(threshold, random_bytes)
+        values = [evaluate(f, x) for x in range(servers + 1)]
+        # Fails with probability below n^2 * 2^-255; such keys would be refused on loading.
+        if 0 not in values and (threshold == 1 or len(set(values)) == len(values)):
+            return values
+
+
 def evaluate(coefficients: Sequence[int], x: int) -> int:
     """``f(x) mod r`` by Horner's rule."""
     total = 0

@@ -7,6 +7,8 @@ runs in a test, in a simulation or behind any network:
 * :class:`Aggregator` collects shards, opens packets, adds ciphertexts, closes the round.
 * :class:`Member` adds key shares of exactly the agreed contributors, and answers once.
 * :class:`RoundHeader` / :class:`SignedHeader` is what all of them agree on; :func:`plan_round` makes one.
+* :class:`Peer` is all three where nobody is the server: a signed :class:`Roster` and a :class:`Beacon` say
+  who is aggregator and who sits in the committee, and :class:`PeerPolicy` holds headers against that.
 * :mod:`sottovoce.fl.simulate` runs a whole federation in one process.
 
 What is refused raises :class:`ProtocolError` (with a :class:`Reason` to count by) or one of the errors
@@ -23,6 +25,7 @@ from .._ext.errors import (
     UnsigncryptError,
 )
 from .aggregator import Aggregator, State
+from .beacon import Beacon, BeaconServer, combine_beacon
 from .client import Client, Sealed
 from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
 from .conviction import Conviction, Fault
@@ -32,8 +35,13 @@ from .member import Member
 from .meter import Meter, Stage
 from .model import model_digest
 from .opening import Receipt
+from .peer import Peer
+from .peer_choice import Choice, choose, choose_peers, committee_risk
+from .peer_policy import PeerPolicy
 from .plan import plan_round
 from .policy import Policy
+from .roster import Roster
+from .roster_book import RosterBook
 from .server import ServerIdentity, ServerKeys
 from .signed import SignedHeader
 from .sizes import update_packet_bytes
@@ -60,8 +68,11 @@ __all__ = [
     "Aggregator",
     "AggregatorStore",
     "Answer",
+    "Beacon",
+    "BeaconServer",
     "Binding",
     "CheckReply",
+    "Choice",
     "Client",
     "CloseRequest",
     "ContributorSet",
@@ -78,11 +89,15 @@ __all__ = [
     "Meter",
     "Outbox",
     "ParameterError",
+    "Peer",
+    "PeerPolicy",
     "Policy",
     "ProtocolError",
     "Reason",
     "Receipt",
     "Removal",
+    "Roster",
+    "RosterBook",
     "RoundHeader",
     "RoundResult",
     "Sealed",
@@ -103,6 +118,10 @@ __all__ = [
     "StoreError",
     "UnsigncryptError",
     "Update",
+    "choose",
+    "choose_peers",
+    "combine_beacon",
+    "committee_risk",
     "model_digest",
     "plan_round",
     "revocation_digest",

@@ -21,7 +21,7 @@ from .. import clsc, he, rs
 from .._ext import cbor
 from .._ext.enc import enc
 from .._ext.errors import DecodeError, ParameterError
-from .._ext.limits import HEADER_MAX_BYTES, MAX_CLIENTS, MAX_MEMBERS, MIN_CONTRIBUTORS_FLOOR
+from .._ext.limits import HEADER_MAX_BYTES, MAX_CLIENTS, MAX_MEMBERS, MAX_PEERS, MIN_CONTRIBUTORS_FLOOR
 from ..he import kahe
 from .errors import ProtocolError, Reason
 from .server import ServerIdentity, ServerKeys
@@ -34,6 +34,7 @@ _SCHEMA: cbor.Schema = {
     "members": list,
     "epoch": bytes,
     "round": int,
+    "view": int,
     "sender_params": bytes,
     "committee_params": bytes,
     "revoked": bytes,
@@ -56,6 +57,7 @@ _SCHEMA: cbor.Schema = {
 _ENVELOPE_BYTES = 64  # keys, version and length prefixes of a signed header: 42 at most
 _INTEGERS = (
     "round_number",
+    "view",
     "value_bits",
     "max_examples",
     "wire_bits",
@@ -102,6 +104,8 @@ class RoundHeader:
         deadline: Unix seconds; nothing is sealed, accepted, checked or answered more than 120 s later
             (clocks differ), so collecting ends well before it.
         audit_deadline: Unix seconds; ciphertexts are kept until then.
+        view: How many aggregators before this one were passed over in this round, among peers that take
+            turns (:class:`sottovoce.fl.PeerPolicy`); 0 where the aggregator is pinned.
 
     Raises:
         TypeError: A field of the wrong type.
@@ -130,6 +134,7 @@ class RoundHeader:
     packet_bytes: int
     deadline: int
     audit_deadline: int
+    view: int = 0
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -148,7 +153,7 @@ class RoundHeader:
         for name in ("sender_params", "committee_params", "revoked", "model", "shard_key"):
             if len(getattr(self, name)) != HASH_BYTES:
                 raise ParameterError(f"{name}: {HASH_BYTES} bytes expected, got {len(getattr(self, name))}")
-        for name, limit in (("round_number", 1 << 63), ("max_examples", 1 << 53)):
+        for name, limit in (("round_number", 1 << 63), ("max_examples", 1 << 53), ("view", MAX_PEERS)):
             if not 0 <= getattr(self, name) < limit:
                 raise ParameterError(f"{name}: 0 to {limit - 1} expected, got {getattr(self, name)}")
         if not MIN_CONTRIBUTORS_FLOOR <= self.min_contributors <= self.max_contributors <= MAX_CLIENTS:
@@ -245,6 +250,7 @@ class RoundHeader:
                 "members": [member.to_list() for member in self.members],
                 "epoch": self.epoch,
                 "round": self.round_number,
+                "view": self.view,
                 "sender_params": self.sender_params,
                 "committee_params": self.committee_params,
                 "revoked": self.revoked,
@@ -307,6 +313,7 @@ class RoundHeader:
                 packet_bytes=fields["packet_bytes"],
                 deadline=fields["deadline"],
                 audit_deadline=fields["audit_deadline"],
+                view=fields["view"],
             )
         except ParameterError as error:
             raise DecodeError(f"header: {error}") from None

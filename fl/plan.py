@@ -31,6 +31,7 @@ def plan_round(
     set_name: str = he.DEFAULT_SET,
     shard_k: int = 3,
     shard_n: int = 5,
+    view: int = 0,
 ) -> RoundHeader:
     """The header of a round on ``model``, for :meth:`SignedHeader.propose`.
 
@@ -55,6 +56,7 @@ def plan_round(
         set_name: Parameter set of :mod:`sottovoce.he.kahe`.
         shard_k: Shards that suffice.
         shard_n: Shards that a packet is cut into.
+        view: Aggregators passed over in this round, among peers that take turns.
 
     Raises:
         TypeError, ParameterError: As :class:`RoundHeader`; or no wire width opens such sums.
@@ -90,4 +92,5 @@ def plan_round(
         packet_bytes=update_packet_bytes(params),
         deadline=deadline,
         audit_deadline=audit_deadline,
+        view=view,
     )

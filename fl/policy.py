@@ -141,6 +141,8 @@ class Policy:
         Raises:
             ProtocolError: :attr:`Reason.POLICY`.
         """
+        # Who is named needs no turn; and a round number has one header, not one for every view.
+        _require(header, header.view == 0, "view 0 expected")
         self._check_server(header, header.aggregator, self.aggregators, "aggregator")
         for member in header.members:
             self._check_server(header, member, self.members, "member")

@@ -27,6 +27,7 @@ from .meter import Meter, Stage
 from .model import Arrays
 from .plan import plan_round
 from .policy import Policy
+from .roster import Roster
 from .server import ServerKeys
 from .signed import SignedHeader
 
@@ -117,7 +118,7 @@ class Authority:
     """An issuer with its two epochs: names for servers, blind pseudonyms for clients."""
 
     def __init__(self, epoch: bytes, now: int, valid_s: int) -> None:
-        root = clsc.RootKey.generate()
+        self._root = root = clsc.RootKey.generate()
         self.root_public_key = root.public_key
         span = {"not_before": now, "not_after": now + valid_s}
         identity = clsc.MasterKey.generate(root, clsc.Mode.IDENTITY, epoch, **span)
@@ -141,6 +142,10 @@ class Authority:
             sent = request.to_bytes(self._identity_issuer.challenge())
             keys.append(request.finish(self._identity_issuer.issue(name.decode(), sent)))
         return ServerKeys(*keys)
+
+    def roster(self, roster: Roster) -> bytes:
+        """Publish who the peers are, under the root key."""
+        return roster.sign(self._root)
 
     def pseudonym(self, party: str) -> clsc.SecretKey:
         """Enrol a device and issue its blind ``sign`` key for the epoch."""

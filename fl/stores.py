@@ -136,7 +136,9 @@ class MemberStore(Protocol):
         """Note that a header is about to be signed; the same one again is fine.
 
         Raises:
-            ProtocolError: Another one was signed (:attr:`Reason.OTHER_HEADER`).
+            ProtocolError: Another one was signed (:attr:`Reason.OTHER_HEADER`); or one of this round number,
+                by whatever aggregator, was answered (:attr:`Reason.BOUND`): this member cannot answer for
+                another, so its signature would make clients seal in vain.
         """
 
     def last_binding(self, epoch: bytes, round_number: int) -> Binding | None:
@@ -181,9 +183,13 @@ class MemoryMemberStore:
     def sign_header(self, aggregator: bytes, epoch: bytes, round_number: int, header_hash: bytes) -> None:
         """See :class:`MemberStore`."""
         with self._lock:
-            known = self._headers.setdefault((aggregator, epoch, round_number), header_hash)
-        if known != header_hash:
-            raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
+            known = self._headers.get((aggregator, epoch, round_number), header_hash)
+            if known != header_hash:
+                raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
+            chain = self._bindings.get((epoch, round_number))
+            if chain and chain[-1].header_hash != header_hash:
+                raise ProtocolError(Reason.BOUND, round_id=header_hash)
+            self._headers[aggregator, epoch, round_number] = header_hash
 
     def last_binding(self, epoch: bytes, round_number: int) -> Binding | None:
         """See :class:`MemberStore`."""

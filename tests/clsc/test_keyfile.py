@@ -22,6 +22,7 @@ from sottovoce.clsc import (
     TraceableRequest,
     TracingKey,
     Usage,
+    deal_bls,
     dealer,
     keybody,
     keyfile,
@@ -57,6 +58,7 @@ def kinds(world):
         "traceable request": TraceableRequest(params[Mode.TRACEABLE], Usage.SIGN, world.signer("somebody")),
         "tracing": TracingKey.generate(),
         "admission": AdmissionKey.generate(),
+        "BLS share": deal_bls(2, 3)[1],
         "blind request": BlindRequest(params[Mode.BLIND], Usage.DECRYPT, token),
     }
 

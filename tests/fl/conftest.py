@@ -3,6 +3,7 @@
 import pytest
 
 from support.fl_federation import Federation, Sealed
+from support.fl_peers import PeerWorld
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +21,8 @@ def sealed(fed):
 def sealed4(fed):
     """Four honest packets for a committee of four (t = 3, f = 1)."""
     return Sealed(fed, n_clients=4, n=4)
+
+
+@pytest.fixture(scope="session")
+def peer_world():
+    return PeerWorld()

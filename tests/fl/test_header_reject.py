@@ -22,6 +22,7 @@ IMPOSSIBLE = {
     "v": [0, 2, True],
     "epoch": [b"", b"e" * 65, "text"],
     "round": [-1, 1 << 63, 1.0, True],
+    "view": [-1, 1 << 12, 1.0, False],
     "sender_params": [b"", bytes(31), bytes(33)],
     "committee_params": [b"", bytes(31), bytes(32)],
     "revoked": [b"", bytes(31), bytes(33)],

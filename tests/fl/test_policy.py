@@ -18,6 +18,7 @@ AGAINST = {
         {"aggregators": {b"somebody else"}},
         "aggregator b.* is not one of those named",
     ),
+    "view": ({"view": 1}, {}, "view 0 expected"),
     "member": ({}, {"members": NAMES - {member_name(3)}}, "member b.* is not one of those named"),
     "committee": ({}, {"min_members": 6}, "at least 6 members"),
     "committee, all named": ({}, {"min_members": None}, "at least 7 members"),

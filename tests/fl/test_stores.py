@@ -172,6 +172,17 @@ class TestMemberStore:
             store.sign_header(*other, H[1])
         store.sign_header(b"a", b"e", 1, H[0])
 
+    def test_who_answered_one_view_signs_no_other(self, member_store):
+        """Its signature would make clients seal for a round that it cannot answer."""
+        store = member_store
+        store.sign_header(b"first", b"e", 1, H[0])
+        store.bind(b"e", 1, Binding(H[0], H[5], H[6]))
+        store.sign_header(b"first", b"e", 1, H[0])
+        assert reason(lambda: store.sign_header(b"second", b"e", 1, H[1])) is Reason.BOUND
+        assert reason(lambda: store.sign_header(b"first", b"e", 1, H[1])) is Reason.OTHER_HEADER
+        store.sign_header(b"second", b"e", 2, H[1])  # what was refused used nothing up
+        store.sign_header(b"second", b"f", 1, H[2])
+
     def test_one_binding_an_epoch_and_number_and_its_first_answer(self, member_store):
         store = member_store
         binding = Binding(H[0], H[1], H[2])

@@ -76,6 +76,7 @@ class TestHeader:
             ("members", (None,) * 5),
             ("epoch", "week 1"),
             ("round_number", True),
+            ("view", None),
             ("sender_params", "x"),
             ("layout", [np.zeros(3)]),
             ("clip", "1"),
