@@ -47,6 +47,7 @@ from .stores import (
     Sent,
 )
 from .update import Manifest, MemberShare, Update
+from .workers import HeldKey, WorkerKeyFile, drop_key, handover, hold_key
 
 __all__ = [
     "Accepted",
@@ -59,6 +60,7 @@ __all__ = [
     "CloseRequest",
     "ContributorSet",
     "DecodeError",
+    "HeldKey",
     "Manifest",
     "Member",
     "MemberShare",
@@ -87,6 +89,10 @@ __all__ = [
     "State",
     "UnsigncryptError",
     "Update",
+    "WorkerKeyFile",
+    "drop_key",
+    "handover",
+    "hold_key",
     "model_digest",
     "plan_round",
     "revocation_digest",
