@@ -44,7 +44,8 @@ class Aggregator:
     """Drives one round from the signed header to the result.
 
     Bytes in, bytes out; it opens no sockets.  Calls from one thread at a time; batches are opened on
-    ``executor``, several of them at a time.  What is refused raises or is counted in :attr:`refused`, and changes nothing.
+    ``executor``, several of them at a time.  What is refused raises or is counted in :attr:`refused`, and
+    changes nothing.
 
     Args:
         keys: The aggregator's ``sign`` and ``decrypt`` key.
@@ -145,7 +146,7 @@ class Aggregator:
         self._collection.add_shard(shard, relay)
 
     def receive_packet(self, packet: bytes) -> None:
-        """Take one whole packet; it waits for :meth:`process`, which opens and adds a batch by itself at times.
+        """Take one whole packet; it waits for :meth:`process`; whole batches do not.
 
         Raises:
             TypeError: Not bytes.
@@ -159,8 +160,8 @@ class Aggregator:
     def process(self) -> list[Receipt]:
         """Open what waits and add what counts.
 
-        What the executor or the store raises comes through, here and where a packet completes a batch; packets
-        not yet dealt with wait on.
+        What the executor or the store raises comes through, here and where a packet completes a batch;
+        packets not yet dealt with wait on.
 
         Returns:
             One receipt for every packet since the last call, in the order of arrival; of the last

@@ -23,7 +23,7 @@ from .wire import expect
 from .workers import drop_key, handover, hold_key
 
 
-class _KeyPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
+class _KeyPlugin(WorkerPlugin):
     """Hands a key to every worker when it starts, also to those that come later."""
 
     def __init__(self, key: clsc.SecretKey) -> None:
@@ -62,15 +62,16 @@ def cluster_executor(client: Client, key: clsc.SecretKey) -> Iterator[Executor]:
     """
     expect("client", client, Client)
     expect("key", key, clsc.SecretKey)
-    information: dict[str, Any] = client.scheduler_info(n_workers=-1)
+    connected: Any = client  # parts of it have no types
+    information: dict[str, Any] = connected.scheduler_info(n_workers=-1)
     for address in (information["address"], *information["workers"]):
         _require_private(address)
     plugin = _KeyPlugin(key)
-    client.register_plugin(plugin, name=plugin.name)
+    connected.register_plugin(plugin, name=plugin.name)
     try:
-        yield client.get_executor(pure=False)
+        yield connected.get_executor(pure=False)
     finally:
-        client.unregister_worker_plugin(plugin.name)
+        connected.unregister_worker_plugin(plugin.name)
 
 
 def _require_private(address: str) -> None:

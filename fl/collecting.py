@@ -154,7 +154,7 @@ class Collection:
         self._started.popleft()
 
     def _admit_batch(self, batch: list[bytes], opened: OpenedBatch) -> None:
-        """Admit one packet after another and take each from ``batch``; the sum follows even after an error."""
+        """Admit one packet after another, each taken from ``batch``; the sum follows even after an error."""
         counted = []
         try:
             for entry in opened.packets:

@@ -2,7 +2,7 @@
 
 Either its key file lies on the worker's machine (:class:`WorkerKeyFile`), or it is handed over once, when a
 worker starts, over the pipe or connection that starts it (:func:`handover` here, :func:`hold_key` there), and
-tasks then name it (:class:`HeldKey`).  Whoever can read a worker's memory has the key, as with the aggregator.
+tasks then name it (:class:`HeldKey`).  Whoever reads a worker's memory has the key, as with the aggregator.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ class HeldKey:
 
 @dataclass(frozen=True)
 class WorkerKeyFile:
-    """Names a key file on the workers' own machines, so that the key is never sent.  Called, it gives the key.
+    """Names a key file on the workers' own machines, so that the key is never sent.
 
-    Read once a process.
+    Called in a worker, it gives the key; a process reads it once.
 
     Attributes:
         path: Of the key file (:func:`sottovoce.clsc.save_key`).

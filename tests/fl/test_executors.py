@@ -144,11 +144,12 @@ class TestThreads:
         store.accept = failing
         with ThreadPoolExecutor(2) as executor:
             aggregator = fed.aggregator(sealed.signed, executor=executor, store=store)
+            for packet in sealed.packets[:5]:
+                aggregator.receive_packet(packet)
             with pytest.raises(OSError, match="disk full"):
-                for packet in [*sealed.packets, b""]:
-                    aggregator.receive_packet(packet)
                 aggregator.process()
             assert aggregator._collection.sum.count == len(aggregator.accepted) == 4
+            aggregator.receive_packet(sealed.packets[5])
             aggregator.process()
         finish(aggregator, sealed.members(), sealed.signed)
         assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids))
