@@ -76,7 +76,7 @@ def from_arrays(template: Weights, arrays: Sequence[NDArray[Any]]) -> Any:
     """
     entries = _entries(template)
     taking_part = [name for name, value in entries if _takes_part(name, value)]
-    if isinstance(arrays, np.ndarray) or not isinstance(arrays, Sequence):
+    if not isinstance(arrays, (list, tuple)):
         raise TypeError(f"arrays: a list of arrays expected, got {type(arrays).__name__}")
     if len(arrays) != len(taking_part):
         raise ParameterError(f"arrays: {len(taking_part)} expected, got {len(arrays)}")
