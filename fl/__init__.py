@@ -62,6 +62,7 @@ from .stores import (
     StepKind,
 )
 from .update import Manifest, MemberShare, Update
+from .workers import HeldKey, WorkerKeyFile, drop_key, handover, hold_key
 
 __all__ = [
     "Accepted",
@@ -79,6 +80,7 @@ __all__ = [
     "Conviction",
     "DecodeError",
     "Fault",
+    "HeldKey",
     "Manifest",
     "Member",
     "MemberShare",
@@ -118,10 +120,14 @@ __all__ = [
     "StoreError",
     "UnsigncryptError",
     "Update",
+    "WorkerKeyFile",
     "choose",
     "choose_peers",
     "combine_beacon",
     "committee_risk",
+    "drop_key",
+    "handover",
+    "hold_key",
     "model_digest",
     "plan_round",
     "revocation_digest",

@@ -22,7 +22,7 @@ from .collecting import Collection, shard_collector
 from .conviction import Conviction
 from .errors import ProtocolError, Reason
 from .meter import Meter
-from .opening import Receipt
+from .opening import Opener, Receipt
 from .policy import check_deadline, check_revocations
 from .server import ServerKeys
 from .settling import Settlement
@@ -53,7 +53,8 @@ class Aggregator:
     """Drives one round from the signed header to the result.
 
     Bytes in, bytes out; it opens no sockets.  Calls from one thread at a time; batches are opened on
-    ``executor``.  What is refused raises or is counted in :attr:`refused`, and changes nothing.
+    ``executor``, several of them at a time.  What is refused raises or is counted in :attr:`refused`, and
+    changes nothing.
 
     Args:
         keys: The aggregator's ``sign`` and ``decrypt`` key.
@@ -62,8 +63,13 @@ class Aggregator:
         signed_header: The header with the members' signatures.
         store: Spools what counts and notes every step; in memory if None.  One that already holds this round
             (after a crash) is read back: what was accepted counts once, and the round is where it was.
-        executor: Opens batches, in threads: the key does not leave the process.  None: in the calling
-            thread.
+        executor: Opens batches: threads, processes, a cluster.  None: in the calling thread.  Sums and
+            refusals do not depend on it.
+        worker_key: Gives the decrypt key in the executor's workers where they are other processes, in
+            which case it is pickled to them: :class:`HeldKey`, :class:`WorkerKeyFile`.  None: the workers
+            are threads of this process, and the key does not leave it.
+        batches_in_flight: Most batches that the executor has at a time, of 32 packets each, or of
+            8 MiB and 8 packets at least: two for every worker keep it busy.
         shard_memory_bytes: Most that incomplete groups of shards may take; beyond it the greediest relay's
             oldest go, and are counted.  None: what all contributors together need, 256 MiB to 4 GiB.
         clock: Unix seconds.
@@ -76,7 +82,8 @@ class Aggregator:
     Raises:
         DecodeError, SenderError, ProtocolError: The header is not valid, or another one was opened for its
             round number.
-        ParameterError: ``keys`` or ``shard_key`` are not those of the header.
+        ParameterError: ``keys`` or ``shard_key`` are not those of the header; ``worker_key`` without an
+            executor; ``batches_in_flight`` is not positive.
         StoreError: What the store holds of this round is damaged.
     """
 
@@ -89,6 +96,8 @@ class Aggregator:
         *,
         store: AggregatorStore | None = None,
         executor: Executor | None = None,
+        worker_key: Callable[[], clsc.SecretKey] | None = None,
+        batches_in_flight: int = 8,
         shard_memory_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
         meter: Meter | None = None,
@@ -96,6 +105,9 @@ class Aggregator:
         expect("keys", keys, ServerKeys)
         expect("shard_key", shard_key, rs.ShardKey)
         expect("trust", trust, clsc.TrustStore)
+        expect("batches_in_flight", batches_in_flight, int)
+        if batches_in_flight < 1:
+            raise ParameterError(f"batches_in_flight: at least 1 expected, got {batches_in_flight}")
         header = SignedHeader.from_bytes(signed_header, trust).header
         if keys.public.to_list() != header.aggregator.to_list() or shard_key.public_key != header.shard_key:
             raise ParameterError("keys: those of the header's aggregator expected")
@@ -109,10 +121,11 @@ class Aggregator:
         self._keys = keys
         self._store = store
         meter = meter if meter is not None else Meter()
+        opener = Opener(header, keys.decrypt, trust, executor, worker_key)
         collector = shard_collector(header, shard_key, shard_memory_bytes, clock())
         self._store.open_round(header.epoch, header.round_number, header.hash)
         self._collection = Collection(
-            header, keys.decrypt, trust, collector, store=self._store, executor=executor, meter=meter
+            header, opener, collector, store=self._store, in_flight=batches_in_flight, meter=meter
         )
         self._settlement = Settlement(header, keys, trust, self._collection, self._store, meter)
         self._recover()
@@ -156,7 +169,7 @@ class Aggregator:
         self._collection.add_shard(shard, relay)
 
     def receive_packet(self, packet: bytes) -> None:
-        """Take one whole packet; it waits for :meth:`process`, which runs by itself at 32 of them.
+        """Take one whole packet; it waits for :meth:`process`; whole batches do not.
 
         Raises:
             TypeError: Not bytes.
@@ -170,7 +183,8 @@ class Aggregator:
     def process(self) -> list[Receipt]:
         """Open what waits and add what counts.
 
-        What the executor or the store raises comes through, and packets not yet dealt with wait on.
+        What the executor or the store raises comes through, here and where a packet completes a batch;
+        packets not yet dealt with wait on.
 
         Returns:
             One receipt for every packet since the last call, in the order of arrival; of the last
