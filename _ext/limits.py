@@ -33,6 +33,12 @@ MAX_REMOVALS: Final = 64
 """Times that convicted clients may be taken out of a set that members have answered: a member hashes the
 whole list once for each, and an aggregator can always take several clients at once."""
 
+MAX_EPOCH_PARAMS_BYTES: Final = 1 << 13
+"""Parameters of an issuer of 64 servers take 7 KiB."""
+
+MAX_AUDIT_FIELD_BYTES: Final = 1 << 30
+"""A field of an audit record before the ciphertexts: the result of 100 million values takes 0.8 GB."""
+
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""
 

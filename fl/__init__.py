@@ -23,6 +23,7 @@ from .._ext.errors import (
     UnsigncryptError,
 )
 from .aggregator import Aggregator, State
+from .audit import AuditError, AuditFault, AuditFinding, AuditReport, audit_round
 from .client import Client, Sealed
 from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
 from .conviction import Conviction, Fault
@@ -60,6 +61,10 @@ __all__ = [
     "Aggregator",
     "AggregatorStore",
     "Answer",
+    "AuditError",
+    "AuditFault",
+    "AuditFinding",
+    "AuditReport",
     "Binding",
     "CheckReply",
     "Client",
@@ -103,6 +108,7 @@ __all__ = [
     "StoreError",
     "UnsigncryptError",
     "Update",
+    "audit_round",
     "model_digest",
     "plan_round",
     "revocation_digest",
