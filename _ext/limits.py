@@ -37,6 +37,12 @@ MAX_PEERS: Final = 1 << 12
 """Peers of one roster, and so views of a round: the roster (1.3 MB) is read and checked in one piece, key by
 key, in a second.  Rounds of more clients pin their aggregator."""
 
+MAX_EPOCH_PARAMS_BYTES: Final = 1 << 13
+"""Parameters of an issuer of 64 servers take 7 KiB."""
+
+MAX_AUDIT_FIELD_BYTES: Final = 1 << 30
+"""A field of an audit record before the ciphertexts: the result of 100 million values takes 0.8 GB."""
+
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""
 

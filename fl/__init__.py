@@ -25,6 +25,7 @@ from .._ext.errors import (
     UnsigncryptError,
 )
 from .aggregator import Aggregator, State
+from .audit import AuditError, AuditFault, AuditFinding, AuditReport, audit_round
 from .beacon import Beacon, BeaconServer, combine_beacon
 from .client import Client, Sealed
 from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
@@ -69,6 +70,10 @@ __all__ = [
     "Aggregator",
     "AggregatorStore",
     "Answer",
+    "AuditError",
+    "AuditFault",
+    "AuditFinding",
+    "AuditReport",
     "Beacon",
     "BeaconServer",
     "Binding",
@@ -121,6 +126,7 @@ __all__ = [
     "UnsigncryptError",
     "Update",
     "WorkerKeyFile",
+    "audit_round",
     "choose",
     "choose_peers",
     "combine_beacon",

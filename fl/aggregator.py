@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
 from enum import Enum, auto
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import clsc, rs
 from .._ext.errors import ParameterError, SottovoceError, StoreError
+from .audit_file import AuditHead
 from .closing import RoundResult
 from .collecting import Collection, shard_collector
 from .conviction import Conviction
@@ -119,6 +121,8 @@ class Aggregator:
         self.state = State.COLLECTING
         self._clock = clock
         self._keys = keys
+        self._trust = trust
+        self._signed_header = signed_header
         self._store = store
         meter = meter if meter is not None else Meter()
         opener = Opener(header, keys.decrypt, trust, executor, worker_key)
@@ -346,6 +350,36 @@ class Aggregator:
     def publish(self, result: RoundResult) -> bytes:
         """The result, signed, for the clients."""
         return result.to_bytes(self.header, self._keys)
+
+    def write_audit(self, published: bytes, target: BinaryIO) -> None:
+        """Write the record with which anybody can recompute the sum (:func:`sottovoce.fl.audit_round`).
+
+        It has the ciphertexts, and what opens their sum: of the sum it tells all that the aggregator knows,
+        of a summand nothing.  No member's packets are in it, so it can be kept when the keys of the epoch
+        are long gone; this aggregator's own copy goes with :meth:`erase`.
+
+        Args:
+            published: The result as it was published.
+            target: A binary file; gets one contributor after the other, in bounded memory.
+
+        Raises:
+            ProtocolError: Not opened (:attr:`Reason.STATE`), or of another round.
+            DecodeError, SignatureError: ``published`` is not a result of this round.
+            ParameterError: It is, but of another set or sum.
+            OSError: Writing failed.
+        """
+        self._require(State.DONE)
+        header = self.header
+        if RoundResult.from_bytes(published, header).agreed != self._settlement.agreed:
+            raise ParameterError("published: the result of the opened set expected")
+        AuditHead(
+            self._trust.get(header.sender_params).to_bytes(),
+            self._trust.get(header.committee_params).to_bytes(),
+            self._signed_header,
+            published,
+            self._settlement.share_sums,
+            tuple(conviction.to_bytes() for _, conviction in sorted(self.convictions.items())),
+        ).write(target, self._collection.contributions())
 
     def erase(self) -> None:
         """Forget the packets of the round; whatever its state, it ends here.

@@ -362,6 +362,17 @@ class RoundResult:
             ProtocolError: Of another round, or fewer than ``t`` signatures (:attr:`Reason.RESULT`).
             SignatureError: A wrong signature.
         """
+        result = cls.of_aggregator(data, header)
+        result.check_members(header)
+        return result
+
+    @classmethod
+    def of_aggregator(cls, data: bytes, header: RoundHeader) -> Self:
+        """As :meth:`from_bytes`, but what the members have signed is not looked at: the aggregator's word.
+
+        Raises:
+            DecodeError, ProtocolError, SignatureError: As :meth:`from_bytes`.
+        """
         limit = 4096 + 200 * len(header.members) + 48 * header.max_contributors + 8 * header.layout.size
         if isinstance(data, bytes) and len(data) > limit:
             raise DecodeError("result: longer than any of this round")
@@ -398,8 +409,30 @@ class RoundResult:
             raise DecodeError("result: more contributors than the round has places")
         if not agreed.count <= fields["weight"] <= agreed.count * header.codec.max_weight:
             raise DecodeError("result: no sum of that many weights")
-        signatures = _check_answered(fields["members"], agreed, header)
-        return cls(agreed, entries, mean, fields["weight"], signatures)
+        return cls(agreed, entries, mean, fields["weight"], _read_signatures(fields["members"], header))
+
+    def check_members(self, header: RoundHeader) -> None:
+        """Return if at least ``t`` members have answered for this set and sum.
+
+        Raises:
+            ProtocolError: Fewer than ``t`` signatures (:attr:`Reason.RESULT`).
+            SignatureError: One of them does not verify; says whose.
+        """
+        signatures = self.member_signatures
+        if len(signatures) < header.threshold:
+            raise ProtocolError(
+                Reason.RESULT,
+                f"{header.threshold} members expected, got {len(signatures)}",
+                round_id=header.hash,
+            )
+        text = self.agreed.signed_text(header.hash)
+        try:
+            clsc.batch_verify([(header.members[j - 1].sign, text, s) for j, s in signatures.items()])
+        except SignatureError as error:
+            wrong = ", ".join(str(list(signatures)[i]) for i in error.bad_indices)
+            raise SignatureError(
+                f"result: a member's signature does not verify ({wrong})", error.bad_indices
+            ) from None
 
 
 def check_entries(entries: Sequence[tuple[bytes, bytes]]) -> None:
@@ -412,7 +445,7 @@ def check_entries(entries: Sequence[tuple[bytes, bytes]]) -> None:
         raise DecodeError("set: each pid once, in ascending order, expected")
 
 
-def _check_answered(listed: list[object], agreed: ContributorSet, header: RoundHeader) -> dict[int, bytes]:
+def _read_signatures(listed: list[object], header: RoundHeader) -> dict[int, bytes]:
     signatures: dict[int, bytes] = {}
     for entry in listed:
         if type(entry) is not list or [type(v) for v in entry] != [int, bytes]:
@@ -421,13 +454,4 @@ def _check_answered(listed: list[object], agreed: ContributorSet, header: RoundH
         if not 1 <= index <= len(header.members) or index <= max(signatures, default=0):
             raise DecodeError("result: member indices must ascend")
         signatures[index] = check_length("signature", signature, clsc.SIGNATURE_BYTES)
-    if len(signatures) < header.threshold:
-        raise ProtocolError(
-            Reason.RESULT, f"{header.threshold} members expected, got {len(signatures)}", round_id=header.hash
-        )
-    text = agreed.signed_text(header.hash)
-    try:
-        clsc.batch_verify([(header.members[j - 1].sign, text, s) for j, s in signatures.items()])
-    except SignatureError:
-        raise SignatureError("result: a member's signature does not verify") from None
     return signatures

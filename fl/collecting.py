@@ -11,7 +11,7 @@ plaintexts and one sum.  Of what counts 64 bytes are kept, and the store's own.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from concurrent.futures import Future
 
 from .. import rs
@@ -222,6 +222,12 @@ class Collection:
     def update(self, pid: bytes) -> Update:
         """The update of one pseudonym that counts, or has counted."""
         return Update.from_bytes(self._store.update(self._header.hash, pid), self._header)
+
+    def contributions(self) -> Iterator[tuple[bytes, bytes]]:
+        """Manifest and ciphertext of what counts, in the order of :attr:`entries`, one at a time."""
+        for pid, _ in self.entries:
+            update = self.update(pid)
+            yield update.manifest.to_bytes(), update.ciphertext.to_bytes()
 
     def drop(self, update: Update) -> None:
         """Let an update count no more."""

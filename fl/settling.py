@@ -286,6 +286,11 @@ class Settlement:
         signatures = {j: answer.signature for j, answer in sorted(self._answers.items())}
         return opened, RoundResult(agreed, tuple(self._collection.entries), mean, weight, signatures)
 
+    @property
+    def share_sums(self) -> dict[int, bytes]:
+        """Member index -> its sum of key shares, of the answers for the last set."""
+        return {j: answer.share_sum.to_bytes() for j, answer in self._answers.items()}
+
     def erase(self) -> None:
         """Forget the answers: together they are the key of the sum."""
         self._answers.clear()
