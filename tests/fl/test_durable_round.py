@@ -6,6 +6,7 @@ import pytest
 from sottovoce.fl import (
     CloseRequest,
     MemoryAggregatorStore,
+    ParameterError,
     ProtocolError,
     Reason,
     SqliteAggregatorStore,
@@ -17,6 +18,7 @@ from sottovoce.fl import (
     StoreError,
     revocation_digest,
 )
+from sottovoce.fl.simulate import Simulation
 from support.fl_federation import MODEL, NOW, craft, update_of
 
 
@@ -239,3 +241,22 @@ def test_a_client_on_disk_sends_the_same_packet_again(fed, tmp_path):
         outbox.discard(header.hash)
         for call in (lambda: client.resend(signed), lambda: client.seal(signed, MODEL, update_of(1))):
             assert reason(call) is Reason.SEALED
+
+
+def test_a_simulation_in_a_folder_is_exact_and_leaves_every_role_its_file(tmp_path):
+    template = [np.zeros((5, 8), np.float32), np.zeros(10)]
+    updates = {i: ([np.full(a.shape, i / 8, a.dtype) for a in template], 1 + i) for i in range(3)}
+    with Simulation(template, 3, clip=1.0, min_contributors=3, n_members=4, folder=tmp_path) as simulation:
+        for round_number in (1, 2):
+            model = [np.full_like(a, round_number) for a in template]
+            trained = {i: ([a + round_number / 9 for a in u], n) for i, (u, n) in updates.items()}
+            assert simulation.run_round(model, trained).exact
+    names = {p.name for p in tmp_path.glob("*.sqlite")}
+    assert names == {
+        "aggregator.sqlite",
+        *(f"client-{i}.sqlite" for i in range(3)),
+        *(f"member-{j}.sqlite" for j in range(1, 5)),
+    }
+    assert len(list((tmp_path / "aggregator.sqlite.spool").iterdir())) == 6
+    with pytest.raises(ParameterError, match="empty"):
+        Simulation(template, 3, clip=1.0, min_contributors=3, folder=tmp_path)
