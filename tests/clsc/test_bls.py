@@ -11,15 +11,12 @@ from sottovoce.clsc import (
     BlsPublicKey,
     BlsShare,
     DecodeError,
-    KeyFileError,
     ParameterError,
     SignatureError,
     TooFewAnswers,
     deal_bls,
-    dump_key,
     group,
     hashes,
-    load_key_bytes,
 )
 from sottovoce.clsc.bls import _deal_bls_derand
 from support.clsc_world import Drbg
@@ -154,10 +151,3 @@ class TestBorders:
         if data != SIGNATURE:
             with pytest.raises(SignatureError):
                 KEY.verify(MESSAGE, data)
-
-
-def test_a_key_file_of_another_share_is_not_this_one():
-    data = dump_key(SHARES[2], b"passphrase")
-    assert load_key_bytes(data, b"passphrase", BlsShare).sign(MESSAGE) == PARTS[3]
-    with pytest.raises(KeyFileError):
-        load_key_bytes(data, b"another", BlsShare)
