@@ -18,6 +18,7 @@ from . import _files_zfec as zfec
 from ._files_layout import Layout
 from ._files_shards import Map, Path
 from ._files_write import check_prefix
+from ._numbers import integer
 
 _BLOCK_BYTES: Final = 1 << 16
 _MEMORY: Final = 1 << 22
@@ -32,8 +33,8 @@ def new_layout(k: int, n: int, format: str, block_bytes: int | None) -> Layout:
         return zfec.layout(k, n, 0)
     if block_bytes is None:
         block_bytes = min(_BLOCK_BYTES, _MEMORY // n // own.BLOCK_STEP * own.BLOCK_STEP)
-    elif type(block_bytes) is not int:
-        raise TypeError(f"block_bytes: int expected, got {type(block_bytes).__name__}")
+    else:
+        block_bytes = integer("block_bytes", block_bytes)
     if not own.is_block_bytes(block_bytes, n):
         raise ParameterError(
             f"block_bytes: a multiple of {own.BLOCK_STEP} up to {own.MAX_STRIPE_BYTES // n} expected, "
@@ -56,8 +57,7 @@ def place_of(source: object, folder: Path | None, prefix: str | None) -> tuple[s
 @contextlib.contextmanager
 def mapping(threads: int) -> Iterator[Map]:
     """``map``, in this thread or in several."""
-    if type(threads) is not int:
-        raise TypeError(f"threads: int expected, got {type(threads).__name__}")
+    threads = integer("threads", threads)
     if not 1 <= threads <= _MAX_THREADS:
         raise ParameterError(f"threads: 1 to {_MAX_THREADS} expected, got {threads}")
     if threads == 1:

@@ -99,7 +99,7 @@ def disperse(
     Timing: depends on lengths, k and n only (as far as ``cryptography`` keeps it so).
     Source: Krawczyk, "Secret sharing made short", CRYPTO 1993; RFC 9180 for the seal.
     """
-    check_shape(k, n, sharing.MAX_SHARES)
+    k, n = check_shape(k, n, sharing.MAX_SHARES)
     info = check_context(context)
     key = recipient_key(recipient)
     if not isinstance(packet, bytes):
@@ -107,7 +107,7 @@ def disperse(
     check_packet_bytes("packet", len(packet))
     if packet_bytes is None:
         packet_bytes = padme(len(packet))
-    check_packet_bytes("packet_bytes", packet_bytes)
+    packet_bytes = check_packet_bytes("packet_bytes", packet_bytes)
     if len(packet) > packet_bytes:
         raise ParameterError(
             f"packet: at most packet_bytes = {packet_bytes} bytes expected, got {len(packet)}"

@@ -135,7 +135,7 @@ def split_file(
 
     Timing: depends on k, n and the length only.
     """
-    check_shape(k, n)
+    k, n = check_shape(k, n)
     check_format(format)
     layout = new_layout(k, n, format, block_bytes)
     place, stem = place_of(source, folder, prefix)
