@@ -166,8 +166,9 @@ class Collector:
                 )
         if not callable(clock):
             raise TypeError(f"clock: a function expected, got {type(clock).__name__}")
-        if isinstance(group_timeout_s, bool) or not isinstance(group_timeout_s, Real):
-            raise TypeError(f"group_timeout_s: a number expected, got {type(group_timeout_s).__name__}")
+        seconds: object = group_timeout_s
+        if isinstance(seconds, bool) or not isinstance(seconds, Real):
+            raise TypeError(f"group_timeout_s: a number expected, got {type(seconds).__name__}")
         if not group_timeout_s > 0:
             raise ParameterError(f"group_timeout_s: more than 0 expected, got {group_timeout_s}")
         self._key = secret_key
