@@ -36,12 +36,31 @@ def main() -> None:
     # Another relay for each device to ask for what is public, so that none sees them all.
     source = options.relays[options.number % 3]
     home = ["--home", str(folder / "home"), "--policy", str(folder / "policy.toml")]
-    secret = ["--passphrase-file", str(folder / "passphrase"), "--as", label, "--outbox", str(folder / "outbox")]
+    secret = [
+        "--passphrase-file",
+        str(folder / "passphrase"),
+        "--as",
+        label,
+        "--outbox",
+        str(folder / "outbox"),
+    ]
     relays = [part for url in options.relays for part in ("--relay", url)]
     last, header = 0, str(folder / "round.header")
     for _ in range(options.rounds):
         model_file, update_file = folder / "model.npz", folder / "update.npz"
-        last = client("model", "--from", source, *home, "-o", str(model_file), "-f", "--after", str(last), "--wait", "120")["round"]
+        last = client(
+            "model",
+            "--from",
+            source,
+            *home,
+            "-o",
+            str(model_file),
+            "-f",
+            "--after",
+            str(last),
+            "--wait",
+            "120",
+        )["round"]
         with np.load(model_file) as loaded:
             model = [loaded[name] for name in loaded.files]
         update, examples = training.train(model, options.number)

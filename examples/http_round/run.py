@@ -58,7 +58,9 @@ class Processes:
 
     def stop(self) -> None:
         """SIGTERM to each, in the order in which shards flow; what does not end in time is killed."""
-        order = sorted(self.running, key=lambda name: (not name.startswith("device"), not name.startswith("relay")))
+        order = sorted(
+            self.running, key=lambda name: (not name.startswith("device"), not name.startswith("relay"))
+        )
         for name in order:
             process = self.running.pop(name)
             if process.poll() is None:
@@ -74,7 +76,9 @@ class Processes:
 
 def sottovoce(*arguments: str) -> None:
     """Run a command to its end."""
-    done = subprocess.run([sys.executable, "-m", "sottovoce", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "sottovoce", *arguments], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"sottovoce {' '.join(arguments)}:\n{done.stderr}")
 
@@ -87,7 +91,12 @@ def found(work: Path) -> Path:
     kgc = work / "kgc"
     sottovoce("kgc", "init", str(kgc), *secret)
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    span = ["--from", (now - datetime.timedelta(minutes=1)).isoformat(), "--to", (now + datetime.timedelta(hours=23)).isoformat()]
+    span = [
+        "--from",
+        (now - datetime.timedelta(minutes=1)).isoformat(),
+        "--to",
+        (now + datetime.timedelta(hours=23)).isoformat(),
+    ]
     for mode in ("identity", "blind"):
         sottovoce("kgc", "epoch", str(kgc), "--mode", mode, "--epoch", "today", *span, *secret)
     return kgc
@@ -99,7 +108,9 @@ def enrol(work: Path, kgc: Path, issuer: str, party: str) -> None:
     folder.mkdir(mode=0o700)
     (folder / "passphrase").write_text(secrets.token_urlsafe(24) + "\n")
     names = ", ".join(f'"{name}"' for name in MEMBERS)
-    (folder / "policy.toml").write_text(f'aggregators = ["aggregator"]\nmembers = [{names}]\nmin_contributors = 8\n')
+    (folder / "policy.toml").write_text(
+        f'aggregators = ["aggregator"]\nmembers = [{names}]\nmin_contributors = 8\n'
+    )
     enrolment = str(folder / "enrolment")
     sottovoce("kgc", "enrol", str(kgc), party, "-o", enrolment)
     mode = "blind" if party in DEVICES else "identity"
@@ -143,9 +154,14 @@ def private(work: Path, processes: Processes, rounds: int) -> tuple[list[np.ndar
         "--max-contributors", "64", "--close-at", str(training.N_DEVICES), "--collect", "120",
     )  # fmt: skip
     print(f"aggregator: {aggregator} (open it in a browser)")
-    relays = [processes.serve(f"relay-{i}", "relay", "--next", aggregator, "--threshold", "5", "--wait", "1") for i in range(3)]
+    relays = [
+        processes.serve(f"relay-{i}", "relay", "--next", aggregator, "--threshold", "5", "--wait", "1")
+        for i in range(3)
+    ]
     devices = [
-        processes.start(name, str(HERE / "device.py"), str(i), str(work / name), *relays, "--rounds", str(rounds))
+        processes.start(
+            name, str(HERE / "device.py"), str(i), str(work / name), *relays, "--rounds", str(rounds)
+        )
         for i, name in enumerate(DEVICES)
     ]
     until = time.monotonic() + DEADLINE_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 import ssl
 import time
@@ -38,7 +39,8 @@ def quiet_client(
         # The environment may name proxies and passwords; neither is meant for this.
         trust_env=False,
         follow_redirects=False,
-        verify=tls if tls is not None else ssl.create_default_context(),
+        # One context for all is no link between them: Python resumes no session unless told to.
+        verify=tls if tls is not None else _default_tls() if transport is None else True,
         timeout=timeout_s,
         limits=httpx.Limits(max_connections=8, max_keepalive_connections=4),
         transport=transport,
@@ -46,6 +48,11 @@ def quiet_client(
     for name in list(client.headers):
         del client.headers[name]
     return client
+
+
+@functools.cache
+def _default_tls() -> ssl.SSLContext:
+    return ssl.create_default_context()  # reads some 150 certificates
 
 
 async def get(client: httpx.AsyncClient, url: str, *, at_most: int) -> bytes:
