@@ -86,7 +86,7 @@ def member(
     own = OwnKeys(ring, passphrase)
     trust = ring.trust()
     keys = server_keys(own, own.label(label), trust)
-    with stores.member_store(state, keys) as store:
+    with stores.member_store(state) as store:
         role = Member(keys, trust, policy, store=store)
         _run(MemberService(role, keys.public, trust).app, binding, "member", level)
 

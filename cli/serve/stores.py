@@ -1,20 +1,10 @@
-"""Where the stores of a role lie.  One place, so that commands do not know which kind they are."""
+"""Where the stores of a role lie, inside the folder of ``--state`` or ``--outbox``."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from ...fl import (
-    AggregatorStore,
-    MemberStore,
-    MemoryAggregatorStore,
-    MemoryMemberStore,
-    MemoryOutbox,
-    Outbox,
-    ServerKeys,
-)
+from ...fl import SqliteAggregatorStore, SqliteMemberStore, SqliteOutbox
 
 
 def private_folder(path: Path) -> Path:
@@ -23,22 +13,16 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-@contextlib.contextmanager
-def member_store(path: Path, keys: ServerKeys) -> Iterator[MemberStore]:
+def member_store(path: Path) -> SqliteMemberStore:
     """A member's."""
-    private_folder(path)
-    yield MemoryMemberStore()
+    return SqliteMemberStore(private_folder(path) / "member.sqlite")
 
 
-@contextlib.contextmanager
-def aggregator_store(path: Path) -> Iterator[AggregatorStore]:
+def aggregator_store(path: Path) -> SqliteAggregatorStore:
     """An aggregator's."""
-    private_folder(path)
-    yield MemoryAggregatorStore()
+    return SqliteAggregatorStore(private_folder(path) / "aggregator.sqlite")
 
 
-@contextlib.contextmanager
-def outbox(path: Path) -> Iterator[Outbox]:
+def outbox(path: Path) -> SqliteOutbox:
     """A device's."""
-    private_folder(path)
-    yield MemoryOutbox()
+    return SqliteOutbox(private_folder(path) / "outbox.sqlite")

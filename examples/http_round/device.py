@@ -65,8 +65,22 @@ def main() -> None:
             model = [loaded[name] for name in loaded.files]
         update, examples = training.train(model, options.number)
         np.savez(update_file, *update)
-        client("submit", str(update_file), "--from", source, *relays, *home, *secret, "--model", str(model_file),
-               "--examples", str(training.weight(examples)), "--header", header, "-f")  # fmt: skip
+        client(
+            "submit",
+            str(update_file),
+            "--from",
+            source,
+            *relays,
+            *home,
+            *secret,
+            "--model",
+            str(model_file),
+            "--examples",
+            str(training.weight(examples)),
+            "--header",
+            header,
+            "-f",
+        )
     client("result", header, "--from", source, *home, *secret, "--wait", "120")
 
 

@@ -41,9 +41,13 @@ class Processes:
         """Start a Python program; its standard error goes to a file."""
         with (self.logs / f"{name}.log").open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=log, text=True,
-                stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         self.running[name] = process
         return process
 
@@ -114,15 +118,41 @@ def enrol(work: Path, kgc: Path, issuer: str, party: str) -> None:
     enrolment = str(folder / "enrolment")
     sottovoce("kgc", "enrol", str(kgc), party, "-o", enrolment)
     mode = "blind" if party in DEVICES else "identity"
-    sottovoce("client", "keys", "--issuer", issuer, "--enrolment", enrolment, "--mode", mode,
-              "--home", str(folder / "home"), "--passphrase-file", str(folder / "passphrase"))  # fmt: skip
+    sottovoce(
+        "client",
+        "keys",
+        "--issuer",
+        issuer,
+        "--enrolment",
+        enrolment,
+        "--mode",
+        mode,
+        "--home",
+        str(folder / "home"),
+        "--passphrase-file",
+        str(folder / "passphrase"),
+    )
 
 
 def keys_of(work: Path, party: str) -> list[str]:
     """Options that name a party's keys."""
     folder = work / party
-    return ["--home", str(folder / "home"), "--as", party, "--passphrase-file", str(folder / "passphrase"),
-            "--state", str(folder / "state")]  # fmt: skip
+    return [
+        "--home",
+        str(folder / "home"),
+        "--as",
+        party,
+        "--passphrase-file",
+        str(folder / "passphrase"),
+        "--state",
+        str(folder / "state"),
+    ]
+
+
+def serve_member(work: Path, processes: Processes, name: str) -> str:
+    """Start one member; gives its URL."""
+    policy = str(work / name / "policy.toml")
+    return processes.serve(name, "member", "--policy", policy, *keys_of(work, name))
 
 
 def plain(rounds: int) -> list[np.ndarray]:
@@ -137,22 +167,38 @@ def plain(rounds: int) -> list[np.ndarray]:
     return model
 
 
-def private(work: Path, processes: Processes, rounds: int) -> tuple[list[np.ndarray], dict[str, str]]:
-    """All processes, all rounds; gives the last model, and the URLs."""
+def private(work: Path, processes: Processes, rounds: int) -> list[np.ndarray]:
+    """All processes, all rounds; gives the last model."""
     kgc = found(work)
     issuer = processes.serve("issuer", "issuer", str(kgc), "--passphrase-file", str(work / "passphrase"))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda party: enrol(work, kgc, issuer, party), ["aggregator", *MEMBERS, *DEVICES]))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        urls = dict(zip(MEMBERS, pool.map(lambda name: processes.serve(
-            name, "member", "--policy", str(work / name / "policy.toml"), *keys_of(work, name)), MEMBERS), strict=True))  # fmt: skip
+        urls = dict(
+            zip(MEMBERS, pool.map(lambda name: serve_member(work, processes, name), MEMBERS), strict=True)
+        )
     np.savez(work / "model.npz", *training.start())
     members = [part for name, url in urls.items() for part in ("--member", f"{name}={url}")]
     aggregator = processes.serve(
-        "aggregator", "aggregator", *keys_of(work, "aggregator"), *members, "--model", str(work / "model.npz"),
-        "--clip", str(training.CLIP), "--rounds", str(rounds), "--max-examples", str(training.MAX_EXAMPLES),
-        "--max-contributors", "64", "--close-at", str(training.N_DEVICES), "--collect", "120",
-    )  # fmt: skip
+        "aggregator",
+        "aggregator",
+        *keys_of(work, "aggregator"),
+        *members,
+        "--model",
+        str(work / "model.npz"),
+        "--clip",
+        str(training.CLIP),
+        "--rounds",
+        str(rounds),
+        "--max-examples",
+        str(training.MAX_EXAMPLES),
+        "--max-contributors",
+        "64",
+        "--close-at",
+        str(training.N_DEVICES),
+        "--collect",
+        "120",
+    )
     print(f"aggregator: {aggregator} (open it in a browser)")
     relays = [
         processes.serve(f"relay-{i}", "relay", "--next", aggregator, "--threshold", "5", "--wait", "1")
@@ -168,10 +214,10 @@ def private(work: Path, processes: Processes, rounds: int) -> tuple[list[np.ndar
     for name, device in zip(DEVICES, devices, strict=True):
         if device.wait(max(1.0, until - time.monotonic())):
             raise SystemExit(f"{name} failed:\n{(processes.logs / f'{name}.log').read_text()}")
-    return last_model(work, aggregator), {"issuer": issuer, "aggregator": aggregator, **urls}
+    return last_model(aggregator)
 
 
-def last_model(work: Path, aggregator: str) -> list[np.ndarray]:
+def last_model(aggregator: str) -> list[np.ndarray]:
     """What the aggregator publishes when all rounds are over."""
     import httpx
 
@@ -187,11 +233,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     began = time.monotonic()
+    # Ended from outside it stops everything, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     with tempfile.TemporaryDirectory(prefix="http-round-") as name:
         work = Path(name)
         processes = Processes(work)
         try:
-            model, urls = private(work, processes, options.rounds)
+            model = private(work, processes, options.rounds)
             print(f"{len(processes.running)} processes, {time.monotonic() - began:.0f} s")
         except KeyboardInterrupt:
             print("interrupted")

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 
 from ... import clsc, rs
 from ..._ext.errors import ParameterError, SottovoceError
-from ..aggregator import Aggregator
+from ..aggregator import Aggregator, State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
 from ..header import RoundHeader
@@ -44,6 +44,7 @@ from .status import RoundStatus, refused_by_kind, shown
 
 _KEPT_RESULTS: Final = 8
 _TICK_S: Final = 0.2
+_ERASE_S: Final = 10.0
 _TOKEN_BYTES: Final = 16
 
 Arrays = list[NDArray[np.floating]]
@@ -157,6 +158,7 @@ class AggregatorService:
         self._thread = RoleThread("aggregator")
         self._open: _Open | None = None
         self._results: OrderedDict[str, bytes] = OrderedDict()
+        self._audits = self._folder.audits() if self._folder is not None else {}
         self._close_now = asyncio.Event()
         self._bytes = 0
         self.status = RoundStatus()
@@ -190,13 +192,13 @@ class AggregatorService:
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
-        running = asyncio.create_task(self._run())
+        running = [asyncio.create_task(self._run()), asyncio.create_task(self._erase_after_audits())]
         try:
             yield
         finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
             if self._open is not None and self.status.state == "collecting":
                 # Complete packets are opened and stored, so that they count after a restart.
                 await self._thread(self._open.role.process)
@@ -232,9 +234,10 @@ class AggregatorService:
         else:
             opened = await self._begin(number)
         self._open = opened
-        self._tell("collecting")
-        log("info", "collecting", round=opened.header.round_number, header=opened.header.hash.hex())
-        await self._collect(opened)
+        if opened.role.state is State.COLLECTING:
+            self._tell("collecting")
+            log("info", "collecting", round=opened.header.round_number, header=opened.header.hash.hex())
+            await self._collect(opened)
         self._tell("closing")
         result = await self._committee.finish(opened.role, opened.signed_header, self._thread)
         published = await self._thread(opened.role.publish, result)
@@ -244,9 +247,22 @@ class AggregatorService:
             self._results.popitem(last=False)
         if self._folder is not None:
             await self._thread(self._folder.finish, opened.header, published, self._model)
+        self._audits[opened.header.hash] = opened.header.audit_deadline
         self.status = replace(self.status, results=self.status.results + 1)
         self._tell("done")
         log("info", "done", round=number, contributors=result.agreed.count, refused=self.status.refused)
+
+    async def _erase_after_audits(self) -> None:
+        """Forget the packets of rounds whose audit deadline has passed."""
+        while True:
+            due = [digest for digest, second in self._audits.items() if self._clock() > second]
+            for digest in due:
+                await self._thread(self._store.erase, digest)
+                del self._audits[digest]
+                if self._folder is not None:
+                    await self._thread(self._folder.forget, digest)
+                log("info", "packets erased", header=digest.hex())
+            await asyncio.sleep(_ERASE_S)
 
     async def _begin(self, number: int) -> _Open:
         plan, now = self._plan, int(self._clock())

@@ -112,6 +112,10 @@ class Guard:
             self._metrics.request(_known_path(scope), status, time.perf_counter() - begun)
 
     def _admit(self, scope: Scope) -> None:
+        # The server underneath bounds what is incomplete; what came in one piece may be longer.
+        head = len(scope["path"]) + len(scope["query_string"])
+        if head + sum(len(name) + len(value) for name, value in scope["headers"]) > limits.HTTP_HEAD_BYTES:
+            raise Refusal(431, "headers too long")
         if scope["path"] in _NOT_LIMITED:
             return
         if self._active > self._bounds.concurrent:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -19,7 +19,7 @@ from ... import clsc
 from ..._ext import limits
 from ..._ext.enc import enc
 from ..._ext.errors import SottovoceError
-from ..aggregator import Aggregator
+from ..aggregator import Aggregator, State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
 from ..server import ServerIdentity
@@ -31,6 +31,9 @@ from .outgoing import get, post_patiently
 
 _ANSWER_BYTES: Final = 1 << 26
 """A check names every bad client in 17 bytes, an answer holds one share sum."""
+
+
+_AGAIN_S: Final = 0.5
 
 
 class MemberState(StrEnum):
@@ -130,41 +133,45 @@ class Committee:
         return proposal.with_members(signatures)
 
     async def finish(self, aggregator: Aggregator, signed_header: bytes, role: RoleThread) -> RoundResult:
-        """Close the round, settle it, collect answers and open the sum.
+        """Close the round, settle it, collect answers and open the sum, from wherever it is.
 
         Raises:
             ProtocolError: Too few contributors, no quorum, or a sum that does not open.
         """
-        threshold = aggregator.header.threshold
-        heard: set[int] = set()
 
         async def take_check(index: int, reply: bytes) -> None:
             await role(aggregator.receive_check, index, reply)
-            heard.add(index)
-
-        requests = await role(aggregator.close)
-        framed = {j: enc(signed_header, request) for j, request in requests.items()}
-        del requests
-        await self._ask("check", framed, take_check, MemberState.CHECKED, lambda: len(heard) >= threshold)
-        final = await role(aggregator.settle)
-        answers: set[int] = set()
-        opened: list[RoundResult] = []
 
         async def take_answer(index: int, answer: bytes) -> None:
             await role(aggregator.receive_answer, index, answer)
-            answers.add(index)
-            if len(answers) >= threshold and not opened:
-                # With wrong ones among them it may take more: then it stays as it is.
-                try:
-                    opened.append(await role(aggregator.open))
-                except ProtocolError as error:
-                    log("warning", "not opened yet", answers=len(answers), reason=error.reason.value)
 
-        framed = {j: enc(signed_header, request) for j, request in final.items()}
-        del final
-        await self._ask("answer", framed, take_answer, MemberState.ANSWERED, lambda: bool(opened))
-        # The last ones count for the members' signatures, too.
-        return await role(aggregator.open)
+        threshold = aggregator.header.threshold
+        if aggregator.state in (State.COLLECTING, State.CLOSING):
+            again = aggregator.state is State.CLOSING
+            requests = await role(aggregator.requests if again else aggregator.close)
+            framed = _framed(signed_header, requests, aggregator.checked)
+            await self._ask(
+                "check", framed, take_check, MemberState.CHECKED, lambda: len(aggregator.checked) >= threshold
+            )
+            requests = await role(aggregator.settle)
+        elif aggregator.state is State.ANSWERING:
+            requests = await role(aggregator.requests)
+        else:
+            return await role(aggregator.open)  # it was, before a restart
+        until = time.monotonic() + 2 * self._patience.ask_s
+        enough = threshold
+        while True:
+            framed = _framed(signed_header, requests, aggregator.answered)
+            await self._ask("answer", framed, take_answer, MemberState.ANSWERED, _reached(aggregator, enough))
+            try:
+                return await role(aggregator.open)
+            except ProtocolError as error:
+                # Wrong answers among them, or too few: those that are missing may help.
+                if requests.keys() <= set(aggregator.answered) or time.monotonic() > until:
+                    raise
+                log("warning", "not opened yet", answers=len(aggregator.answered), reason=error.reason.value)
+                enough = len(aggregator.answered) + 1
+                await asyncio.sleep(_AGAIN_S)
 
     async def _ask(
         self,
@@ -212,3 +219,12 @@ class Committee:
             raise
         else:
             self.states[name] = then
+
+
+def _framed(signed_header: bytes, requests: Mapping[int, bytes], done: Collection[int]) -> dict[int, bytes]:
+    """What is sent to members that have not answered: ``enc(signed header, request)``."""
+    return {j: enc(signed_header, request) for j, request in requests.items() if j not in done}
+
+
+def _reached(aggregator: Aggregator, count: int) -> Callable[[], bool]:
+    return lambda: len(aggregator.answered) >= count

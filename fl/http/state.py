@@ -4,6 +4,7 @@
 
     round      enc(CBOR of header, shard key, number and end of collecting; layout; values of the model)
     results/   <header hash>: what was published
+    audits/    <header hash>: unix seconds until which the round's packets are kept
 
 ``round`` holds the round that is open, with the secret shard key, or the number and the model of the next
 one.  Files for their owner only, each written whole and on the disk before anything depends on it.
@@ -58,7 +59,7 @@ class RoundFolder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        for folder in (path, path / "results"):
+        for folder in (path, path / "results", path / "audits"):
             folder.mkdir(mode=0o700, exist_ok=True)
 
     def load(self) -> SavedRound | None:
@@ -93,6 +94,7 @@ class RoundFolder:
 
     def finish(self, header: RoundHeader, published: bytes, model: list[NDArray[np.floating]]) -> None:
         """Keep the result, then the next number and model; the round's shard key is gone with that."""
+        self._write(self._path / "audits" / header.hash.hex(), str(header.audit_deadline).encode())
         self._write(self._path / "results" / header.hash.hex(), published)
         self.begin(SavedRound(b"", None, model, 0, header.round_number + 1))
 
@@ -104,6 +106,15 @@ class RoundFolder:
             return (self._path / "results" / name).read_bytes()
         except FileNotFoundError:
             return None
+
+    def audits(self) -> dict[bytes, int]:
+        """Header hash -> audit deadline of rounds whose packets are kept."""
+        files = [file for file in (self._path / "audits").iterdir() if is_digest(file.name)]
+        return {bytes.fromhex(file.name): int(file.read_bytes()) for file in files}
+
+    def forget(self, header_hash: bytes) -> None:
+        """The packets of a round are gone."""
+        (self._path / "audits" / header_hash.hex()).unlink(missing_ok=True)
 
     @staticmethod
     def _write(path: Path, data: bytes) -> None:

@@ -30,9 +30,14 @@ class Running:
         self._log = self.log.open("w")
         command = [sys.executable, "-m", "sottovoce", *map(str, arguments)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self._log, stdin=subprocess.DEVNULL, text=True,
-            env=environment(), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )  # fmt: skip
+            command,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=environment(),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
 
     @property
     def url(self):
@@ -134,28 +139,71 @@ class World:
         np.savez(self.folder / "model.npz", np.zeros((5, 4), np.float32), np.zeros(4))
         committee = [part for name, url in members.items() for part in ("--member", f"{name}={url}")]
         return self.serve(
-            "aggregator", "aggregator", *self.keys_of("aggregator"), *committee, "--model", self.folder / "model.npz",
-            "--state", self.folder / "rounds", "--clip", 1.0, "--min-contributors", 3, "--max-contributors", 16,
+            "aggregator",
+            "aggregator",
+            *self.keys_of("aggregator"),
+            *committee,
+            "--model",
+            self.folder / "model.npz",
+            "--state",
+            self.folder / "rounds",
+            "--clip",
+            1.0,
+            "--min-contributors",
+            3,
+            "--max-contributors",
+            16,
             *arguments,
-        )  # fmt: skip
+        )
 
     def submit(self, label, update, source, relays):
         """Start ``client submit``."""
         np.savez(self.folder / f"{label}.npz", *update)
         over = [part for url in relays for part in ("--relay", url)]
         return Running(
-            self.folder, f"{label}.submit", "client", "submit", self.folder / f"{label}.npz", "--from", source, *over,
-            "--model", self.folder / "model.npz", *self.policy, *self.keys_of(label), "--outbox",
-            self.folder / f"{label}.outbox", "--header", self.folder / f"{label}.header", "--force", "--wait", 60,
-        )  # fmt: skip
+            self.folder,
+            f"{label}.submit",
+            "client",
+            "submit",
+            self.folder / f"{label}.npz",
+            "--from",
+            source,
+            *over,
+            "--model",
+            self.folder / "model.npz",
+            *self.policy,
+            *self.keys_of(label),
+            "--outbox",
+            self.folder / f"{label}.outbox",
+            "--header",
+            self.folder / f"{label}.header",
+            "--force",
+            "--wait",
+            60,
+        )
 
     def result(self, label, source):
         """Start ``client result``."""
         return Running(
-            self.folder, f"{label}.result", "client", "result", self.folder / f"{label}.header", "--from", source,
-            *self.policy, *self.keys_of(label), "--outbox", self.folder / f"{label}.outbox", "--wait", 90,
-            "-o", self.folder / f"{label}.mean.npz", "--force", "--json", "-",
-        )  # fmt: skip
+            self.folder,
+            f"{label}.result",
+            "client",
+            "result",
+            self.folder / f"{label}.header",
+            "--from",
+            source,
+            *self.policy,
+            *self.keys_of(label),
+            "--outbox",
+            self.folder / f"{label}.outbox",
+            "--wait",
+            90,
+            "-o",
+            self.folder / f"{label}.mean.npz",
+            "--force",
+            "--json",
+            "-",
+        )
 
 
 def span():

@@ -90,7 +90,7 @@ def test_relays_see_nothing_that_tells_whose_shard_it_is_or_which_belong_togethe
     assert header.shard_n == N_RELAYS
     # No 8 bytes of one client's shards are in another shard of it, on any two relays: nothing to join on.
     bodies = [r.body for i in range(N_RELAYS) for r in http.net.of(f"relay-{i}", "POST")]
-    windows = [{body[k : k + 8] for k in range(0, len(body) - 8)} for body in bodies]
+    windows = [{body[k : k + 8] for k in range(len(body) - 8)} for body in bodies]
     for a in range(len(windows)):
         for b in range(a + 1, len(windows)):
             assert not windows[a] & windows[b]

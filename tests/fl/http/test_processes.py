@@ -24,7 +24,7 @@ class Tap:
         host, port = url.removeprefix("http://").split(":")
         self._target = (host, int(port))
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:{}".format(self._listening.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self.connections = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -68,8 +68,21 @@ def test_a_round_of_an_issuer_three_relays_an_aggregator_five_members_and_four_c
         for party in ["aggregator", *MEMBERS, *DEVICES]:
             command("kgc", "enrol", kgc, party, "-o", tmp_path / f"{party}.enrolment")
             mode = "blind" if party in DEVICES else "identity"
-            command("client", "keys", "--issuer", issuer.url, "--enrolment", tmp_path / f"{party}.enrolment",
-                    "--mode", mode, "--as", party, "--home", tmp_path / party, *secret)  # fmt: skip
+            command(
+                "client",
+                "keys",
+                "--issuer",
+                issuer.url,
+                "--enrolment",
+                tmp_path / f"{party}.enrolment",
+                "--mode",
+                mode,
+                "--as",
+                party,
+                "--home",
+                tmp_path / party,
+                *secret,
+            )
         whole_round(world, DEVICES)
         assert issuer.stop() == 0
 
@@ -85,9 +98,13 @@ def test_a_round_of_processes_with_keys_that_are_there(tmp_path):
 
 def command(*arguments):
     done = subprocess.run(
-        [sys.executable, "-m", "sottovoce", *map(str, arguments)], capture_output=True, text=True, check=False,
-        env=environment(), timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-m", "sottovoce", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -169,11 +186,12 @@ def test_a_relay_ends_cleanly_when_it_is_told_to(tmp_path):
         assert events == ["listening", "ended"]
 
 
-def test_headers_that_are_too_long_are_refused_by_the_server_itself(tmp_path):
+def test_headers_that_are_too_long_are_refused(tmp_path):
     with World(tmp_path) as world:
         relay = world.serve("one", "relay", "--next", "http://127.0.0.1:9")
-        many = {"x": "y" * (1 << 16)}
-        assert httpx.get(relay.url + "/healthz", headers=many, trust_env=False).status_code == 400
+        for length, statuses in ((1 << 15, {431}), (1 << 18, {400, 431})):
+            many = {"x": "y" * length}
+            assert httpx.get(relay.url + "/healthz", headers=many, trust_env=False).status_code in statuses
         assert relay.stop() == 0
 
 
