@@ -117,12 +117,12 @@ class HttpFederation:
             clock=lambda: NOW,
         )  # fmt: skip
 
-    async def submit(self, i, update=None):
+    async def submit(self, i, update=None, patience_s=5):
         """What ``client submit`` does; gives the client, the packet and what became of it."""
         courier, client = self.courier(self.urls[i % N_RELAYS]), self.client(i)
         signed_header = await courier.header(wait_s=20)
         sealed = client.seal(signed_header, MODEL, update_of(i) if update is None else update)
-        return client, sealed, await courier.deliver(sealed, self.urls, patience_s=5)
+        return client, sealed, await courier.deliver(sealed, self.urls, patience_s=patience_s)
 
     async def until(self, condition, timeout_s=20):
         """Wait until ``condition()``."""
