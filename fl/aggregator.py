@@ -7,43 +7,27 @@ It learns the sum, the sum of the keys, pseudonyms, sizes and times; never one u
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
 from enum import Enum, auto
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import clsc, rs
-from .._ext.errors import OverflowDetected, ParameterError, TooManyErasures
-from .._ext.limits import CLOCK_SKEW_S
-from ..he import kahe
-from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
-from .complaints import settle_complaints
+from .._ext.errors import ParameterError
+from .closing import RoundResult
+from .collecting import Collection, shard_collector
 from .errors import ProtocolError, Reason
-from .header import RoundHeader
 from .meter import Meter
-from .opening import OpenedPacket, Receipt, open_batch
+from .opening import Receipt
 from .policy import check_deadline, check_revocations
 from .server import ServerKeys
+from .settling import Settlement
 from .signed import SignedHeader
-from .stores import Accepted, AggregatorStore, MemoryAggregatorStore
-from .update import Manifest, Update
-from .wire import associated_data, expect, set_root
-
-BATCH = 32
-"""Packets opened together: at 32 the shared pairings of a batch verification are amortised."""
-
-
-SHARD_MEMORY_BYTES = (1 << 28, 1 << 32)
-"""Least and most that incomplete groups of shards may take, unless the caller says otherwise: between the
-two, what a whole federation takes whose shards arrive relay by relay."""
-
-OPENINGS_FACTOR = 1000
-"""A relay may make us open this many times the shards that it honestly could: minutes to hours of work.
-Less would let whoever reaches a relay use up what the honest clients behind it need."""
+from .stores import AggregatorStore, MemoryAggregatorStore
+from .wire import expect
 
 
 class State(Enum):
@@ -79,7 +63,6 @@ class Aggregator:
     Attributes:
         header: The round's header.
         state: Where the round is.
-        refused: How often something was refused, by kind.
 
     Raises:
         DecodeError, SenderError, ProtocolError: The header is not valid, or another one was opened for its
@@ -110,35 +93,28 @@ class Aggregator:
         trust.get(header.sender_params)
         self.header = header
         self.state = State.COLLECTING
-        self.refused: Counter[Reason] = Counter()
-        self._keys = keys
-        self._trust = trust
-        self._store = store if store is not None else MemoryAggregatorStore()
-        self._executor = executor
         self._clock = clock
-        self._meter = meter if meter is not None else Meter()
-        self._collector = _collector(header, shard_key, shard_memory_bytes, clock())
-        self._pending: list[bytes] = []
-        # Of the last ones, should nobody ask for them.
-        self._receipts: deque[Receipt] = deque(maxlen=4 * header.max_contributors)
-        self._manifests: dict[bytes, bytes] = {}  # pid -> manifest digest
-        self._packet_ids: dict[bytes, bytes] = {}
-        self._sum = kahe.CiphertextSum(header.kahe_params, header.hash)
-        self._members: dict[int, Answer] = {}
-        self._complaints: dict[int, CheckReply] = {}
-        self._agreed: ContributorSet | None = None
-        self._opened: kahe.OpenedSum | None = None
+        self._keys = keys
+        self._store = store if store is not None else MemoryAggregatorStore()
+        meter = meter if meter is not None else Meter()
+        collector = shard_collector(header, shard_key, shard_memory_bytes, clock())
         self._store.open_round(header.epoch, header.round_number, header.hash)
-        for accepted in self._store.accepted(header.hash):
-            update = Update.from_bytes(accepted.update, header)
-            self._count(update, accepted.packet_id)
+        self._collection = Collection(
+            header, keys.decrypt, trust, collector, store=self._store, executor=executor, meter=meter
+        )
+        self._settlement = Settlement(header, keys, trust, self._collection, meter)
+
+    @property
+    def refused(self) -> Counter[Reason]:
+        """How often something was refused, by kind."""
+        return self._collection.refused
 
     # -- collecting -------------------------------------------------------------------------------
 
     @property
     def accepted(self) -> tuple[bytes, ...]:
         """Pseudonyms that count so far, ascending."""
-        return tuple(sorted(self._manifests))
+        return tuple(pid for pid, _ in self._collection.entries)
 
     def receive_shard(self, shard: bytes, relay: Hashable = None) -> None:
         """Take one shard, in any order, from any relay; a complete packet waits for :meth:`process`.
@@ -154,11 +130,7 @@ class Aggregator:
             ProtocolError: The round no longer collects.
         """
         self._require_collecting()
-        with self._meter.stage("gather") as stage:
-            stage.n_bytes += len(shard)
-            packet = self._collector.add(shard, relay)
-        if packet is not None and self._fits(packet):
-            self._take(packet)
+        self._collection.add_shard(shard, relay)
 
     def receive_packet(self, packet: bytes) -> None:
         """Take one whole packet; it waits for :meth:`process`, which runs by itself at 32 of them.
@@ -170,20 +142,7 @@ class Aggregator:
         self._require_collecting()
         if not isinstance(packet, bytes):
             raise TypeError(f"packet: bytes expected, got {type(packet).__name__}")
-        if not self._fits(packet):
-            raise ProtocolError(Reason.MALFORMED, "longer than any of this round", round_id=self.header.hash)
-        self._take(packet)
-
-    def _fits(self, packet: bytes) -> bool:
-        if len(packet) <= self.header.packet_bytes:
-            return True
-        self.refused[Reason.MALFORMED] += 1
-        return False
-
-    def _take(self, packet: bytes) -> None:
-        self._pending.append(packet)
-        if len(self._pending) >= BATCH:
-            self._open_pending()
+        self._collection.add_packet(packet)
 
     def process(self) -> list[Receipt]:
         """Open what waits and add what counts.
@@ -194,57 +153,18 @@ class Aggregator:
             One receipt for every packet since the last call, in the order of arrival; of the last
             ``4 * max_contributors`` of them.
         """
-        self._open_pending()
-        receipts = list(self._receipts)
-        self._receipts.clear()
-        return receipts
-
-    def _open_pending(self) -> None:
-        batches = [self._pending[i : i + BATCH] for i in range(0, len(self._pending), BATCH)]
-        work = partial(open_batch, header=self.header, key=self._keys.decrypt, trust=self._trust)
-        with self._meter.stage("open packets") as stage:
-            stage.n_bytes += sum(len(p) for batch in batches for p in batch)
-            results = list((self._executor.map if self._executor else map)(work, batches))
-        for opened in (entry for batch in results for entry in batch):
-            receipt = self._admit(opened)
-            if receipt.refused is not None:
-                self.refused[receipt.refused] += 1
-            self._receipts.append(receipt)
-            del self._pending[0]  # only now: it has been counted, refused or spooled
+        self._collection.open_waiting()
+        return self._collection.take_receipts()
 
     @property
     def shard_stats(self) -> dict[str, int]:
         """What became of the shards, by kind."""
-        return dict(self._collector.stats)
+        return dict(self._collection.shards.stats)
 
     def _require_collecting(self) -> None:
         if self.state is not State.COLLECTING:
             raise ProtocolError(Reason.STATE, "no longer collecting", round_id=self.header.hash)
         check_deadline(self.header, self._clock())
-
-    def _admit(self, opened: OpenedPacket) -> Receipt:
-        pid, update = opened.pid, opened.update
-        if update is None:
-            return Receipt(pid, opened.refused)
-        known = self._packet_ids.get(pid)
-        if known == opened.packet_id:
-            return Receipt(pid, None)  # the same message again: a client that was not sure
-        if known is not None:
-            self._store.equivocated(self.header.hash, pid, opened.packet)
-            return Receipt(pid, Reason.EQUIVOCATION)
-        if len(self._manifests) >= self.header.max_contributors:
-            return Receipt(pid, Reason.FULL)
-        record = Accepted(pid, opened.packet_id, opened.packet, update.to_bytes())
-        self._store.accept(self.header.hash, record)
-        self._count(update, opened.packet_id)
-        return Receipt(pid, None)
-
-    def _count(self, update: Update, packet_id: bytes) -> None:
-        with self._meter.stage("add") as stage:
-            self._sum.add(update.ciphertext)
-            stage.n_bytes += self.header.kahe_params.ciphertext_bytes
-        self._manifests[update.manifest.pid] = update.manifest.digest
-        self._packet_ids[update.manifest.pid] = packet_id
 
     # -- closing ----------------------------------------------------------------------------------
 
@@ -258,9 +178,8 @@ class Aggregator:
             ProtocolError: Fewer than ``min_contributors`` (:attr:`Reason.TOO_FEW`): still collecting.
         """
         self._require_collecting()
-        self._open_pending()
-        self._require_enough(len(self._manifests))
-        requests = self._requests(range(1, len(self.header.members) + 1))
+        self._collection.open_waiting()
+        requests = self._settlement.close()
         self.state = State.CLOSING
         return requests
 
@@ -273,11 +192,7 @@ class Aggregator:
                 another set.
         """
         self._require(State.CLOSING)
-        plain = self._from_member(index, "check", reply)
-        check = CheckReply.from_bytes(plain, self.header)
-        if self._agreed is None or check.root != self._agreed.root:
-            raise ProtocolError(Reason.SET, "check of another set", round_id=self.header.hash)
-        self._complaints[index] = check
+        self._settlement.add_check(index, reply)
 
     def settle(self) -> dict[int, bytes]:
         """Decide about complaints, and make the final requests.
@@ -295,28 +210,7 @@ class Aggregator:
                 left (:attr:`Reason.TOO_FEW`): more checks may still come.
         """
         self._require(State.CLOSING)
-        t = self.header.threshold
-        listed = self._manifests.keys()
-        complaints = {j: listed & set(check.bad) for j, check in self._complaints.items()}
-        drop, content = settle_complaints(complaints, self.header.kahe_params.n_corrupted, t)
-        if len(content) < t:
-            raise ProtocolError(
-                Reason.NO_QUORUM, f"{t} members needed, {len(content)} present", round_id=self.header.hash
-            )
-        self._require_enough(len(self._manifests) - len(drop))
-        dropped = [self._update(pid) for pid in sorted(drop)]
-        for update in dropped:
-            self._sum.subtract(update.ciphertext)
-            del self._manifests[update.manifest.pid]
-        try:
-            unheard = set(range(1, len(self.header.members) + 1)) - self._complaints.keys()
-            requests = self._requests(sorted({*content, *unheard}))
-        except BaseException:  # the store failed: as if nothing had been decided
-            for update in dropped:
-                self._sum.add(update.ciphertext)
-                self._manifests[update.manifest.pid] = update.manifest.digest
-            raise
-        self.refused.update({Reason.BAD_SHARES: len(dropped)} if dropped else {})
+        requests = self._settlement.settle()
         self.state = State.ANSWERING
         return requests
 
@@ -329,10 +223,7 @@ class Aggregator:
         """
         # Not before: a member that answers unasked must not cut the others' complaints short.
         self._require(State.ANSWERING)
-        parsed = Answer.from_bytes(self._from_member(index, "answer", answer), self.header, index)
-        if parsed.agreed != self._agreed:
-            raise ProtocolError(Reason.SET, "answer for another set", round_id=self.header.hash)
-        self._members.setdefault(index, parsed)
+        self._settlement.add_answer(index, answer)
 
     def open(self) -> RoundResult:
         """Reconstruct the sum of the keys, open the sum, and make the result.
@@ -341,30 +232,12 @@ class Aggregator:
             ProtocolError: Fewer than ``t`` answers (:attr:`Reason.NO_QUORUM`), or the sum does not open
                 with the answers so far (:attr:`Reason.SUM`); more answers may still come.
         """
-        if self.state not in (State.ANSWERING, State.DONE) or self._agreed is None:
+        agreed = self._settlement.agreed
+        if self.state not in (State.ANSWERING, State.DONE) or agreed is None:
             raise ProtocolError(Reason.STATE, "not settled", round_id=self.header.hash)
-        header, agreed = self.header, self._agreed
-        with self._meter.stage("open sum") as stage:
-            stage.n_bytes += header.kahe_params.ciphertext_bytes
-            try:
-                opened = kahe.open_sum(
-                    header.kahe_params,
-                    header.hash,
-                    self._sum,
-                    [self._members[j].share_sum for j in sorted(self._members)],
-                    agreed.count,
-                )
-                mean, weight = header.codec.dequantize(opened.values, agreed.count)
-            except TooManyErasures as error:
-                detail = f"{error.needed} answers needed, {error.present} usable"
-                raise ProtocolError(Reason.NO_QUORUM, detail, round_id=header.hash) from None
-            except OverflowDetected:
-                raise ProtocolError(Reason.SUM, round_id=header.hash) from None
+        result = self._settlement.open(agreed)
         self.state = State.DONE
-        self._opened = opened
-        mean.setflags(write=False)
-        signatures = {j: answer.signature for j, answer in sorted(self._members.items())}
-        return RoundResult(agreed, tuple(sorted(self._manifests.items())), mean, weight, signatures)
+        return result
 
     @property
     def opened_sum(self) -> NDArray[np.int64]:
@@ -373,9 +246,10 @@ class Aggregator:
         Raises:
             ProtocolError: Not opened yet (:attr:`Reason.STATE`).
         """
-        if self._opened is None:
+        opened = self._settlement.opened
+        if opened is None:
             raise ProtocolError(Reason.STATE, "not opened", round_id=self.header.hash)
-        return self._opened.values
+        return opened.values
 
     @property
     def wrong_members(self) -> tuple[int, ...]:
@@ -383,7 +257,8 @@ class Aggregator:
 
         Empty before :meth:`open`.
         """
-        return self._opened.wrong_members if self._opened is not None else ()
+        opened = self._settlement.opened
+        return opened.wrong_members if opened is not None else ()
 
     @property
     def suspect_members(self) -> tuple[int, ...]:
@@ -391,7 +266,8 @@ class Aggregator:
 
         Empty before :meth:`open`.
         """
-        return self._opened.suspect_members if self._opened is not None else ()
+        opened = self._settlement.opened
+        return opened.suspect_members if opened is not None else ()
 
     def publish(self, result: RoundResult) -> bytes:
         """The result, signed, for the clients."""
@@ -406,76 +282,10 @@ class Aggregator:
         if self.state is State.DONE and self._clock() <= self.header.audit_deadline:
             raise ProtocolError(Reason.AUDIT, round_id=self.header.hash)
         self._store.erase(self.header.hash)
-        self._pending = []
-        self._members.clear()  # together they are the key of the sum
-        self._sum = kahe.CiphertextSum(self.header.kahe_params, self.header.hash)
+        self._collection.erase()
+        self._settlement.erase()
         self.state = State.ERASED
 
     def _require(self, state: State) -> None:
         if self.state is not state:
             raise ProtocolError(Reason.STATE, f"{state.name.lower()} expected", round_id=self.header.hash)
-
-    def _update(self, pid: bytes) -> Update:
-        return Update.from_bytes(self._store.update(self.header.hash, pid), self.header)
-
-    def _require_enough(self, count: int) -> None:
-        if count < self.header.min_contributors:
-            raise ProtocolError(
-                Reason.TOO_FEW,
-                f"{self.header.min_contributors} needed, {count} present",
-                round_id=self.header.hash,
-            )
-
-    def _requests(self, indices: Sequence[int]) -> dict[int, bytes]:
-        header = self.header
-        entries = sorted(self._manifests.items())
-        agreed = ContributorSet(set_root(header.hash, entries), self._sum.digest, len(entries))
-        manifests: list[Manifest] = []
-        packets: dict[int, list[bytes]] = {j: [] for j in indices}
-        for pid, _ in entries:
-            update = self._update(pid)
-            manifests.append(update.manifest)
-            for j in indices:
-                packets[j].append(update.member_packets[j - 1])
-        requests = {
-            j: CloseRequest(agreed, tuple(manifests), tuple(packets[j])).to_bytes(header, j, self._keys)
-            for j in indices
-        }
-        self._agreed = agreed
-        return requests
-
-    def _from_member(self, index: int, role: str, data: bytes) -> bytes:
-        header = self.header
-        expect("index", index, int)
-        if not 1 <= index <= len(header.members):
-            raise ProtocolError(Reason.NOT_MEMBER, round_id=header.hash)
-        opened = clsc.unsigncrypt(
-            data, receiver=self._keys.decrypt, trust=self._trust, ad=associated_data(header.hash, role, index)
-        )
-        if opened.sender.to_bytes() != header.members[index - 1].sign.to_bytes():
-            raise ProtocolError(Reason.NOT_MEMBER, "another signer", round_id=header.hash)
-        return opened.plaintext
-
-
-def _collector(
-    header: RoundHeader, shard_key: rs.ShardKey, memory_bytes: int | None, now: float
-) -> rs.Collector:
-    """Bounded by what an honest federation of this header can need, as far as memory goes."""
-    size = rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n)
-    group = header.shard_k * (size + 2048) + 1024
-    if memory_bytes is None:
-        least, most = SHARD_MEMORY_BYTES
-        memory_bytes = max(8 * group, min(most, max(least, header.max_contributors * group)))
-    return rs.Collector(
-        shard_key,
-        context=header.hash,
-        k=header.shard_k,
-        n=header.shard_n,
-        shard_bytes=size,
-        # Everybody at once with none complete yet, and as many strangers.
-        max_groups=2 * header.max_contributors,
-        max_bytes=memory_bytes,
-        max_openings_per_source=OPENINGS_FACTOR * header.shard_n * header.max_contributors,
-        # No group is given up before the round is.
-        group_timeout_s=max(1.0, header.deadline - now + 2 * CLOCK_SKEW_S),
-    )

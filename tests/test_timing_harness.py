@@ -36,6 +36,14 @@ def sampling():
     return sampling
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_collection(sampling):
+    """A hundred full collections of the whole suite's objects are no part of a clock that is made up."""
+    with pytest.MonkeyPatch.context() as patch:  # its own: tests undo theirs
+        patch.setattr(sampling.gc, "collect", lambda: 0)
+        yield
+
+
 def blocks(seed, shift=0.0, spread=100.0, spread_of_one=None, n_blocks=20, n=500, drift=0.0, outliers=0.02):
     """Times around 50,000 ns with rare interruptions; class True is slower by ``shift``.
 

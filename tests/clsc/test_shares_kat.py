@@ -54,7 +54,7 @@ def refuse(t, call):
     [
         ("arkworks", "shares"),
         ("arkworks", "dkg"),
-        ("py_ecc", "dkg"),
+        pytest.param("py_ecc", "dkg", marks=pytest.mark.slow),
         pytest.param("py_ecc", "shares", marks=pytest.mark.slow),
     ],
 )

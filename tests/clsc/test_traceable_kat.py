@@ -79,7 +79,7 @@ def refuses(t, call):
     assert type(caught.value) is wanted, t["comment"]
 
 
-@pytest.mark.parametrize("backend", ["arkworks", "py_ecc"])
+@pytest.mark.parametrize("backend", ["arkworks", pytest.param("py_ecc", marks=pytest.mark.slow)])
 def test_generator_reproduces_every_byte(backend, tmp_path):
     env = {**os.environ, "SOTTOVOCE_BACKEND": backend}
     script = ROOT / "gen" / "clsc_traceable.py"

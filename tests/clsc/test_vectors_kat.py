@@ -57,7 +57,7 @@ def secret_key(fields, trust):
     return SecretKey(public, int(fields["x"], 16), group.g1_from_bytes(raw(fields["D"]), "D"))
 
 
-@pytest.mark.parametrize("backend", ["arkworks", "py_ecc"])
+@pytest.mark.parametrize("backend", ["arkworks", pytest.param("py_ecc", marks=pytest.mark.slow)])
 def test_generator_reproduces_every_byte(backend, tmp_path):
     script = ROOT / "gen" / "clsc_vectors.py"
     env = {**os.environ, "SOTTOVOCE_BACKEND": backend}

@@ -51,7 +51,7 @@ class TestReceiving:
     def test_the_same_packet_twice_in_one_batch_counts_once(self, sealed):
         aggregator = sealed.aggregator([sealed.packets[0]] * 3)
         assert aggregator.accepted == (sealed.pids[0],)
-        assert aggregator._sum.count == 1
+        assert aggregator._collection.sum.count == 1
 
     def test_a_second_different_packet_is_evidence_and_does_not_count(self, fed, sealed):
         store = MemoryAggregatorStore()
@@ -200,12 +200,12 @@ class TestReceiving:
                 raise RuntimeError("workers are gone")
 
         aggregator = sealed.aggregator([])
-        aggregator._executor = Broken()
+        aggregator._collection._executor = Broken()
         for packet in sealed.packets:
             aggregator.receive_packet(packet)
         with pytest.raises(RuntimeError):
             aggregator.process()
-        aggregator._executor = None
+        aggregator._collection._executor = None
 
         accept, calls = aggregator._store.accept, []
 
@@ -259,7 +259,7 @@ class TestCrash:
             aggregator = sealed.aggregator([sealed.packets[i]], store=store)
             assert aggregator.accepted == tuple(sorted(sealed.pids[: i + 1]))
         aggregator = sealed.aggregator(store=store)  # everybody sends again
-        assert aggregator._sum.count == 6
+        assert aggregator._collection.sum.count == 6
         assert not aggregator.refused
         finish(aggregator, sealed.members(), sealed.signed)
         assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids))
@@ -305,15 +305,15 @@ class TestErase:
         assert reason(aggregator.erase) is Reason.AUDIT
         assert len(list(store.accepted(sealed.header.hash))) == 6
         now[0] += 1
-        assert len(aggregator._members) == 5
+        assert len(aggregator._settlement._answers) == 5
         aggregator.erase()
         assert list(store.accepted(sealed.header.hash)) == []
         assert reason(aggregator.open) is Reason.STATE
         # The answers together are the key of the sum: neither stays.
-        assert aggregator._members == {}
-        assert aggregator._sum.count == 0
-        assert aggregator._sum.digest == fed.aggregator(sealed.signed)._sum.digest
-        assert aggregator._pending == []
+        assert aggregator._settlement._answers == {}
+        assert aggregator._collection.sum.count == 0
+        assert aggregator._collection.sum.digest == fed.aggregator(sealed.signed)._collection.sum.digest
+        assert aggregator._collection._waiting == []
 
     def test_what_waits_is_forgotten_too(self, sealed):
         aggregator = sealed.aggregator(sealed.packets[:3])
@@ -345,7 +345,7 @@ class TestReceipts:
             aggregator.receive_packet(craft(fed, header, fed.client_keys[i])[0])
         for _ in range(3 * 32):
             aggregator.receive_packet(b"noise")
-        assert len(aggregator._receipts) == 4 * header.max_contributors
+        assert len(aggregator._collection._receipts) == 4 * header.max_contributors
         receipts = aggregator.process()
         assert [r.refused for r in receipts] == [Reason.NOT_FOR_US] * 4 * header.max_contributors
         assert aggregator.process() == []

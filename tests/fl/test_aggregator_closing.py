@@ -34,7 +34,7 @@ def reason(call):
 
 def complain(fed, sealed, aggregator, j, pids):
     """A check reply of member ``j`` that names ``pids``, whatever is true."""
-    plain = CheckReply(aggregator._agreed.root, tuple(sorted(pids))).to_bytes()
+    plain = CheckReply(aggregator._settlement.agreed.root, tuple(sorted(pids))).to_bytes()
     aggregator.receive_check(j, from_member(fed, aggregator.header, j, "check", plain))
 
 
@@ -301,7 +301,7 @@ class TestChecksAndAnswers:
 
     def test_checks_that_are_not_the_members(self, fed, sealed):
         aggregator, members, requests = closing(fed, sealed, absent=[1])
-        header, root = sealed.header, aggregator._agreed.root
+        header, root = sealed.header, aggregator._settlement.agreed.root
         good = members[1].check(sealed.signed, requests[1])
         plain = CheckReply(root, ()).to_bytes()
         before = snapshot(aggregator)

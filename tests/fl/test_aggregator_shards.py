@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from sottovoce import clsc, he, rs
-from sottovoce.fl import ProtocolError, Reason, Sealed
-from sottovoce.fl import aggregator as aggregator_module
+from sottovoce.fl import ProtocolError, Reason, Sealed, collecting
 from support.fl_federation import NOW, craft
 
 
@@ -23,7 +22,7 @@ class TestRelays:
         header = aggregator.header
         limit = 1000 * header.shard_n * header.max_contributors
         noise = bytes(shard_size(header))
-        aggregator._collector._max_openings = 10  # the real limit takes too long to reach
+        aggregator._collection.shards._max_openings = 10  # the real limit takes too long to reach
         for _ in range(12):
             aggregator.receive_shard(noise, "greedy")
         assert aggregator.shard_stats["unopenable"] == 10
@@ -31,7 +30,7 @@ class TestRelays:
         for relay, shard in enumerate(sealed.clients[0].seal(sealed.signed, [], []).shards()):
             aggregator.receive_shard(shard, relay)
         assert [r.refused for r in aggregator.process()] == [None]
-        assert sealed.aggregator([])._collector._max_openings == limit
+        assert sealed.aggregator([])._collection.shards._max_openings == limit
 
     def test_random_shards_do_not_stop_honest_ones_of_the_same_relays(self, fed):
         """Attack: whoever reaches the relays sends them ten times what the federation would."""
@@ -85,7 +84,7 @@ class TestShardMemory:
     def test_follows_the_header(self, fed, parameters, contributors, expected):
         layout = he.ModelLayout.of([np.zeros(parameters, np.float32)])
         header = fed.header(layout=layout, max_contributors=contributors)
-        bound = fed.aggregator(fed.sign(header))._collector._max_bytes
+        bound = fed.aggregator(fed.sign(header))._collection.shards._max_bytes
         all_shards = contributors * header.shard_k * shard_size(header)
         if expected is None:
             assert 1 << 28 < all_shards <= bound <= 1.01 * all_shards < 1 << 32
@@ -94,14 +93,14 @@ class TestShardMemory:
             assert (all_shards < bound) == (expected == 1 << 28)
 
     def test_is_enough_for_a_whole_federation_that_arrives_relay_by_relay(self, fed, signed, monkeypatch):
-        monkeypatch.setattr(aggregator_module, "SHARD_MEMORY_BYTES", (1, 1 << 32))
+        monkeypatch.setattr(collecting, "SHARD_MEMORY_BYTES", (1, 1 << 32))
         aggregator = fed.aggregator(signed)
-        assert aggregator._collector._max_bytes < 1.5 * self.N * aggregator.header.packet_bytes
+        assert aggregator._collection.shards._max_bytes < 1.5 * self.N * aggregator.header.packet_bytes
         stats = relay_by_relay(aggregator, self.N)
         assert (stats["packets"], stats["evicted"]) == (self.N, 0)
 
     def test_is_eight_groups_at_least(self, fed, signed, monkeypatch):
-        monkeypatch.setattr(aggregator_module, "SHARD_MEMORY_BYTES", (1, 1))
+        monkeypatch.setattr(collecting, "SHARD_MEMORY_BYTES", (1, 1))
         stats = relay_by_relay(fed.aggregator(signed), 8)
         assert (stats["packets"], stats["evicted"]) == (8, 0)
         assert relay_by_relay(fed.aggregator(signed), self.N)["evicted"] > 0
@@ -131,7 +130,7 @@ class TestShardMemory:
         header = fed.header(deadline=NOW + ahead, audit_deadline=NOW + ahead)
         now = [NOW]
         aggregator = fed.aggregator(fed.sign(header), clock=lambda: now[0])
-        aggregator._collector._clock = lambda: now[0] - NOW
+        aggregator._collection.shards._clock = lambda: now[0] - NOW
         packet = craft(fed, header, fed.client_keys[0])[0]
         first, second = (Sealed(header, packet).shards() for _ in range(2))
         for shard in (*first[:2], *second[:2]):
@@ -143,5 +142,5 @@ class TestShardMemory:
         now[0] += 130
         assert reason(lambda: aggregator.receive_shard(second[2])) is Reason.DEADLINE
         # Nor is it kept for longer than that.
-        assert aggregator._collector.add(second[2], "late") is None
+        assert aggregator._collection.shards.add(second[2], "late") is None
         assert aggregator.shard_stats["expired"] == 1

@@ -266,7 +266,7 @@ class TestWhoIsBlamed:
         requests = aggregator.close()
         for j, member in members.items():
             if j in liars:
-                plain = CheckReply(aggregator._agreed.root, aggregator.accepted).to_bytes()
+                plain = CheckReply(aggregator._settlement.agreed.root, aggregator.accepted).to_bytes()
                 reply = clsc.signcrypt(
                     plain,
                     sender=fed.member_keys[j - 1].sign,

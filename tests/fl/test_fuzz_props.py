@@ -97,7 +97,7 @@ def stage(fed, sealed):
         "member share": share.plaintext,
         "request": requests[4],
         "check": checks[4],
-        "check plain": CheckReply(closing._agreed.root, tuple(sorted(fed.pids[:3]))).to_bytes(),
+        "check plain": CheckReply(closing._settlement.agreed.root, tuple(sorted(fed.pids[:3]))).to_bytes(),
         "answer": answers[4],
         "answer plain": opened_answer.plaintext,
         "result": done.publish(result),

@@ -152,7 +152,7 @@ def machine(world):
                 reply = self.members[j].check(sealed.signed, self.requests[j])
                 if j == self.liar:
                     pids = self.aggregator.accepted[:named]
-                    plain = CheckReply(self.aggregator._agreed.root, pids).to_bytes()
+                    plain = CheckReply(self.aggregator._settlement.agreed.root, pids).to_bytes()
                     reply = from_member(fed, sealed.header, j, "check", plain)
                 self.aggregator.receive_check(j, reply)
                 self.checked.add(j)
@@ -199,7 +199,7 @@ def machine(world):
             self.judge(result)
 
         def failed_with_reason(self, reason):
-            answered = set(self.aggregator._members)
+            answered = set(self.aggregator._settlement._answers)
             if reason is Reason.NO_QUORUM:
                 assert len(answered) < 4
             else:
@@ -295,7 +295,7 @@ def test_every_combination_of_one_cheat_one_liar_and_one_absent(world):
                 continue
             reply = members[j].check(sealed.signed, requests[j])
             if j == liar:
-                plain = CheckReply(aggregator._agreed.root, (min(sealed.pids[:3]),)).to_bytes()
+                plain = CheckReply(aggregator._settlement.agreed.root, (min(sealed.pids[:3]),)).to_bytes()
                 reply = from_member(fed, sealed.header, j, "check", plain)
             aggregator.receive_check(j, reply)
         try:

@@ -401,10 +401,10 @@ def snapshot(aggregator):
     return (
         aggregator.state,
         aggregator.accepted,
-        aggregator._sum.digest,
-        dict(aggregator._packet_ids),
-        aggregator._agreed,
-        dict(aggregator._complaints),
-        set(aggregator._members),
+        aggregator._collection.sum.digest,
+        dict(aggregator._collection._packet_ids),
+        aggregator._settlement.agreed,
+        dict(aggregator._settlement._complaints),
+        set(aggregator._settlement._answers),
         tuple(a.pid for a in aggregator._store.accepted(aggregator.header.hash)),
     )
