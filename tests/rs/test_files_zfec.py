@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def commands(name, *calls):
-    """Run ``zfec`` or ``zunfec`` of the installed package, once for each list of arguments, in one process."""
+    """Run ``zfec`` or ``zunfec`` of the installed package, once a list of arguments, in one process."""
     program = (
         f"import json, sys; from zfec.cmdline_{name} import main\n"
         f"for call in json.loads(sys.argv[1]): sys.argv[:] = ['{name}', *call]; assert not main(), call"
