@@ -17,7 +17,7 @@ import pytest
 
 TESTS = pathlib.Path(__file__).parents[1]
 COMPILER = shutil.which("gcc") or shutil.which("clang")
-LEAST = {("client", "statements"): 80, ("servers", "statements"): 250, "client": 100, "servers": 300}
+LEAST = {("servers", "statements"): 250, "client": 75, "servers": 300}
 """Places that there are at least, should a scenario or the counting stop early."""
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 
