@@ -64,12 +64,12 @@ def judge(result, role, how, first, stride):
     assert result["places"] > LEAST.get((role, how), LEAST[role])
 
 
-@pytest.mark.parametrize(("role", "first", "stride"), [("client", 5, 29), ("servers", 31, 53)])
+@pytest.mark.parametrize(("role", "first", "stride"), [("client", 5, 41), ("servers", 31, 71)])
 def test_killed_before_statements_and_whatever_leaves(folder, role, first, stride):
     judge(run(role, "statements", folder, first, stride), role, "statements", first, stride)
 
 
-@pytest.mark.parametrize(("role", "first", "stride"), [("client", 17, 47), ("servers", 61, 83)])
+@pytest.mark.parametrize(("role", "first", "stride"), [("client", 17, 47), ("servers", 61, 109)])
 def test_killed_in_the_middle_of_a_write(folder, shim, role, first, stride):
     judge(run(role, "torn", folder, first, stride, preload=shim), role, "torn", first, stride)
 
