@@ -363,7 +363,9 @@ def test_an_erased_round_is_in_no_file(path):
         store.note(H[0], Step(StepKind.CHECK, 2, b"what a member complained of"))
         secrets = (b"another packet", b"a conviction", b"what a member complained of")
         assert all(anywhere(path, secret) for secret in secrets)
+        assert store.kept_rounds() == {H[0]: (b"epoch", 0), H[4]: (b"epoch", 4)}
         store.erase(H[0])
+        assert store.kept_rounds() == {H[4]: (b"epoch", 4)}
         # While it is open: the log and the free pages are part of what must hold nothing.
         assert not any(anywhere(path, secret) for secret in secrets)
         assert len(spooled(path)) == 1
