@@ -9,6 +9,7 @@ import typer
 from . import console
 from .bench.areas import Area
 from .demo.options import MAX_CLIENTS, MAX_ROUNDS, MIN_CLIENTS, MIN_ROUNDS, Options
+from .fl.commands import fl
 from .he.commands import he
 from .kgc.commands import kgc
 from .rs.commands import rs
@@ -46,6 +47,7 @@ app.add_typer(user)
 app.add_typer(kgc, name="kgc", epilog=_EPILOG)
 app.add_typer(he, name="he", epilog=_EPILOG)
 app.add_typer(rs, name="rs", epilog=_EPILOG)
+app.add_typer(fl, name="fl", epilog=_EPILOG)
 
 JsonTarget = Annotated[
     str | None,

@@ -26,7 +26,7 @@ from .aggregator import Aggregator, State
 from .audit import AuditError, AuditFault, AuditFinding, AuditReport, audit_round
 from .client import Client, Sealed
 from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
-from .conviction import Conviction, Fault
+from .conviction import Conviction, Fault, judge_conviction, show_conviction
 from .errors import ProtocolError, Reason
 from .header import RoundHeader, revocation_digest
 from .member import Member
@@ -109,8 +109,10 @@ __all__ = [
     "UnsigncryptError",
     "Update",
     "audit_round",
+    "judge_conviction",
     "model_digest",
     "plan_round",
     "revocation_digest",
+    "show_conviction",
     "update_packet_bytes",
 ]
