@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,6 +212,11 @@ class Simulation:
         self._earlier = self._seal_earlier(pseudonyms[0], template)
 
     @property
+    def root_public_key(self) -> bytes:
+        """The issuer's root key, the one thing that all believe without proof; 32 bytes."""
+        return self._authority.root_public_key
+
+    @property
     def pids(self) -> tuple[bytes, ...]:
         """The clients' pseudonyms, by index."""
         return tuple(client.pid for client in self._clients)
@@ -228,6 +234,7 @@ class Simulation:
         *,
         faults: Faults | None = None,
         progress: Progress | None = None,
+        audit: BinaryIO | None = None,
     ) -> RoundReport:
         """One round: every client in ``updates`` contributes, the network does as ``faults`` says.
 
@@ -236,6 +243,7 @@ class Simulation:
             updates: Client index -> (arrays of the layout, number of examples at least 1).
             faults: None: none.
             progress: Called with stage, done and total.
+            audit: Gets the record with which :func:`sottovoce.fl.audit_round` recomputes the sum.
 
         Raises:
             ProtocolError: The round failed: too few contributors survived, no quorum, or no opening.
@@ -277,6 +285,8 @@ class Simulation:
         published = aggregator.publish(result)
         for index in updates:
             self._clients[index].read_result(signed_header, published)
+        if audit is not None:
+            aggregator.write_audit(published, audit)
         pids = dict(zip(self.pids, range(len(self._clients)), strict=True))
         accepted = tuple(sorted(pids[pid] for pid, _ in result.entries))
         refused: Counter[str] = Counter({reason.value: n for reason, n in aggregator.refused.items()})
