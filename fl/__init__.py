@@ -25,7 +25,7 @@ from .._ext.errors import (
 from .aggregator import Aggregator, State
 from .audit import AuditError, AuditFault, AuditFinding, AuditReport, audit_round
 from .client import Client, Sealed
-from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
+from .closing import Answer, ContributorSet, RoundResult
 from .conviction import Conviction, Fault, judge_conviction, show_conviction
 from .errors import ProtocolError, Reason
 from .header import RoundHeader, revocation_digest
@@ -35,6 +35,7 @@ from .model import model_digest
 from .opening import Receipt
 from .plan import plan_round
 from .policy import Policy
+from .request import CheckReply, CloseRequest, Removal
 from .server import ServerIdentity, ServerKeys
 from .signed import SignedHeader
 from .sizes import update_packet_bytes
