@@ -1,14 +1,16 @@
-"""The roles of a round, killed: ``fl_victim.py ROLE HOW FOLDER [FIRST STRIDE]``, JSON on its output.
+"""The roles of a round, killed: ``fl_victim.py ROLE FOLDER JOB ...``, JSON on its output.
 
-How it is done: :mod:`support.killing`.  ROLE is ``client`` or ``servers``.
+How it is done: :mod:`support.killing`.  ROLE is ``client`` or ``servers``, a JOB ``HOW`` or
+``HOW:FIRST:STRIDE``.
 
 In its second life everybody is tempted first: the client by another update for the same round, the member by
-another header of the round number and by another set, the aggregator by another packet of client 0.  What
-left in the first life must be what leaves in the second.
+another header of the round number and by another set, the aggregator by another packet of client 0 and by
+client 4, who comes late.  What left in the first life must be what leaves in the second.
 """
 
 import functools
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -32,7 +34,7 @@ from sottovoce.fl.wire import associated_data
 from support.fl_federation import MODEL, NOW, Federation, Sealed, craft, update_of
 from support.killing import kill_everywhere, leave, read_left
 
-N_CLIENTS = 4
+N_CLIENTS = 5
 VICTIM = 4
 """The member whose store is on disk, of four; the other three are enough."""
 
@@ -105,7 +107,8 @@ class ClientScenario:
 class ServersScenario:
     """Aggregator and one member on disk; three more members, whose messages were made before.
 
-    Client 0 equivocates.  Which of its two packets counts depends on when the aggregator died.
+    Client 0 equivocates.  Which of its two packets counts, and whether client 4 does, depends on when the
+    aggregator died.
     """
 
     def __init__(self):
@@ -120,10 +123,12 @@ class ServersScenario:
         self.other_root = CloseRequest.from_bytes(self.other_set, self.header, VICTIM).agreed.root
         ones = np.zeros(51, np.int64)
         ones[-1] = 1
-        # By what client 0 sent: the messages of members 1 to 3, and what the opened sum must be.
+        # By what came of clients 0 and 4: the messages of members 1 to 3, and what the opened sum must be.
         self.messages, self.sums = {}, {}
-        for packet, own in ((sealed.packets[0], sealed.encoded[0]), (self.second, ones)):
-            aggregator = sealed.aggregator([packet, *sealed.packets[1:]])
+        for (packet, own), n in itertools.product(
+            ((sealed.packets[0], sealed.encoded[0]), (self.second, ones)), (N_CLIENTS - 1, N_CLIENTS)
+        ):
+            aggregator = sealed.aggregator([packet, *sealed.packets[1:n]])
             members = {j: fed.member(j) for j in range(1, VICTIM)}
             requests = aggregator.close()
             root = aggregator._settlement.agreed.root
@@ -131,7 +136,7 @@ class ServersScenario:
                 j: (m.check(sealed.signed, requests[j]), m.answer(sealed.signed, requests[j]))
                 for j, m in members.items()
             }
-            self.sums[root] = np.sum([own, *sealed.encoded[1:]], axis=0, dtype=np.int64)
+            self.sums[root] = np.sum([own, *sealed.encoded[1:n]], axis=0, dtype=np.int64)
 
     def run(self, folder, place):
         life = len(read_left(folder).get("life", ()))
@@ -167,7 +172,8 @@ class ServersScenario:
             leave(folder, place, "erased", b"yes")
 
     def collect(self, folder, place, aggregator, life):
-        packets = [*self.sealed.packets, self.second] if life == 0 else [self.second, *self.sealed.packets]
+        packets = self.sealed.packets
+        packets = [*packets[:-1], self.second] if life == 0 else [self.second, *packets]
         for packet in packets:
             aggregator.receive_packet(packet)
         for packet, receipt in zip(packets, aggregator.process(), strict=True):
@@ -216,6 +222,7 @@ class ServersScenario:
             bound = store.last_binding(header.epoch, header.round_number)
             if "set" in left:
                 assert left["set"] == {bound.root}
+            if "answer" in left:
                 assert left["answer"] == {store.find_answer(header.epoch, header.round_number, bound)}
             if "header" in left:
                 store.sign_header(header.aggregator.name, header.epoch, header.round_number, *left["header"])
@@ -247,5 +254,10 @@ class ServersScenario:
 SCENARIOS = {"client": ClientScenario, "servers": ServersScenario}
 
 if __name__ == "__main__":
-    scenario = SCENARIOS[sys.argv[1]]()
-    print(json.dumps(kill_everywhere(scenario, *sys.argv[2:4], *map(int, sys.argv[4:]))))
+    scenario, results = SCENARIOS[sys.argv[1]](), {}
+    for job in sys.argv[3:]:
+        how, *numbers = job.split(":")
+        folder = f"{sys.argv[2]}/{how}"
+        os.mkdir(folder)
+        results[how] = kill_everywhere(scenario, how, folder, *map(int, numbers))
+    print(json.dumps(results))
