@@ -14,13 +14,14 @@ from .. import clsc
 from .._ext.errors import OverflowDetected, StoreError, TooManyErasures
 from .._ext.limits import MAX_REMOVALS
 from ..he import kahe
-from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
+from .closing import Answer, ContributorSet, RoundResult
 from .collecting import Collection
 from .complaints import settle_complaints
 from .conviction import Conviction
 from .errors import ProtocolError, Reason
 from .header import RoundHeader
 from .meter import Meter
+from .request import CheckReply, CloseRequest, Removal
 from .server import ServerKeys
 from .stores import AggregatorStore, Step, StepKind
 from .update import Manifest
