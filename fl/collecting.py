@@ -22,7 +22,7 @@ from .header import RoundHeader
 from .meter import Meter
 from .opening import OpenedBatch, OpenedPacket, Opener, Receipt
 from .stores import Accepted, AggregatorStore
-from .update import Update
+from .update import Manifest, Update
 
 BATCH = 32
 """Packets opened together: at 32 the shared pairings of a batch verification are amortised."""
@@ -222,6 +222,10 @@ class Collection:
     def update(self, pid: bytes) -> Update:
         """The update of one pseudonym that counts, or has counted."""
         return Update.from_bytes(self._store.update(self._header.hash, pid), self._header)
+
+    def outline(self, pid: bytes) -> tuple[Manifest, tuple[bytes, ...]]:
+        """Manifest and members' packets of one that counts."""
+        return Update.outline(self._store.update(self._header.hash, pid), self._header)
 
     def drop(self, update: Update) -> None:
         """Let an update count no more."""
