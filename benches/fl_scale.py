@@ -1,6 +1,6 @@
 """How an aggregator grows with the number of clients: time for each, and memory.
 
-    python benches/fl_scale.py                  # writes benches/results/fl_scale.json and docs/fl-scale.png
+    python benches/fl_scale.py   # writes benches/results/fl_scale.json, docs/fl-scale.png, docs/fl-speed.md
     python benches/fl_scale.py --clients 10 100 --memory-clients 100 --no-plot   # a look
 
 Every packet is sealed by a client of its own, with a pseudonym of its own; sealing is spread over processes
@@ -34,6 +34,9 @@ from sottovoce.fl import simulate
 ROOT = pathlib.Path(__file__).parents[1]
 EPOCH = b"scale"
 MEMBERS = 4
+SCALE = ROOT / "benches" / "results" / "fl_scale.json"
+PEERS = ROOT / "benches" / "results" / "fl_peers.json"
+PAGE = ROOT / "docs" / "fl-speed.md"
 
 
 def resident(key: str) -> int:
@@ -128,7 +131,10 @@ def play(
     federation: Federation, folder: pathlib.Path, n_clients: int, spool: pathlib.Path
 ) -> dict[str, float]:
     """One round of the first ``n_clients``; seconds of processor time and bytes of memory by stage."""
-    measured: dict[str, float] = {"clients": n_clients}
+    measured: dict[str, float] = {
+        "clients": n_clients,
+        "packet_bytes": (folder / "0.packet").stat().st_size,
+    }
     members = federation.members()
     aggregator = federation.aggregator(Spool(spool))
     gc.collect()
@@ -221,6 +227,82 @@ def plot(document: dict, path: pathlib.Path) -> None:
     figure.savefig(path, dpi=130)
 
 
+def write_page() -> None:
+    """docs/fl-speed.md from the results that there are."""
+    lines = [
+        "# Speed and memory of `fl`",
+        "",
+        "<!-- Written by benches/fl_scale.py from benches/results; do not edit. -->",
+        "",
+        "What it is made of: [fl-scale.md](fl-scale.md).",
+        "",
+    ]
+    if SCALE.exists():
+        document = json.loads(SCALE.read_text())
+        lines += [
+            f"## One aggregator, {document['parameters']:,} parameters, one thread",
+            "",
+            f"Processor time of the aggregator for each client, {document['members']} members;",
+            f"`python benches/fl_scale.py` on {_machine(document['machine'])}.",
+            "",
+            "| clients | collecting, ms each | with closing, ms each | opening, ms in all |",
+            "| --- | --- | --- | --- |",
+        ]
+        lines += [
+            f"| {row['clients']:,} | {row['collect_ms_per_client']:.1f} | {row['ms_per_client']:.1f} | "
+            f"{1e3 * row['open_s']:.0f} |"
+            for row in document["time"]
+        ]
+        lines += [
+            "",
+            "![time over clients](fl-scale.png)",
+            "",
+            f"## Memory of an aggregator, {document['memory_parameters']:,} parameters",
+            "",
+            "Peak above what the process had before the first packet; what is accepted is spooled to files.",
+            "",
+            "| clients | peak collecting, MB | peak with closing and opening, MB | requests, MB |",
+            "| --- | --- | --- | --- |",
+        ]
+        lines += [
+            f"| {row['clients']:,} | "
+            f"{row['collect_peak_bytes'] / 1e6:.0f} | {row['open_peak_bytes'] / 1e6:.0f} | "
+            f"{row['request_bytes'] / 1e6:.1f} |"
+            for row in document["memory"]
+        ]
+        lines.append("")
+    if PEERS.exists():
+        document = json.loads(PEERS.read_text())
+        lines += [
+            "## Next to Flower's SecAgg+",
+            "",
+            "Processor time of one side alone on one core, medians by turns; committee of five, header",
+            f"signatures included; `sottovoce bench fl --peers{' --quick' if document['quick'] else ''}` on",
+            f"{_machine(document['machine'])}. Times faster: above 1 we take less.",
+            "",
+            "| what | ours, ms | SecAgg+, ms | times faster | ours, bytes a parameter | SecAgg+ |",
+            "| --- | --- | --- | --- | --- | --- |",
+        ]
+        for result in document["results"]:
+            for peer in result["peers"]:
+                if peer["installed"]:
+                    ours, theirs = (
+                        f"{r['bytes'] / result['size']['parameters']:.2f}" if r["bytes"] else ""
+                        for r in (result, peer)
+                    )
+                    lines.append(
+                        f"| {result['name']} | {1e3 * result['seconds']['median']:.0f} | "
+                        f"{1e3 * peer['seconds']['median']:.0f} | {peer['times_ours']:.2f} | "
+                        f"{ours} | {theirs} |"
+                    )
+        lines.append("")
+    PAGE.write_text("\n".join(lines))
+
+
+def _machine(card: dict) -> str:
+    return f"{card['cpu']}, {card['system']}; {card['python']}; kernels up to {card['ceiling']}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, nargs="+", default=[10, 100, 1000, 5000])
@@ -228,9 +310,15 @@ def main() -> None:
     parser.add_argument("--memory-clients", type=int, nargs="+", default=[200, 2000])
     parser.add_argument("--memory-parameters", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2, help="processes that seal")
-    parser.add_argument("--json", type=pathlib.Path, default=ROOT / "benches" / "results" / "fl_scale.json")
-    parser.add_argument("--no-plot", action="store_true")
+    parser.add_argument("--json", type=pathlib.Path, default=SCALE)
+    parser.add_argument("--no-plot", action="store_true", help="neither picture nor page")
+    parser.add_argument(
+        "--page-only", action="store_true", help="write the page from what was measured before"
+    )
     options = parser.parse_args()
+    if options.page_only:
+        write_page()
+        return
     document = {
         "machine": machine.card(),
         "parameters": options.parameters,
@@ -242,6 +330,7 @@ def main() -> None:
     options.json.write_text(json.dumps(document, indent=1, default=str) + "\n")
     if not options.no_plot:
         plot(document, ROOT / "docs" / "fl-scale.png")
+        write_page()
 
 
 if __name__ == "__main__":
