@@ -229,10 +229,10 @@ class Settlement:
         manifests: list[Manifest] = []
         packets: dict[int, list[bytes]] = {j: [] for j in indices}
         for pid, _ in collection.entries:
-            update = collection.update(pid)
-            manifests.append(update.manifest)
+            manifest, member_packets = collection.outline(pid)
+            manifests.append(manifest)
             for j, of_member in packets.items():
-                of_member.append(update.member_packets[j - 1])
+                of_member.append(member_packets[j - 1])
         return {
             j: CloseRequest(agreed, tuple(manifests), tuple(of_member), removals).to_bytes(
                 header, j, self._keys
