@@ -1,5 +1,6 @@
 """Real processes on loopback: a whole round by the command, what relays see on the wire, clean ends."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -189,9 +190,12 @@ def test_a_relay_ends_cleanly_when_it_is_told_to(tmp_path):
 def test_headers_that_are_too_long_are_refused(tmp_path):
     with World(tmp_path) as world:
         relay = world.serve("one", "relay", "--next", "http://127.0.0.1:9")
-        for length, statuses in ((1 << 15, {431}), (1 << 18, {400, 431})):
-            many = {"x": "y" * length}
-            assert httpx.get(relay.url + "/healthz", headers=many, trust_env=False).status_code in statuses
+        url = relay.url + "/healthz"
+        assert httpx.get(url, headers={"x": "y" * (1 << 15)}, trust_env=False).status_code == 431
+        # Far beyond: the server stops reading in the middle.
+        with contextlib.suppress(httpx.TransportError):
+            assert httpx.get(url, headers={"x": "y" * (1 << 20)}, trust_env=False).status_code in (400, 431)
+        assert httpx.get(url, trust_env=False).status_code == 200
         assert relay.stop() == 0
 
 
