@@ -117,8 +117,15 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: the page is not checked in a browser")
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        pytest.param(390, True, id="narrow-dark"),
+        pytest.param(1280, False, id="wide-light"),
+        pytest.param(390, False, id="narrow-light", marks=pytest.mark.slow),
+        pytest.param(1280, True, id="wide-dark", marks=pytest.mark.slow),
+    ],
+)
 def test_a_browser_reads_it_in_light_and_dark_and_shows_nothing_beyond_the_edge(tmp_path, width, dark):
     # Chromium has no way to print what a page looks like, so a script of the test's own measures it.
     probe = """<script>

@@ -1,19 +1,29 @@
 """Real processes on loopback: a whole round by the command, what relays see on the wire, clean ends."""
 
+import asyncio
 import contextlib
+import datetime
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from sottovoce.fl import ParameterError
+from sottovoce.fl.http import Binding, TransportError
+from sottovoce.fl.http.outgoing import get, quiet_client
 from support.cli_command import environment
-from support.fl_processes import MEMBERS, Running, World, span
+from support.fl_processes import MEMBERS, World, span
 
 DEVICES = [f"device-{i}" for i in range(4)]
 
@@ -174,37 +184,92 @@ def nothing_in_the_open(world, taps, devices):
     assert len(forms) == 1
 
 
-def test_a_relay_ends_cleanly_when_it_is_told_to(tmp_path):
+def test_a_service_bounds_headers_and_ends_cleanly_when_it_is_told_to(tmp_path):
     with World(tmp_path) as world:
         term = world.serve("one", "relay", "--next", "http://127.0.0.1:9")
         interrupted = world.serve("two", "relay", "--next", "http://127.0.0.1:9", "--log-level", "debug")
-        assert httpx.get(term.url + "/healthz", trust_env=False).text == "ok\n"
-        idle = socket.create_connection(("127.0.0.1", int(term.url.rsplit(":", 1)[1])))
-        assert interrupted.url
-        assert (term.stop(signal.SIGTERM), interrupted.stop(signal.SIGINT)) == (0, 0)
-        idle.close()
-        events = [json.loads(line)["event"] for line in term.log.read_text().splitlines()]
-        assert events == ["listening", "ended"]
-
-
-def test_headers_that_are_too_long_are_refused(tmp_path):
-    with World(tmp_path) as world:
-        relay = world.serve("one", "relay", "--next", "http://127.0.0.1:9")
-        url = relay.url + "/healthz"
+        url = term.url + "/healthz"
+        assert httpx.get(url, trust_env=False).text == "ok\n"
         assert httpx.get(url, headers={"x": "y" * (1 << 15)}, trust_env=False).status_code == 431
         # Far beyond: the server stops reading in the middle.
         with contextlib.suppress(httpx.TransportError):
             assert httpx.get(url, headers={"x": "y" * (1 << 20)}, trust_env=False).status_code in (400, 431)
         assert httpx.get(url, trust_env=False).status_code == 200
+        idle = socket.create_connection(("127.0.0.1", int(term.url.rsplit(":", 1)[1])))
+        assert interrupted.url
+        assert (term.stop(signal.SIGTERM), interrupted.stop(signal.SIGINT)) == (0, 0)
+        idle.close()
+        events = [json.loads(line)["event"] for line in term.log.read_text().splitlines()]
+        assert (events[0], events[-1]) == ("listening", "ended")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"host": "0.0.0.0"}, "not loopback"),
+        ({"host": "192.0.2.1"}, "not loopback"),
+        ({"host": "example.org"}, "not loopback"),
+        ({"certificate": "x.pem"}, "one of the two"),
+        ({"key": "x.pem"}, "one of the two"),
+    ],
+)
+def test_beyond_loopback_needs_tls_or_a_word(fields, words):
+    with pytest.raises(ParameterError, match=words):
+        Binding(**fields)
+
+
+def test_loopback_tls_and_the_word_are_accepted():
+    assert {Binding(host=host).scheme for host in ("127.0.0.1", "127.8.8.8", "::1", "localhost")} == {"http"}
+    assert Binding("0.0.0.0", exposed=True).scheme == "http"
+    assert Binding("0.0.0.0", certificate=Path("c.pem"), key=Path("k.pem")).scheme == "https"
+
+
+def test_a_service_and_its_client_speak_tls(tmp_path):
+    authority = self_signed(tmp_path)
+    with World(tmp_path) as world:
+        relay = world.serve(
+            "one",
+            "relay",
+            "--next",
+            "http://127.0.0.1:9",
+            "--tls-cert",
+            authority,
+            "--tls-key",
+            tmp_path / "key.pem",
+        )
+        assert relay.url.startswith("https://")
+        url = relay.url.replace("127.0.0.1", "localhost") + "/healthz"
+        context = ssl.create_default_context(cafile=authority)
+
+        async def ask(tls):
+            async with quiet_client(tls=tls) as client:
+                return await get(client, url, at_most=10)
+
+        assert asyncio.run(ask(context)) == b"ok\n"
+        with pytest.raises(TransportError, match="no answer"):
+            asyncio.run(ask(None))
         assert relay.stop() == 0
 
 
-def test_beyond_loopback_needs_tls_or_a_word(tmp_path):
-    for arguments, words in (
-        (["--host", "0.0.0.0"], "not loopback"),
-        (["--tls-cert", "x.pem"], "certificate and key"),
-    ):
-        refused = Running(tmp_path, "refused", "serve", "relay", "--next", "http://127.0.0.1:9", *arguments)
-        assert refused.process.wait(60) == 2
-        refused.kill()
-        assert words in " ".join(refused.log.read_text().split())
+def self_signed(folder):
+    """A certificate for localhost, and its key beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, pkcs8, plain))
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    return folder / "cert.pem"
