@@ -1,7 +1,7 @@
 """Every endpoint takes bytes from anybody: nothing but documented status codes, and nothing has changed.
 
-Some bodies are drawn by hypothesis, some are honest ones with bytes changed, cut, put in and spliced by a seeded
-mutator, for a bounded time.
+Some bodies are drawn by hypothesis, some are honest ones with bytes changed, cut, put in and spliced by a
+seeded mutator, for a bounded time.
 """
 
 import asyncio
@@ -59,9 +59,8 @@ class Open:
         self.run(self.http.__aenter__())
         self.header = self.run(self.http.courier().header(wait_s=20))
         sealed = self.http.client(0).seal(self.header, MODEL, update_of(0))
-        self.honest = [
-            sealed.shards()[0], self.header, enc(self.header, b""), enc(self.header, sealed.packet[:500]), b"",
-        ]  # fmt: skip
+        framed = [enc(self.header, b""), enc(self.header, sealed.packet[:500])]
+        self.honest = [sealed.shards()[0], self.header, *framed, b""]
 
     def run(self, work):
         return self.loop.run_until_complete(work)

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sottovoce._ext import cbor
 from sottovoce.fl import ParameterError
 from sottovoce.fl.http import Binding, TransportError
 from sottovoce.fl.http.outgoing import get, quiet_client
@@ -121,12 +123,13 @@ def command(*arguments):
 
 
 def whole_round(world, devices):
+    """All of it; the aggregator is killed and started again in the middle, and one device sends twice."""
     members = {name: world.member(name) for name in MEMBERS}
-    aggregator = world.aggregator({name: m.url for name, m in members.items()}, "--close-at", len(devices))
-    relays = [
-        world.serve(f"relay-{i}", "relay", "--next", aggregator.url, "--threshold", 4, "--wait", 1)
-        for i in range(3)
-    ]
+    urls = {name: member.url for name, member in members.items()}
+    aggregator = world.aggregator(urls, "--close-at", len(devices))
+    port = aggregator.url.rsplit(":", 1)[1]
+    hops = ["--next", aggregator.url, "--threshold", 2, "--wait", 1]
+    relays = [world.serve(f"relay-{i}", "relay", *hops) for i in range(3)]
     taps = [Tap(relay.url) for relay in relays]
     rng = np.random.default_rng(1)
     updates = [
@@ -134,22 +137,29 @@ def whole_round(world, devices):
         for _ in devices
     ]
     try:
-        urls = [tap.url for tap in taps]
-        submits = [world.submit(d, u, urls[0], urls) for d, u in zip(devices, updates, strict=True)]
-        for submit in submits:
-            assert submit.process.wait(120) == 0, submit.log.read_text()
-            submit.kill()
+        entries = [tap.url for tap in taps]
+        submit_all(world, devices[:2], updates[:2], entries)
+        wait_for(lambda: status(aggregator.url)["accepted"] == 2)
+        before = status(aggregator.url)
+        aggregator.kill()
+        aggregator = world.aggregator(urls, "--close-at", len(devices), "--port", port)
+        assert aggregator.url.endswith(port)
+        wait_for(lambda: status(aggregator.url)["accepted"] == 2)
+        assert status(aggregator.url)["header"] == before["header"]
+        # Again for the same round, with another update: the packet in the outbox goes, and counts once.
+        submit_all(world, devices[:1], updates[-1:], entries)
+        submit_all(world, devices[2:], updates[2:], entries)
         results = [world.result(device, relays[1].url) for device in devices]
         for device, result in zip(devices, results, strict=True):
             out = result.process.stdout.read()
             assert result.process.wait(120) == 0, result.log.read_text()
             assert json.loads(out)["included"]
+            assert json.loads(out)["contributors"] == len(devices)
             result.kill()
             with np.load(world.folder / f"{device}.mean.npz") as means:
                 for k, name in enumerate(means.files):
-                    np.testing.assert_allclose(
-                        means[name], np.mean([u[k] for u in updates], axis=0), atol=1e-4
-                    )
+                    plain = np.mean([u[k] for u in updates], axis=0)
+                    np.testing.assert_allclose(means[name], plain, atol=1e-4)
     finally:
         for tap in taps:
             tap.close()
@@ -166,6 +176,25 @@ def whole_round(world, devices):
     assert "Traceback" not in logs
 
 
+def submit_all(world, devices, updates, relays):
+    """``client submit`` of each, side by side."""
+    submits = [world.submit(d, u, relays[0], relays) for d, u in zip(devices, updates, strict=True)]
+    for submit in submits:
+        assert submit.process.wait(120) == 0, submit.log.read_text()
+        submit.kill()
+
+
+def status(url):
+    return cbor.loads(httpx.get(f"{url}/v1/status", trust_env=False).content)
+
+
+def wait_for(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def nothing_in_the_open(world, taps, devices):
     """Everything that reached a relay: no names, no keys, one length, one form."""
     public = [path.read_text() for label in devices for path in (world.folder / label).glob("secret/*/*.pub")]
@@ -174,7 +203,7 @@ def nothing_in_the_open(world, taps, devices):
     forms = set()
     for tap in taps:
         posts = [bytes(kept) for kept in tap.connections if b"POST /v1/shard" in kept]
-        assert len(posts) == len(devices)  # a connection of its own for each
+        assert len(posts) == len(devices) + 1  # a connection of its own for each submission
         for kept in posts:
             assert not [s for s in secret if s.lower() in kept.lower()]
             head, _, body = kept.partition(b"\r\n\r\n")
