@@ -19,6 +19,7 @@ from .._ext.errors import (
     SenderError,
     SignatureError,
     SottovoceError,
+    StoreError,
     UnsigncryptError,
 )
 from .aggregator import Aggregator, State
@@ -35,6 +36,9 @@ from .policy import Policy
 from .server import ServerIdentity, ServerKeys
 from .signed import SignedHeader
 from .sizes import update_packet_bytes
+from .sqlite_aggregator import SqliteAggregatorStore
+from .sqlite_member import SqliteMemberStore
+from .sqlite_outbox import SqliteOutbox
 from .stores import (
     Accepted,
     AggregatorStore,
@@ -45,6 +49,8 @@ from .stores import (
     MemoryOutbox,
     Outbox,
     Sent,
+    Step,
+    StepKind,
 )
 from .update import Manifest, MemberShare, Update
 
@@ -83,8 +89,14 @@ __all__ = [
     "SignatureError",
     "SignedHeader",
     "SottovoceError",
+    "SqliteAggregatorStore",
+    "SqliteMemberStore",
+    "SqliteOutbox",
     "Stage",
     "State",
+    "Step",
+    "StepKind",
+    "StoreError",
     "UnsigncryptError",
     "Update",
     "model_digest",

@@ -42,17 +42,17 @@ def _guarded(action: Action) -> Callable[[Message, Context], Message]:
 
 
 def _cosign(message: Message, folder: NodeFolder) -> Message:
-    member = folder.member()
-    return reply_with(message, name=member.name, reply=member.cosign(read_bytes(message, "header")))
+    with folder.member() as member:
+        return reply_with(message, name=member.name, reply=member.cosign(read_bytes(message, "header")))
 
 
 def _check(message: Message, folder: NodeFolder) -> Message:
-    member = folder.member()
-    reply = member.check(read_bytes(message, "header"), read_bytes(message, "request"))
-    return reply_with(message, name=member.name, reply=reply)
+    with folder.member() as member:
+        reply = member.check(read_bytes(message, "header"), read_bytes(message, "request"))
+        return reply_with(message, name=member.name, reply=reply)
 
 
 def _answer(message: Message, folder: NodeFolder) -> Message:
-    member = folder.member()
-    reply = member.answer(read_bytes(message, "header"), read_bytes(message, "request"))
-    return reply_with(message, name=member.name, reply=reply)
+    with folder.member() as member:
+        reply = member.answer(read_bytes(message, "header"), read_bytes(message, "request"))
+        return reply_with(message, name=member.name, reply=reply)

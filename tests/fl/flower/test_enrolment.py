@@ -71,7 +71,8 @@ class Office:
             key = request.finish(issuer.issue("aggregator", request.to_bytes(issuer.challenge())))
             clsc.save_key(folder.key_path(f"aggregator-{usage}", issuer.params), key, folder.passphrase)
         for i in range(4):
-            public = NodeFolder(self.keys / f"node-{i}").member()._keys.public
+            with NodeFolder(self.keys / f"node-{i}").member() as member:
+                public = member._keys.public
             (folder.path / "members" / f"{i + 1:02}.pub").write_bytes(cbor.dumps(public.to_list()))
 
 
