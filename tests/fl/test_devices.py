@@ -41,7 +41,8 @@ CLIENT = """if True:
         round_number=1, clip=1.0, deadline=now + 3600, audit_deadline=now + 7200,
     )
     proposal = fl.SignedHeader.propose(header, aggregator)
-    cosigned = {j: fl.Member(keys, trust, policy).cosign(proposal.to_bytes()) for j, keys in enumerate(members, 1)}
+    committee = enumerate((fl.Member(keys, trust, policy) for keys in members), 1)
+    cosigned = {j: member.cosign(proposal.to_bytes()) for j, member in committee}
     signed = proposal.with_members(cosigned).to_bytes()
     key = authority.pseudonym("device")
 
