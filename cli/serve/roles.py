@@ -138,7 +138,8 @@ def aggregator(
             store=store,
             folder=state,
             control_token=token,
-            client=quiet_client(tls=authorities(ca_file)),
+            # A member that checks a large set is silent for as long as it is waited for.
+            client=quiet_client(tls=authorities(ca_file), timeout_s=patience.ask_s),
         )
         _run(service.app, binding, "aggregator", level)
 

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from ..._ext import limits
 from ..._ext.errors import ParameterError
 from ..client import Sealed
+from ..errors import ProtocolError, Reason
 from ..header import RoundHeader
+from ..model import model_digest
 from . import model_bytes
 from .base import ROUND_FIELDS, read_cbor
 from .errors import TransportError
@@ -100,17 +102,21 @@ class Courier:
                 await asyncio.sleep(_POLL_S)
 
     async def model(self, header: RoundHeader) -> list[NDArray[np.floating]]:
-        """The global model of a round; :meth:`sottovoce.fl.Client.seal` compares its digest.
+        """The global model of a round.
 
         Raises:
             TransportError: No answer.
             DecodeError: Not of the header's layout.
+            ProtocolError: Another one, perhaps already that of the next round (:attr:`Reason.MODEL`).
+            RangeError: NaN or infinity in it.
         """
         size = min(model_bytes.n_bytes(header.layout), limits.MODEL_MAX_BYTES)
         async with self._make() as client:
-            return model_bytes.load(
-                await get(client, f"{self._source}/v1/model", at_most=size), header.layout
-            )
+            data = await get(client, f"{self._source}/v1/model", at_most=size)
+        model = model_bytes.load(data, header.layout)
+        if model_digest(model) != header.model:
+            raise ProtocolError(Reason.MODEL, round_id=header.hash)
+        return model
 
     async def deliver(
         self, sealed: Sealed, relays: Sequence[str], *, patience_s: float = 60.0, spread_s: float = 0.0

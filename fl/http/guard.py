@@ -144,7 +144,7 @@ def source_of(request: Request) -> tuple[str, int]:
     client = request.client
     if client is None:
         return ("", 0)
-    local = client.host.startswith("127.") or client.host in ("::1", "testclient")
+    local = client.host.startswith("127.") or client.host == "::1"
     return (client.host, client.port if local else 0)
 
 

@@ -7,7 +7,13 @@ import pytest
 
 from sottovoce._ext import cbor
 from sottovoce._ext.enc import enc
-from sottovoce.fl import MemoryAggregatorStore, SqliteAggregatorStore
+from sottovoce.fl import (
+    DecodeError,
+    MemoryAggregatorStore,
+    ProtocolError,
+    SignedHeader,
+    SqliteAggregatorStore,
+)
 from sottovoce.fl.http.base import RoleThread
 from sottovoce.fl.http.state import RoundFolder
 from support.fl_federation import MODEL, NOW, update_of
@@ -111,6 +117,20 @@ def test_a_member_refuses_and_has_signed_nothing_more(fed):
         stranger = fed.sign(fed.header(4, round_number=2, aggregator=fed.other_aggregator_keys.public))
         assert (await http.call("member-1", "POST", "/v1/cosign", stranger))[0] == 403
         assert http.members[0].counts["cosigned"] == counts["cosigned"] + 1
+
+    run(fed, work)
+
+
+def test_a_model_that_is_not_the_one_of_the_header_is_refused(fed):
+    async def work(http, signed_header):
+        header = SignedHeader.from_bytes(signed_header, fed.trust()).header
+        assert len(await http.courier().model(header)) == len(MODEL)
+        http.aggregator._model[0] = http.aggregator._model[0] + 1
+        with pytest.raises(ProtocolError, match="model: not the one of the header"):
+            await http.courier().model(header)
+        http.aggregator._model = http.aggregator._model[:1]
+        with pytest.raises(DecodeError):
+            await http.courier().model(header)
 
     run(fed, work)
 
