@@ -115,7 +115,12 @@ class KeyFileError(SottovoceError):
         return type(self), ()
 
 
-class RegistryError(SottovoceError):
+class StoreError(SottovoceError):
+    """What a role must not forget cannot be kept or read: its file is another program's, of a newer version,
+    readable by others, damaged, locked, or older than what is known to have left.  Nothing leaves."""
+
+
+class RegistryError(StoreError):
     """An issuer's registry file cannot be used: another program's, of a newer version, readable by others,
     damaged, locked, or older than what it is known to have answered.  No answer leaves."""
 

@@ -83,3 +83,44 @@ MAX_KEYFILE_LANES: Final = 16
 # -- dispersal --------------------------------------------------------------------------------------
 MAX_DISPERSED_BYTES: Final = 1 << 30
 """One packet cut into shards: AES-GCM takes under 2**31 bytes in one call, and it is all held in memory."""
+
+# -- services over HTTP ---------------------------------------------------------------------------
+HTTP_HEAD_BYTES: Final = 1 << 14
+"""Request line and headers together; our own requests have under 300 bytes, browsers send a few KiB."""
+
+HTTP_SMALL_BYTES: Final = 1 << 12
+"""A body of which nothing but a few fields is expected, and every refusal."""
+
+HTTP_CONNECTIONS: Final = 512
+"""Open connections of one service; each costs a descriptor (1024 are usual) and some 100 KiB."""
+
+HTTP_CONCURRENT: Final = 32
+"""Requests of one service that have begun and not ended; each may hold one body in memory."""
+
+HTTP_BODY_SECONDS: Final = 60.0
+"""Within which a body must have come: 1 MiB over 150 kbit/s.  Who sends slower holds a place for nothing."""
+
+HTTP_IDLE_SECONDS: Final = 15.0
+"""After which a connection without a request is closed."""
+
+HTTP_PEERS: Final = 4096
+"""Addresses whose rate is remembered; whoever is not among them begins with a full bucket."""
+
+HTTP_RATE_PER_SECOND: Final = 200.0
+"""Requests of one address on average.  Devices behind one router share an address; a relay that forwards a
+round of a thousand clients needs five seconds."""
+
+HTTP_BURST: Final = 1000.0
+"""Requests of one address that may come at once: what a relay that was cut off has to catch up with."""
+
+RELAY_QUEUE_BYTES: Final = 1 << 28
+"""Shards that a relay holds: 170 of a model of a million parameters in a code (3, 5)."""
+
+SHARD_MAX_BYTES: Final = 1 << 28
+"""One shard, whatever the round says: a model of 150 million parameters in a code (3, 5)."""
+
+MODEL_MAX_BYTES: Final = 1 << 30
+"""A global model or a result that is fetched: 128 million parameters as float64."""
+
+MEMBER_REQUEST_BYTES: Final = 1 << 30
+"""A request to a member that closes a round of 16,000 clients; the header of the round allows less."""

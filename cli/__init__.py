@@ -5,6 +5,8 @@
 * ``sottovoce kgc`` -- an issuer of keys in a folder: epochs, people, answers, revocation, traces
   (:mod:`sottovoce.cli.kgc`).
 * ``sottovoce rs`` -- a file as shards, any k of which give it back (:mod:`sottovoce.cli.rs`).
+* ``sottovoce serve``, ``client`` -- the roles of a round as processes, and a device that takes part
+  (:mod:`sottovoce.cli.serve`, :mod:`sottovoce.cli.client`; extra ``http``).
 * ``sottovoce demo`` -- a federated training on real data through the whole stack, with faults
   (:mod:`sottovoce.cli.demo`; extra ``demo``).
 * ``sottovoce bench`` -- what the installed package does per second on this machine

@@ -8,10 +8,12 @@ import typer
 
 from . import console
 from .bench.areas import Area
+from .client.commands import client
 from .demo.options import MAX_CLIENTS, MAX_ROUNDS, MIN_CLIENTS, MIN_ROUNDS, Options
 from .he.commands import he
 from .kgc.commands import kgc
 from .rs.commands import rs
+from .serve.commands import serve
 from .user.commands import user
 
 _EPILOG = (
@@ -46,6 +48,8 @@ app.add_typer(user)
 app.add_typer(kgc, name="kgc", epilog=_EPILOG)
 app.add_typer(he, name="he", epilog=_EPILOG)
 app.add_typer(rs, name="rs", epilog=_EPILOG)
+app.add_typer(serve, name="serve", epilog=_EPILOG)
+app.add_typer(client, name="client", epilog=_EPILOG)
 
 JsonTarget = Annotated[
     str | None,

@@ -41,6 +41,7 @@ class Label(StrEnum):
     TRACE = "TRACE"
     REVOCATIONS = "REVOCATION LIST"
     HE_PUBLIC_KEY = "HE PUBLIC KEY"
+    HEADER = "ROUND HEADER"
 
 
 def armor(label: Label, data: bytes) -> str:

@@ -81,6 +81,7 @@ _HINTS: Final[dict[str, str]] = {
     "RegistryError": (
         "is there space, and the right to write? a registry out of a backup: sottovoce kgc restore"
     ),
+    "TransportError": "is the service there, and is it the right URL? its log says more than its answer",
     "SottovoceError": "run it again; if it stays, report it with the output of `sottovoce --version`",
 }
 

@@ -12,11 +12,11 @@ from typing import Final
 
 from .._ext import limits
 from .._ext.errors import IssueError, ParameterError
+from .._ext.sqlite_file import SqliteFile, exists
 from . import hashes
 from .keys import PID_BYTES
 from .params import EpochParams, Mode
 from .revocation import RevocationConflict, RevocationList
-from .sqlite_file import SqliteFile, exists
 from .trust import ParamsConflict
 
 EPOCH_TABLES: Final = (

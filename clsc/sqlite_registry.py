@@ -15,11 +15,11 @@ from typing import Any, Final, Self
 
 from .._ext import limits
 from .._ext.errors import IssueError, RegistryError
+from .._ext.sqlite_file import SqliteFile, exists
 from .issue_wire import CHALLENGE_BYTES
 from .params import EpochParams, Mode
 from .registry import Account, Issuance, admit
 from .sqlite_epochs import EPOCH_TABLES, SqliteEpochs, insert_epoch, party_bytes
-from .sqlite_file import SqliteFile, exists
 
 APPLICATION_ID: Final = 0x53565247
 """``SVRG``, at byte 68 of the file."""
@@ -91,7 +91,12 @@ class SqliteRegistry(SqliteEpochs):
         self, path: str | os.PathLike[str], mark: str | os.PathLike[str] | None, *, restore: bool
     ) -> None:
         self._file = SqliteFile(
-            path, application_id=APPLICATION_ID, migrations=MIGRATIONS, mark=mark, restore=restore
+            path,
+            application_id=APPLICATION_ID,
+            migrations=MIGRATIONS,
+            mark=mark,
+            restore=restore,
+            error=RegistryError,
         )
 
     @classmethod

@@ -21,6 +21,7 @@ from .._ext.errors import (
     SenderError,
     SignatureError,
     SottovoceError,
+    StoreError,
     UnsigncryptError,
 )
 from .aggregator import Aggregator, State
@@ -43,6 +44,9 @@ from .roster_book import RosterBook
 from .server import ServerIdentity, ServerKeys
 from .signed import SignedHeader
 from .sizes import update_packet_bytes
+from .sqlite_aggregator import SqliteAggregatorStore
+from .sqlite_member import SqliteMemberStore
+from .sqlite_outbox import SqliteOutbox
 from .stores import (
     Accepted,
     AggregatorStore,
@@ -53,6 +57,8 @@ from .stores import (
     MemoryOutbox,
     Outbox,
     Sent,
+    Step,
+    StepKind,
 )
 from .update import Manifest, MemberShare, Update
 
@@ -98,8 +104,14 @@ __all__ = [
     "SignatureError",
     "SignedHeader",
     "SottovoceError",
+    "SqliteAggregatorStore",
+    "SqliteMemberStore",
+    "SqliteOutbox",
     "Stage",
     "State",
+    "Step",
+    "StepKind",
+    "StoreError",
     "UnsigncryptError",
     "Update",
     "choose",

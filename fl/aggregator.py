@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import clsc, rs
-from .._ext.errors import ParameterError
+from .._ext.errors import ParameterError, SottovoceError, StoreError
 from .closing import RoundResult
 from .collecting import Collection, shard_collector
 from .errors import ProtocolError, Reason
@@ -26,7 +26,7 @@ from .policy import check_deadline, check_revocations
 from .server import ServerKeys
 from .settling import Settlement
 from .signed import SignedHeader
-from .stores import AggregatorStore, MemoryAggregatorStore
+from .stores import AggregatorStore, MemoryAggregatorStore, StepKind
 from .wire import expect
 
 
@@ -40,6 +40,14 @@ class State(Enum):
     ERASED = auto()
 
 
+_AFTER = {
+    StepKind.CLOSED: State.CLOSING,
+    StepKind.SETTLED: State.ANSWERING,
+    StepKind.OPENED: State.DONE,
+    StepKind.ERASED: State.ERASED,
+}
+
+
 class Aggregator:
     """Drives one round from the signed header to the result.
 
@@ -51,8 +59,8 @@ class Aggregator:
         shard_key: The secret side of the header's ``shard_key``.
         trust: Pins the issuer's root; its revocation list is enforced.
         signed_header: The header with the members' signatures.
-        store: Spools what counts; in memory if None.  One that already holds packets of this round
-            (after a crash) is read back: they count once.
+        store: Spools what counts and notes every step; in memory if None.  One that already holds this round
+            (after a crash) is read back: what was accepted counts once, and the round is where it was.
         executor: Opens batches, in threads: the key does not leave the process.  None: in the calling
             thread.
         shard_memory_bytes: Most that incomplete groups of shards may take; beyond it the greediest relay's
@@ -68,6 +76,7 @@ class Aggregator:
         DecodeError, SenderError, ProtocolError: The header is not valid, or another one was opened for its
             round number.
         ParameterError: ``keys`` or ``shard_key`` are not those of the header.
+        StoreError: What the store holds of this round is damaged.
     """
 
     def __init__(
@@ -89,20 +98,33 @@ class Aggregator:
         header = SignedHeader.from_bytes(signed_header, trust).header
         if keys.public.to_list() != header.aggregator.to_list() or shard_key.public_key != header.shard_key:
             raise ParameterError("keys: those of the header's aggregator expected")
-        check_revocations(header, trust)
+        store = store if store is not None else MemoryAggregatorStore()
+        if store.find_round(header.epoch, header.round_number) != header.hash:
+            check_revocations(header, trust)  # one that goes on was begun under the list of its header
         trust.get(header.sender_params)
         self.header = header
         self.state = State.COLLECTING
         self._clock = clock
         self._keys = keys
-        self._store = store if store is not None else MemoryAggregatorStore()
+        self._store = store
         meter = meter if meter is not None else Meter()
         collector = shard_collector(header, shard_key, shard_memory_bytes, clock())
         self._store.open_round(header.epoch, header.round_number, header.hash)
         self._collection = Collection(
             header, keys.decrypt, trust, collector, store=self._store, executor=executor, meter=meter
         )
-        self._settlement = Settlement(header, keys, trust, self._collection, meter)
+        self._settlement = Settlement(header, keys, trust, self._collection, self._store, meter)
+        self._recover()
+
+    def _recover(self) -> None:
+        try:
+            for step in self._store.steps(self.header.hash):
+                self._settlement.replay(step)
+                self.state = _AFTER.get(step.kind, self.state)
+        except StoreError:
+            raise
+        except SottovoceError as error:
+            raise StoreError(f"aggregator's store: steps that no round takes ({error})") from error
 
     @property
     def refused(self) -> Counter[Reason]:
@@ -182,6 +204,29 @@ class Aggregator:
         requests = self._settlement.close()
         self.state = State.CLOSING
         return requests
+
+    def requests(self) -> dict[int, bytes]:
+        """The last requests again: those of :meth:`close`, or after it those of :meth:`settle`.
+
+        After a restart, or for a member that lost its one.  They name the same set and sum, so a member that
+        answered gives the identical answer; the signature is a new one.
+
+        Raises:
+            ProtocolError: No requests are out (:attr:`Reason.STATE`).
+        """
+        if self.state not in (State.CLOSING, State.ANSWERING):
+            raise ProtocolError(Reason.STATE, "no requests are out", round_id=self.header.hash)
+        return self._settlement.requests_again()
+
+    @property
+    def checked(self) -> tuple[int, ...]:
+        """Members whose check of the set is here, ascending."""
+        return self._settlement.heard[0]
+
+    @property
+    def answered(self) -> tuple[int, ...]:
+        """Members whose answer is here, ascending."""
+        return self._settlement.heard[1]
 
     def receive_check(self, index: int, reply: bytes) -> None:
         """Take a member's verdict on the set.

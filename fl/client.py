@@ -145,9 +145,7 @@ class Client:
             stage.n_bytes += len(signed_header)
         known = self._outbox.find(header.hash)
         if known is not None:
-            if known.pid != self.pid:
-                raise ProtocolError(Reason.SEALED, "under another pseudonym", round_id=header.hash)
-            return Sealed(header, known.packet)
+            return self._again(header, known)
         if model_digest(model) != header.model:
             same = he.ModelLayout.of(model) == header.layout
             detail = "other values" if same else "other shapes or dtypes"
@@ -171,6 +169,27 @@ class Client:
             allow_retrained=self._policy.allow_retrained,
         )
         return Sealed(header, packet)
+
+    def resend(self, signed_header: bytes) -> Sealed:
+        """The packet that was sealed for a round, from the outbox: after a crash, without the update.
+
+        Raises:
+            DecodeError, SenderError, ProtocolError: As :meth:`check`; or nothing was sealed for this round
+                (:attr:`Reason.UNSEALED`), or under another pseudonym, or it was discarded
+                (:attr:`Reason.SEALED`).
+        """
+        header = self.check(signed_header)
+        known = self._outbox.find(header.hash)
+        if known is None:
+            raise ProtocolError(Reason.UNSEALED, round_id=header.hash)
+        return self._again(header, known)
+
+    def _again(self, header: RoundHeader, known: Sent) -> Sealed:
+        if known.pid != self.pid:
+            raise ProtocolError(Reason.SEALED, "under another pseudonym", round_id=header.hash)
+        if not known.packet:
+            raise ProtocolError(Reason.SEALED, "and the packet discarded", round_id=header.hash)
+        return Sealed(header, known.packet)
 
     def read_result(self, signed_header: bytes, result: bytes) -> RoundResult:
         """Verify a round's result: the aggregator's signature, ``t`` members', and the list.

@@ -142,7 +142,7 @@ class Member:
             )
             self._checked = (b"", {})
             stage.n_bytes += len(answer)
-            return self._store.keep_answer(header.epoch, header.round_number, answer)
+            return self._store.keep_answer(header.epoch, header.round_number, binding, answer)
 
     def _check_header(self, header: RoundHeader) -> RoundHeader:
         header.index_of(self._keys.public)

@@ -1,6 +1,7 @@
 """Closing a round: the requests, the members' checks, who is dropped, the answers, and the sum opened.
 
 Holds what members said and decides what follows from it; in which order it may be called is the caller's.
+Every step is noted in the store before it takes effect, and replaying the steps leads to the same set.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .. import clsc
-from .._ext.errors import OverflowDetected, TooManyErasures
+from .._ext.errors import OverflowDetected, StoreError, TooManyErasures
 from ..he import kahe
 from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
 from .collecting import Collection
@@ -17,6 +18,7 @@ from .errors import ProtocolError, Reason
 from .header import RoundHeader
 from .meter import Meter
 from .server import ServerKeys
+from .stores import AggregatorStore, Step, StepKind
 from .update import Manifest
 from .wire import associated_data, expect, set_root
 
@@ -29,6 +31,7 @@ class Settlement:
         keys: The aggregator's.
         trust: Pins the issuer's root.
         collection: What counts; dropped clients are dropped from it.
+        store: Keeps the steps.
         meter: Listens to time and bytes.
 
     Attributes:
@@ -42,6 +45,7 @@ class Settlement:
         keys: ServerKeys,
         trust: clsc.TrustStore,
         collection: Collection,
+        store: AggregatorStore,
         meter: Meter,
     ) -> None:
         self.agreed: ContributorSet | None = None
@@ -50,6 +54,8 @@ class Settlement:
         self._keys = keys
         self._trust = trust
         self._collection = collection
+        self._store = store
+        self._asked: list[int] = []
         self._meter = meter
         self._complaints: dict[int, CheckReply] = {}
         self._answers: dict[int, Answer] = {}
@@ -63,22 +69,55 @@ class Settlement:
             ProtocolError: Too few contributors.
         """
         self._require_enough(len(self._collection.manifests))
-        return self._requests(range(1, len(self._header.members) + 1))
+        agreed, asked = self._fixed(), self._everybody
+        requests = self._requests(agreed, asked)
+        self._note(StepKind.CLOSED, data=_fixed_text(agreed))
+        self.agreed, self._asked = agreed, asked
+        return requests
+
+    def requests_again(self) -> dict[int, bytes]:
+        """The last requests: about the same set to the same members, signed anew."""
+        return {} if self.agreed is None else self._requests(self.agreed, self._asked)
 
     def add_check(self, index: int, reply: bytes) -> None:
         """Take a member's verdict on the set."""
-        check = CheckReply.from_bytes(self._from_member(index, "check", reply), self._header)
+        plain = self._from_member(index, "check", reply)
+        check = self._read_check(plain)
+        self._note(StepKind.CHECK, index, plain)
+        self._complaints[index] = check
+
+    def _read_check(self, plain: bytes) -> CheckReply:
+        check = CheckReply.from_bytes(plain, self._header)
         if self.agreed is None or check.root != self.agreed.root:
             raise ProtocolError(Reason.SET, "check of another set", round_id=self._header.hash)
-        self._complaints[index] = check
+        return check
 
     def settle(self) -> dict[int, bytes]:
         """Decide about complaints, drop, and fix set and sum again; index -> request to answer.
 
         After an error nothing has been decided.
         """
-        header, collection = self._header, self._collection
-        listed = collection.manifests.keys()
+        collection = self._collection
+        drop, asked = self._decide()
+        dropped = [collection.update(pid) for pid in sorted(drop)]
+        for update in dropped:
+            collection.drop(update)
+        try:
+            agreed = self._fixed()
+            requests = self._requests(agreed, asked)
+            self._note(StepKind.SETTLED, data=_fixed_text(agreed))
+        except BaseException:  # the store failed: as if nothing had been decided
+            for update in dropped:
+                collection.restore(update)
+            raise
+        collection.refused.update({Reason.BAD_SHARES: len(dropped)} if dropped else {})
+        self.agreed, self._asked = agreed, asked
+        return requests
+
+    def _decide(self) -> tuple[set[bytes], list[int]]:
+        """Whom to drop, and whom to ask for an answer."""
+        header = self._header
+        listed = self._collection.manifests.keys()
         complaints = {j: listed & set(check.bad) for j, check in self._complaints.items()}
         drop, content = settle_complaints(complaints, header.kahe_params.n_corrupted, header.threshold)
         if len(content) < header.threshold:
@@ -88,18 +127,12 @@ class Settlement:
                 round_id=header.hash,
             )
         self._require_enough(len(listed) - len(drop))
-        dropped = [collection.update(pid) for pid in sorted(drop)]
-        for update in dropped:
-            collection.drop(update)
-        try:
-            unheard = set(range(1, len(header.members) + 1)) - self._complaints.keys()
-            requests = self._requests(sorted({*content, *unheard}))
-        except BaseException:  # the store failed: as if nothing had been decided
-            for update in dropped:
-                collection.restore(update)
-            raise
-        collection.refused.update({Reason.BAD_SHARES: len(dropped)} if dropped else {})
-        return requests
+        unheard = set(self._everybody) - self._complaints.keys()
+        return drop, sorted({*content, *unheard})
+
+    @property
+    def _everybody(self) -> list[int]:
+        return list(range(1, len(self._header.members) + 1))
 
     def _require_enough(self, count: int) -> None:
         if count < self._header.min_contributors:
@@ -109,35 +142,52 @@ class Settlement:
                 round_id=self._header.hash,
             )
 
-    def _requests(self, indices: Iterable[int]) -> dict[int, bytes]:
+    def _fixed(self) -> ContributorSet:
+        """The set and the sum as they are now."""
+        entries = self._collection.entries
+        root = set_root(self._header.hash, entries)
+        return ContributorSet(root, self._collection.sum.digest, len(entries))
+
+    def _requests(self, agreed: ContributorSet, indices: Iterable[int]) -> dict[int, bytes]:
         header, collection = self._header, self._collection
-        entries = collection.entries
-        agreed = ContributorSet(set_root(header.hash, entries), collection.sum.digest, len(entries))
         manifests: list[Manifest] = []
         packets: dict[int, list[bytes]] = {j: [] for j in indices}
-        for pid, _ in entries:
+        for pid, _ in collection.entries:
             update = collection.update(pid)
             manifests.append(update.manifest)
             for j, of_member in packets.items():
                 of_member.append(update.member_packets[j - 1])
-        requests = {
+        return {
             j: CloseRequest(agreed, tuple(manifests), tuple(of_member)).to_bytes(header, j, self._keys)
             for j, of_member in packets.items()
         }
-        self.agreed = agreed
-        return requests
 
     # -- the sum ----------------------------------------------------------------------------------
 
     def add_answer(self, index: int, answer: bytes) -> None:
         """Take a member's answer for the agreed set; the first of a member stays."""
-        parsed = Answer.from_bytes(self._from_member(index, "answer", answer), self._header, index)
+        plain = self._from_member(index, "answer", answer)
+        parsed = self._read_answer(index, plain)
+        if index not in self._answers:
+            self._note(StepKind.ANSWER, index, plain)
+            self._answers[index] = parsed
+
+    def _read_answer(self, index: int, plain: bytes) -> Answer:
+        parsed = Answer.from_bytes(plain, self._header, index)
         if parsed.agreed != self.agreed:
             raise ProtocolError(Reason.SET, "answer for another set", round_id=self._header.hash)
-        self._answers.setdefault(index, parsed)
+        return parsed
 
     def open(self, agreed: ContributorSet) -> RoundResult:
         """Reconstruct the sum of the keys from the answers for ``agreed``, open the sum, make the result."""
+        first = self.opened is None
+        opened, result = self._open(agreed)
+        if first:
+            self._note(StepKind.OPENED)
+        self.opened = opened
+        return result
+
+    def _open(self, agreed: ContributorSet) -> tuple[kahe.OpenedSum, RoundResult]:
         header = self._header
         with self._meter.stage("open sum") as stage:
             stage.n_bytes += header.kahe_params.ciphertext_bytes
@@ -155,14 +205,49 @@ class Settlement:
                 raise ProtocolError(Reason.NO_QUORUM, detail, round_id=header.hash) from None
             except OverflowDetected:
                 raise ProtocolError(Reason.SUM, round_id=header.hash) from None
-        self.opened = opened
         mean.setflags(write=False)
         signatures = {j: answer.signature for j, answer in sorted(self._answers.items())}
-        return RoundResult(agreed, tuple(self._collection.entries), mean, weight, signatures)
+        return opened, RoundResult(agreed, tuple(self._collection.entries), mean, weight, signatures)
 
     def erase(self) -> None:
         """Forget the answers: together they are the key of the sum."""
         self._answers.clear()
+
+    # -- after a crash ----------------------------------------------------------------------------
+
+    @property
+    def heard(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Members whose check, and members whose answer for the last set is here."""
+        return tuple(sorted(self._complaints)), tuple(sorted(self._answers))
+
+    def replay(self, step: Step) -> None:
+        """Take a step again that was noted by a process that is no more.
+
+        Raises:
+            StoreError: The set that it led to is not the one that was fixed then.
+            SottovoceError: It cannot have been noted.
+        """
+        if step.kind is StepKind.CLOSED:
+            self.agreed, self._asked = self._fixed(), self._everybody
+        elif step.kind is StepKind.CHECK:
+            self._complaints[step.member] = self._read_check(step.data)
+        elif step.kind is StepKind.SETTLED:
+            drop, self._asked = self._decide()
+            for pid in sorted(drop):
+                self._collection.drop(self._collection.update(pid))
+            self._collection.refused.update({Reason.BAD_SHARES: len(drop)} if drop else {})
+            self.agreed = self._fixed()
+        elif step.kind is StepKind.ANSWER:
+            self._answers[step.member] = self._read_answer(step.member, step.data)
+        elif step.kind is StepKind.OPENED and self.agreed is not None:
+            self.opened = self._open(self.agreed)[0]
+        if step.kind in (StepKind.CLOSED, StepKind.SETTLED) and (
+            self.agreed is None or step.data != _fixed_text(self.agreed)
+        ):
+            raise StoreError("aggregator's store: what it holds is not the set that was fixed")
+
+    def _note(self, kind: StepKind, member: int = 0, data: bytes = b"") -> None:
+        self._store.note(self._header.hash, Step(kind, member, data))
 
     def _from_member(self, index: int, role: str, data: bytes) -> bytes:
         header = self._header
@@ -175,3 +260,8 @@ class Settlement:
         if opened.sender.to_bytes() != header.members[index - 1].sign.to_bytes():
             raise ProtocolError(Reason.NOT_MEMBER, "another signer", round_id=header.hash)
         return opened.plaintext
+
+
+def _fixed_text(agreed: ContributorSet) -> bytes:
+    """What a step keeps of a set: all that members will be bound to."""
+    return agreed.root + agreed.sum_digest

@@ -2,15 +2,17 @@
 
 A store is *durable before it returns*: whatever a role does next, it may do only because the record is
 safe.  The in-memory versions keep that order (and are what the tests of the roles use); a process that
-must survive a crash passes a store on disk with the same methods.  Every method is atomic and may be
-called from several threads.
+must survive a crash passes a store on disk with the same methods (:class:`.SqliteOutbox`,
+:class:`.SqliteMemberStore`, :class:`.SqliteAggregatorStore`).  Every method is atomic and may be called
+from several threads.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Protocol
 
 from .errors import ProtocolError, Reason
@@ -27,7 +29,7 @@ class Sent:
         update_digests: Digests of the vector's floats, and of the integers nearest to it; on the client's
             own device only.
         manifest_digest: Its own entry in the set.
-        packet: The bytes for the aggregator.
+        packet: The bytes for the aggregator; empty once they were discarded.
     """
 
     header_hash: bytes
@@ -64,6 +66,9 @@ class Outbox(Protocol):
                 (:attr:`Reason.UPDATE_REUSED`).
         """
 
+    def discard(self, header_hash: bytes) -> None:
+        """Forget the bytes of a packet whose round is over; that it was sent stays known."""
+
 
 class MemoryOutbox:
     """An :class:`Outbox` for one process lifetime."""
@@ -98,6 +103,12 @@ class MemoryOutbox:
             self._check(sent.model, sent.update_digests, allow_retrained, sent.header_hash)
             self._sent[sent.header_hash] = sent
 
+    def discard(self, header_hash: bytes) -> None:
+        """See :class:`Outbox`."""
+        with self._lock:
+            if header_hash in self._sent:
+                self._sent[header_hash] = replace(self._sent[header_hash], packet=b"")
+
 
 @dataclass(frozen=True)
 class Binding:
@@ -115,7 +126,11 @@ class Binding:
 
 
 class MemberStore(Protocol):
-    """A member's memory: one header it signed, and one set it answered, a round number."""
+    """A member's memory: one header it signed a round number, and the chain of sets it answered.
+
+    The chain has one binding, and one more for each time that convicted clients were taken out of the last
+    one.  Only its end is ever followed.
+    """
 
     def sign_header(self, aggregator: bytes, epoch: bytes, round_number: int, header_hash: bytes) -> None:
         """Note that a header is about to be signed; the same one again is fine.
@@ -126,20 +141,33 @@ class MemberStore(Protocol):
                 another, so its signature would make clients seal in vain.
         """
 
-    def find_answer(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
-        """The answer that left for the identical binding, if one was kept."""
+    def last_binding(self, epoch: bytes, round_number: int) -> Binding | None:
+        """The end of the chain: what was bound last, if anything."""
 
-    def bind(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
-        """Note what is about to be answered.
+    def find_answer(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
+        """The answer that left for the identical binding, if it is in the chain and one was kept."""
+
+    def bind(
+        self, epoch: bytes, round_number: int, binding: Binding, *, replaces: Binding | None = None
+    ) -> bytes | None:
+        """Note what is about to be answered; to compare and to note is one step.
+
+        Args:
+            epoch: Of the senders.
+            round_number: Of the header.
+            binding: What is about to be answered.
+            replaces: The end of the chain that it may follow: the same round without convicted clients, as
+                the member has verified itself.  None: it begins the chain.
 
         Returns:
             The answer that left for the identical binding, or None if none was kept.
 
         Raises:
-            ProtocolError: Another set or round was answered (:attr:`Reason.BOUND`).
+            ProtocolError: Another set or round was answered (:attr:`Reason.BOUND`): ``binding`` is not in
+                the chain, and ``replaces`` is not its end.
         """
 
-    def keep_answer(self, epoch: bytes, round_number: int, answer: bytes) -> bytes:
+    def keep_answer(self, epoch: bytes, round_number: int, binding: Binding, answer: bytes) -> bytes:
         """Keep the bytes of an answer; returns those to send, the first ones kept for this binding."""
 
 
@@ -148,8 +176,8 @@ class MemoryMemberStore:
 
     def __init__(self) -> None:
         self._headers: dict[tuple[bytes, bytes, int], bytes] = {}
-        self._bindings: dict[tuple[bytes, int], Binding] = {}
-        self._answers: dict[tuple[bytes, int], bytes] = {}
+        self._bindings: dict[tuple[bytes, int], tuple[Binding, ...]] = {}
+        self._answers: dict[tuple[bytes, int, Binding], bytes] = {}
         self._lock = threading.Lock()
 
     def sign_header(self, aggregator: bytes, epoch: bytes, round_number: int, header_hash: bytes) -> None:
@@ -163,25 +191,33 @@ class MemoryMemberStore:
                 raise ProtocolError(Reason.BOUND, round_id=header_hash)
             self._headers[aggregator, epoch, round_number] = header_hash
 
+    def last_binding(self, epoch: bytes, round_number: int) -> Binding | None:
+        """See :class:`MemberStore`."""
+        with self._lock:
+            chain = self._bindings.get((epoch, round_number))
+            return chain[-1] if chain else None
+
     def find_answer(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
         """See :class:`MemberStore`."""
         with self._lock:
-            if self._bindings.get((epoch, round_number)) != binding:
-                return None
-            return self._answers.get((epoch, round_number))
+            return self._answers.get((epoch, round_number, binding))
 
-    def bind(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
+    def bind(
+        self, epoch: bytes, round_number: int, binding: Binding, *, replaces: Binding | None = None
+    ) -> bytes | None:
         """See :class:`MemberStore`."""
         with self._lock:
-            known = self._bindings.setdefault((epoch, round_number), binding)
-            if known != binding:
-                raise ProtocolError(Reason.BOUND, round_id=binding.header_hash)
-            return self._answers.get((epoch, round_number))
+            chain = self._bindings.get((epoch, round_number), ())
+            if binding not in chain:
+                if replaces != (chain[-1] if chain else None):
+                    raise ProtocolError(Reason.BOUND, round_id=binding.header_hash)
+                self._bindings[epoch, round_number] = (*chain, binding)
+            return self._answers.get((epoch, round_number, binding))
 
-    def keep_answer(self, epoch: bytes, round_number: int, answer: bytes) -> bytes:
+    def keep_answer(self, epoch: bytes, round_number: int, binding: Binding, answer: bytes) -> bytes:
         """See :class:`MemberStore`."""
         with self._lock:
-            return self._answers.setdefault((epoch, round_number), answer)
+            return self._answers.setdefault((epoch, round_number, binding), answer)
 
 
 @dataclass(frozen=True)
@@ -201,8 +237,37 @@ class Accepted:
     update: bytes = field(repr=False)
 
 
+class StepKind(StrEnum):
+    """What moves a round on."""
+
+    CLOSED = "closed"
+    CHECK = "check"
+    SETTLED = "settled"
+    ANSWER = "answer"
+    OPENED = "opened"
+    ERASED = "erased"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a round after the collecting; all of them in order lead to where it is.
+
+    Attributes:
+        kind: What happened.
+        member: Index of the member that it came from, or 0.
+        data: What the member sent, after opening; or the set and the sum that were fixed.
+    """
+
+    kind: StepKind
+    member: int = 0
+    data: bytes = field(default=b"", repr=False)
+
+
 class AggregatorStore(Protocol):
-    """An aggregator's memory: what was accepted, spooled before it counts."""
+    """An aggregator's memory: what was accepted, spooled before it counts, and how the round went on."""
+
+    def find_round(self, epoch: bytes, round_number: int) -> bytes | None:
+        """The header that a round number was opened for, if any."""
 
     def open_round(self, epoch: bytes, round_number: int, header_hash: bytes) -> None:
         """Note that a round is about to collect; the same one again (after a crash) is fine.
@@ -223,8 +288,23 @@ class AggregatorStore(Protocol):
     def equivocated(self, header_hash: bytes, pid: bytes, packet: bytes) -> None:
         """Keep the first different packet of a sender as evidence."""
 
+    def convict(self, header_hash: bytes, pid: bytes, conviction: bytes) -> None:
+        """Keep the first verified conviction of a sender (:class:`sottovoce.fl.Conviction`, as bytes)."""
+
+    def convictions(self, header_hash: bytes) -> dict[bytes, bytes]:
+        """Pid -> conviction, of a round."""
+
+    def evidence(self, header_hash: bytes) -> dict[bytes, bytes]:
+        """Pid -> second, different packet of a sender that equivocated."""
+
+    def note(self, header_hash: bytes, step: Step) -> None:
+        """Keep a step before it takes effect."""
+
+    def steps(self, header_hash: bytes) -> tuple[Step, ...]:
+        """The steps of a round, in the order in which they were noted."""
+
     def erase(self, header_hash: bytes) -> None:
-        """Forget the packets of a round; its number stays used."""
+        """Forget packets, convictions and steps of a round, but that it was erased; its number stays used."""
 
 
 class MemoryAggregatorStore:
@@ -234,7 +314,14 @@ class MemoryAggregatorStore:
         self._rounds: dict[tuple[bytes, int], bytes] = {}
         self._accepted: dict[bytes, dict[bytes, Accepted]] = {}
         self._evidence: dict[bytes, dict[bytes, bytes]] = {}
+        self._convictions: dict[bytes, dict[bytes, bytes]] = {}
+        self._steps: dict[bytes, tuple[Step, ...]] = {}
         self._lock = threading.Lock()
+
+    def find_round(self, epoch: bytes, round_number: int) -> bytes | None:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            return self._rounds.get((epoch, round_number))
 
     def open_round(self, epoch: bytes, round_number: int, header_hash: bytes) -> None:
         """See :class:`AggregatorStore`."""
@@ -263,12 +350,34 @@ class MemoryAggregatorStore:
             self._evidence.setdefault(header_hash, {}).setdefault(pid, packet)
 
     def evidence(self, header_hash: bytes) -> dict[bytes, bytes]:
-        """Pid -> second, different packet of a sender that equivocated."""
+        """See :class:`AggregatorStore`."""
         with self._lock:
             return dict(self._evidence.get(header_hash, {}))
+
+    def convict(self, header_hash: bytes, pid: bytes, conviction: bytes) -> None:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            self._convictions.setdefault(header_hash, {}).setdefault(pid, conviction)
+
+    def convictions(self, header_hash: bytes) -> dict[bytes, bytes]:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            return dict(self._convictions.get(header_hash, {}))
+
+    def note(self, header_hash: bytes, step: Step) -> None:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            self._steps[header_hash] = (*self._steps.get(header_hash, ()), step)
+
+    def steps(self, header_hash: bytes) -> tuple[Step, ...]:
+        """See :class:`AggregatorStore`."""
+        with self._lock:
+            return self._steps.get(header_hash, ())
 
     def erase(self, header_hash: bytes) -> None:
         """See :class:`AggregatorStore`."""
         with self._lock:
+            self._steps[header_hash] = (Step(StepKind.ERASED),)
+            self._convictions.pop(header_hash, None)
             self._accepted.pop(header_hash, None)
             self._evidence.pop(header_hash, None)

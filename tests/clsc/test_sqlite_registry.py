@@ -13,8 +13,10 @@ from dataclasses import replace
 
 import pytest
 
-from sottovoce._ext import limits
+from sottovoce._ext import limits, sqlite_file
 from sottovoce._ext.errors import RegistryError
+from sottovoce._ext.sqlite_digest import misfit
+from sottovoce._ext.sqlite_file import SqliteFile, read_mark
 from sottovoce.clsc import (
     Account,
     IssueError,
@@ -23,12 +25,9 @@ from sottovoce.clsc import (
     ParamsConflict,
     RootKey,
     hashes,
-    sqlite_file,
     sqlite_registry,
 )
 from sottovoce.clsc.revocation import RevocationConflict, RevocationList
-from sottovoce.clsc.sqlite_digest import misfit
-from sottovoce.clsc.sqlite_file import SqliteFile, read_mark
 from sottovoce.clsc.sqlite_registry import APPLICATION_ID, MIGRATIONS, SqliteRegistry
 from support.clsc_stores import account, entry, forked_root, params_id, some_params
 from support.clsc_world import Drbg
@@ -175,7 +174,7 @@ def test_older_version_is_migrated_in_one_transaction(path):
     broken = (*MIGRATIONS, ["CREATE TABLE later (x)", "INSERT INTO nowhere VALUES (1)"])
     later = (*MIGRATIONS, ["CREATE TABLE later (x)", "INSERT INTO later SELECT quota FROM accounts"])
     with pytest.raises(RegistryError, match="nowhere"):
-        SqliteFile(path, application_id=APPLICATION_ID, migrations=broken)
+        SqliteFile(path, application_id=APPLICATION_ID, migrations=broken, error=RegistryError)
     SqliteRegistry(path).close()  # still the old version
     for _ in range(2):
         with SqliteFile(path, application_id=APPLICATION_ID, migrations=later) as file, file.reading() as db:

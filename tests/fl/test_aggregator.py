@@ -277,7 +277,14 @@ class TestCrash:
         requests = first.close()
         early = members[1].answer(sealed.signed, requests[1])
         again = sealed.aggregator([], store=store)
-        result = finish(again, members, sealed.signed)
+        assert again.state is State.CLOSING
+        assert reason(again.close) is Reason.STATE
+        asked = again.requests()
+        for j, member in members.items():
+            again.receive_check(j, member.check(sealed.signed, asked[j]))
+        for j, request in again.settle().items():
+            again.receive_answer(j, members[j].answer(sealed.signed, request))
+        result = again.open()
         assert np.array_equal(again.opened_sum, sealed.sum_of(sealed.pids))
         assert members[1].answer(sealed.signed, requests[1]) == early
         assert len(result.member_signatures) == 5
@@ -288,12 +295,16 @@ class TestCrash:
         finish(first, sealed.members(), sealed.signed)
         again = fed.aggregator(sealed.signed, now=sealed.header.audit_deadline + 1, store=store)
         assert again.accepted == first.accepted
+        assert again.state is State.DONE
         packet = sealed.packets[0]
         for call in (again.close, lambda: again.receive_packet(packet), lambda: again.receive_shard(packet)):
-            assert reason(call) is Reason.DEADLINE
+            assert reason(call) is Reason.STATE
         again.erase()
         assert list(store.accepted(sealed.header.hash)) == []
         assert again.state is State.ERASED
+        last = fed.aggregator(sealed.signed, now=sealed.header.audit_deadline + 1, store=store)
+        assert last.state is State.ERASED
+        assert reason(last.requests) is Reason.STATE
 
 
 class TestErase:

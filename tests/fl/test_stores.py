@@ -1,4 +1,4 @@
-"""What each method of a store promises; a store on disk will have to pass the same."""
+"""What each method of a store promises, in memory and on disk."""
 
 import threading
 from collections import Counter
@@ -14,6 +14,11 @@ from sottovoce.fl import (
     ProtocolError,
     Reason,
     Sent,
+    SqliteAggregatorStore,
+    SqliteMemberStore,
+    SqliteOutbox,
+    Step,
+    StepKind,
 )
 
 H = [bytes([i]) * 32 for i in range(8)]
@@ -44,13 +49,43 @@ def race(n, call):
     return results
 
 
+@pytest.fixture(params=["memory", "disk"])
+def make(request, tmp_path):
+    """``make(MemoryStore, SqliteStore)``: a new empty store of the kind of this run."""
+    opened = []
+
+    def make(memory, on_disk):
+        if request.param == "memory":
+            return memory()
+        opened.append(on_disk(tmp_path / f"{len(opened)}.sqlite"))
+        return opened[-1]
+
+    yield make
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def box(make):
+    return make(MemoryOutbox, SqliteOutbox)
+
+
+@pytest.fixture
+def member_store(make):
+    return make(MemoryMemberStore, SqliteMemberStore)
+
+
+@pytest.fixture
+def aggregator_store(make):
+    return make(MemoryAggregatorStore, SqliteAggregatorStore)
+
+
 def sent(round_id, model=H[7], digests=(H[6],), packet=b"packet"):
     return Sent(round_id, b"p" * 16, model, frozenset(digests), H[5], packet)
 
 
 class TestOutbox:
-    def test_finds_by_round(self):
-        box = MemoryOutbox()
+    def test_finds_by_round(self, box):
         assert box.find(H[0]) is None
         a, b = sent(H[0]), sent(H[1], model=H[4], digests=[H[3]])
         box.put(a)
@@ -58,8 +93,7 @@ class TestOutbox:
         assert (box.find(H[0]), box.find(H[1]), box.find(H[2])) == (a, b, None)
 
     @pytest.mark.parametrize("allow", [False, True])
-    def test_the_first_of_a_round_stays(self, allow):
-        box = MemoryOutbox()
+    def test_the_first_of_a_round_stays(self, box, allow):
         box.put(sent(H[0], packet=b"first"))
         again = lambda: box.put(sent(H[0], H[1], [H[2]], b"second"), allow_retrained=allow)  # noqa: E731
         assert reason(again) is Reason.SEALED
@@ -75,8 +109,7 @@ class TestOutbox:
         assert caught.value.round_id == new.header_hash
         assert box.find(new.header_hash) is None
 
-    def test_one_update_a_model(self):
-        box = MemoryOutbox()
+    def test_one_update_a_model(self, box):
         box.put(sent(H[0], digests=[H[1]]))
         other = sent(H[1], digests=[H[2]])
         self.refused(box, other, False, Reason.MODEL_REUSED)
@@ -87,16 +120,26 @@ class TestOutbox:
         assert (box.find(H[0]).update_digests, box.find(H[1])) == ({H[1]}, other)
 
     @pytest.mark.parametrize("allow", [False, True])
-    def test_one_digest_in_common_with_any_model_is_enough(self, allow):
-        box = MemoryOutbox()
+    def test_one_digest_in_common_with_any_model_is_enough(self, box, allow):
         box.put(sent(H[0], model=H[7], digests=[H[1], H[2]]))
         box.put(sent(H[1], model=H[6], digests=[H[3], H[4]]))
         for digests in ([H[1], H[2]], [H[1], H[0]], [H[0], H[2]], [H[3], H[0]], [H[0], H[4]]):
             self.refused(box, sent(H[2], model=H[5], digests=digests), allow, Reason.UPDATE_REUSED)
         box.put(sent(H[2], model=H[5], digests=[H[5], H[6]]), allow_retrained=allow)
 
-    def test_to_ask_keeps_nothing(self):
-        box = MemoryOutbox()
+    def test_a_discarded_packet_was_sent_all_the_same(self, box):
+        box.discard(H[0])  # there is none
+        box.put(sent(H[0], digests=[H[1]]))
+        box.put(sent(H[1], model=H[4], digests=[H[2]]))
+        for _ in range(2):
+            box.discard(H[0])
+        assert box.find(H[0]) == sent(H[0], digests=[H[1]], packet=b"")
+        assert box.find(H[1]).packet == b"packet"
+        self.refused(box, sent(H[2], digests=[H[3]]), False, Reason.MODEL_REUSED)
+        self.refused(box, sent(H[2], model=H[3], digests=[H[1]]), True, Reason.UPDATE_REUSED)
+        assert reason(lambda: box.put(sent(H[0], model=H[3], digests=[H[3]]))) is Reason.SEALED
+
+    def test_to_ask_keeps_nothing(self, box):
         new = sent(H[0])
         for _ in range(2):
             box.check(new.model, new.update_digests)
@@ -111,9 +154,7 @@ class TestOutbox:
             ("update", Reason.UPDATE_REUSED),
         ],
     )
-    def test_exactly_one_of_many_threads_wins(self, same, expected):
-        box = MemoryOutbox()
-
+    def test_exactly_one_of_many_threads_wins(self, box, same, expected):
         def put(i):
             round_id, model, digest = (H[7 if same == part else i] for part in ("round", "model", "update"))
             box.put(sent(round_id, model, [digest, bytes([100 + i]) * 32]))
@@ -122,8 +163,8 @@ class TestOutbox:
 
 
 class TestMemberStore:
-    def test_one_header_an_aggregator_epoch_and_number(self):
-        store = MemoryMemberStore()
+    def test_one_header_an_aggregator_epoch_and_number(self, member_store):
+        store = member_store
         store.sign_header(b"a", b"e", 1, H[0])
         store.sign_header(b"a", b"e", 1, H[0])
         assert reason(lambda: store.sign_header(b"a", b"e", 1, H[1])) is Reason.OTHER_HEADER
@@ -131,9 +172,9 @@ class TestMemberStore:
             store.sign_header(*other, H[1])
         store.sign_header(b"a", b"e", 1, H[0])
 
-    def test_who_answered_one_view_signs_no_other(self):
+    def test_who_answered_one_view_signs_no_other(self, member_store):
         """Its signature would make clients seal for a round that it cannot answer."""
-        store = MemoryMemberStore()
+        store = member_store
         store.sign_header(b"first", b"e", 1, H[0])
         store.bind(b"e", 1, Binding(H[0], H[5], H[6]))
         store.sign_header(b"first", b"e", 1, H[0])
@@ -142,13 +183,13 @@ class TestMemberStore:
         store.sign_header(b"second", b"e", 2, H[1])  # what was refused used nothing up
         store.sign_header(b"second", b"f", 1, H[2])
 
-    def test_one_binding_an_epoch_and_number_and_its_first_answer(self):
-        store = MemoryMemberStore()
+    def test_one_binding_an_epoch_and_number_and_its_first_answer(self, member_store):
+        store = member_store
         binding = Binding(H[0], H[1], H[2])
         assert store.bind(b"e", 1, binding) is None
         assert store.bind(b"e", 1, binding) is None  # a crash before the answer was kept
-        assert store.keep_answer(b"e", 1, b"first") == b"first"
-        assert store.keep_answer(b"e", 1, b"second") == b"first"
+        assert store.keep_answer(b"e", 1, binding, b"first") == b"first"
+        assert store.keep_answer(b"e", 1, binding, b"second") == b"first"
         assert store.bind(b"e", 1, binding) == b"first"
         for other in (Binding(H[3], H[1], H[2]), Binding(H[0], H[3], H[2]), Binding(H[0], H[1], H[3])):
             assert reason(lambda o=other: store.bind(b"e", 1, o)) is Reason.BOUND
@@ -156,22 +197,46 @@ class TestMemberStore:
         assert store.bind(b"e", 2, binding) is None
         assert store.bind(b"f", 1, binding) is None
 
-    def test_exactly_one_of_many_threads_wins(self):
-        store = MemoryMemberStore()
+    def test_exactly_one_of_many_threads_wins(self, member_store):
+        store = member_store
         results = Counter(race(8, lambda i: store.sign_header(b"a", b"e", 1, H[i])))
         assert results == {None: 1, Reason.OTHER_HEADER: 7}
         results = Counter(race(8, lambda i: store.bind(b"e", 1, Binding(H[i], H[0], H[0]))))
         assert results == {None: 1, Reason.BOUND: 7}
-        kept = race(8, lambda i: store.keep_answer(b"e", 1, bytes([i])))
+        last = store.last_binding(b"e", 1)
+        kept = race(8, lambda i: store.keep_answer(b"e", 1, last, bytes([i])))
         assert len(set(kept)) == 1
+        follow = lambda i: store.bind(b"e", 1, Binding(H[i], H[1], H[1]), replaces=last)  # noqa: E731
+        assert Counter(race(8, follow)) == {None: 1, Reason.BOUND: 7}
+
+    def test_a_chain_grows_only_at_its_end(self, member_store):
+        store = member_store
+        first, second, third = (Binding(H[0], H[i], H[i]) for i in (1, 2, 3))
+        assert store.last_binding(b"e", 1) is None
+        assert reason(lambda: store.bind(b"e", 1, second, replaces=first)) is Reason.BOUND
+        store.bind(b"e", 1, first)
+        store.keep_answer(b"e", 1, first, b"to the first")
+        assert reason(lambda: store.bind(b"e", 1, second)) is Reason.BOUND
+        assert store.bind(b"e", 1, second, replaces=first) is None
+        assert store.last_binding(b"e", 1) == second
+        assert store.find_answer(b"e", 1, second) is None
+        for replaces in (None, first, third):
+            assert reason(lambda r=replaces: store.bind(b"e", 1, third, replaces=r)) is Reason.BOUND
+        store.keep_answer(b"e", 1, second, b"to the second")
+        # What was bound stays bound, and keeps its bytes; asking again for it does not lengthen the chain.
+        assert store.bind(b"e", 1, first) == b"to the first"
+        assert store.find_answer(b"e", 1, first) == b"to the first"
+        assert store.bind(b"e", 1, second, replaces=first) == b"to the second"
+        assert store.last_binding(b"e", 1) == second
+        assert store.last_binding(b"e", 2) is None
 
 
 class TestAggregatorStore:
     def record(self, i, packet=b"packet"):
         return Accepted(bytes([i]) * 16, H[i], packet, b"update %d" % i)
 
-    def test_a_number_is_used_for_one_header(self):
-        store = MemoryAggregatorStore()
+    def test_a_number_is_used_for_one_header(self, aggregator_store):
+        store = aggregator_store
         store.open_round(b"e", 1, H[0])
         store.open_round(b"e", 1, H[0])
         assert reason(lambda: store.open_round(b"e", 1, H[1])) is Reason.OTHER_HEADER
@@ -179,8 +244,8 @@ class TestAggregatorStore:
         store.erase(H[0])
         assert reason(lambda: store.open_round(b"e", 1, H[1])) is Reason.OTHER_HEADER
 
-    def test_keeps_what_was_accepted_by_round(self):
-        store = MemoryAggregatorStore()
+    def test_keeps_what_was_accepted_by_round(self, aggregator_store):
+        store = aggregator_store
         for i in range(3):
             store.accept(H[0], self.record(i))
         store.accept(H[1], self.record(5))
@@ -194,8 +259,8 @@ class TestAggregatorStore:
         assert list(store.accepted(H[0])) == []
         assert len(list(store.accepted(H[1]))) == 1
 
-    def test_keeps_the_first_different_packet_as_evidence(self):
-        store = MemoryAggregatorStore()
+    def test_keeps_the_first_different_packet_as_evidence(self, aggregator_store):
+        store = aggregator_store
         store.equivocated(H[0], b"p" * 16, b"first")
         store.equivocated(H[0], b"p" * 16, b"second")
         assert store.evidence(H[0]) == {b"p" * 16: b"first"}
@@ -203,8 +268,47 @@ class TestAggregatorStore:
         store.erase(H[0])
         assert store.evidence(H[0]) == {}
 
-    def test_exactly_one_of_many_threads_wins(self):
-        store = MemoryAggregatorStore()
+    def test_finds_the_round_of_a_number(self, aggregator_store):
+        store = aggregator_store
+        assert store.find_round(b"e", 1) is None
+        store.open_round(b"e", 1, H[0])
+        assert (store.find_round(b"e", 1), store.find_round(b"e", 2), store.find_round(b"f", 1)) == (
+            H[0],
+            None,
+            None,
+        )
+
+    def test_keeps_the_steps_in_order(self, aggregator_store):
+        store = aggregator_store
+        steps = (
+            Step(StepKind.CLOSED, data=b"set"),
+            Step(StepKind.CHECK, 3, b"check"),
+            Step(StepKind.CHECK, 1, b""),
+            Step(StepKind.CHECK, 3, b"check"),
+            Step(StepKind.OPENED),
+        )
+        for step in steps:
+            store.note(H[0], step)
+            store.note(H[1], Step(StepKind.ANSWER, 2, b"answer"))
+        assert store.steps(H[0]) == steps
+        assert len(store.steps(H[1])) == 5
+        assert store.steps(H[2]) == ()
+        for _ in range(2):
+            store.erase(H[0])
+            assert store.steps(H[0]) == (Step(StepKind.ERASED),)
+        assert len(store.steps(H[1])) == 5
+
+    def test_keeps_the_first_conviction_of_a_sender(self, aggregator_store):
+        store = aggregator_store
+        store.convict(H[0], b"p" * 16, b"first")
+        store.convict(H[0], b"p" * 16, b"second")
+        assert store.convictions(H[0]) == {b"p" * 16: b"first"}
+        assert store.convictions(H[1]) == {}
+        store.erase(H[0])
+        assert store.convictions(H[0]) == {}
+
+    def test_exactly_one_of_many_threads_wins(self, aggregator_store):
+        store = aggregator_store
         results = Counter(race(8, lambda i: store.open_round(b"e", 1, H[i])))
         assert results == {None: 1, Reason.OTHER_HEADER: 7}
         race(8, lambda i: store.accept(H[0], self.record(i)))

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char folder[512];
@@ -123,4 +124,23 @@ int rename(const char *from, const char *to) {
     REAL(int, "rename", const char *, const char *);
     if (step("rename", to)) die();
     return real(from, to);
+}
+
+int mkdir(const char *path, mode_t mode) {
+    REAL(int, "mkdir", const char *, mode_t);
+    if (step("mkdir", path)) die();
+    return real(path, mode);
+}
+
+int rmdir(const char *path) {
+    REAL(int, "rmdir", const char *);
+    if (step("rmdir", path)) die();
+    return real(path);
+}
+
+/* Names a file that had none: CPython's os.link with descriptors. */
+int linkat(int from_at, const char *from, int to_at, const char *to, int flags) {
+    REAL(int, "linkat", int, const char *, int, const char *, int);
+    if (step("link", to)) die();
+    return real(from_at, from, to_at, to, flags);
 }

@@ -15,8 +15,8 @@ import functools
 import sqlite3
 from typing import Final
 
-from .._ext.enc import Field, sha256_enc
-from .._ext.errors import ParameterError
+from .enc import Field, sha256_enc
+from .errors import ParameterError
 
 ROW_TAG: Final = "SOTTOVOCE-V1-REGISTRY-ROW"
 EMPTY: Final = bytes(32)

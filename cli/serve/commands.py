@@ -1,0 +1,245 @@
+"""The services, declared.  Everything heavy is imported inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from .. import console
+from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
+from ..user.options import Home
+from .options import CaFile, Exposed, Host, Log, LogLevel, Port, TlsCert, TlsKey, binding
+
+ROUND: Final = "The round"
+
+serve = typer.Typer(
+    help="Run one role of a round as a process that speaks HTTP.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+As = Annotated[
+    str | None, typer.Option("--as", metavar="LABEL", help="Whose keys; needed if there are several.")
+]
+
+
+class SenderMode(StrEnum):
+    """Modes of contributors' keys, before anything heavy is imported."""
+
+    IDENTITY = "identity"
+    TRACEABLE = "traceable"
+    BLIND = "blind"
+
+
+@contextmanager
+def _service() -> Iterator[None]:
+    with console.command():
+        console.require("http", "httpx", "prometheus_client", "starlette", "uvicorn")
+        yield
+
+
+@serve.command()
+def issuer(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The issuer's folder (kgc init).", show_default=False)
+    ],
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseFd = None,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    exposed: Exposed = False,
+    log_level: Log = LogLevel.INFO,
+) -> None:
+    """Answer requests for keys out of a folder of kgc, whose commands go on working beside it.
+
+    Parties are enrolled with kgc enrol; each gets its enrolment file where nobody else can read it.
+    """
+    with _service():
+        from ..kgc.folder import Folder
+        from . import roles
+
+        secret = Passphrase(passphrase_file, passphrase_fd)
+        where = binding(host, port, tls_cert, tls_key, exposed=exposed)
+        roles.issuer(where, log_level.value, Folder(folder), secret)
+
+
+@serve.command()
+def relay(
+    next_hop: Annotated[str, typer.Option("--next", metavar="URL", help="The aggregator, or another relay.")],
+    threshold: Annotated[
+        int, typer.Option("--threshold", min=1, max=1 << 16, help="Shards that leave together.")
+    ] = 8,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, max=3600, help="Seconds after which fewer leave.")
+    ] = 5.0,
+    ca_file: CaFile = None,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    exposed: Exposed = False,
+    log_level: Log = LogLevel.INFO,
+) -> None:
+    """Take sealed shards from anybody and give them on in batches, shuffled. It holds no key."""
+    with _service():
+        from ...fl.http.relay import Mixing
+        from . import roles
+
+        where = binding(host, port, tls_cert, tls_key, exposed=exposed)
+        roles.relay(where, log_level.value, next_hop, Mixing(threshold=threshold, wait_s=wait), ca_file)
+
+
+@serve.command()
+def member(
+    policy: Annotated[Path, typer.Option("--policy", metavar="FILE", help="Your conditions, TOML.")],
+    state: Annotated[
+        Path, typer.Option("--state", metavar="FOLDER", help="What was signed and answered; never lose it.")
+    ],
+    label: As = None,
+    home: Home = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseFd = None,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    exposed: Exposed = False,
+    log_level: Log = LogLevel.INFO,
+) -> None:
+    """Be a member of committees: co-sign headers that your policy accepts, check, and answer once a round."""
+    with _service():
+        from ..keyring import Keyring
+        from . import roles
+
+        secret = Passphrase(passphrase_file, passphrase_fd)
+        where = binding(host, port, tls_cert, tls_key, exposed=exposed)
+        roles.member(where, log_level.value, Keyring(home), secret, label, policy, state)
+
+
+@serve.command()
+def aggregator(
+    members: Annotated[
+        list[str], typer.Option("--member", metavar="NAME=URL", help="The committee in order; repeat it.")
+    ],
+    model: Annotated[
+        str, typer.Option("--model", metavar="FILE", help="The first global model, .npz or .npy.")
+    ],
+    state: Annotated[
+        Path, typer.Option("--state", metavar="FOLDER", help="What a restart goes on with, and results.")
+    ],
+    clip: Annotated[
+        float,
+        typer.Option("--clip", help="Values are clipped to plus and minus this.", rich_help_panel=ROUND),
+    ],
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="How many, one after another.", rich_help_panel=ROUND)
+    ] = 1,
+    first_round: Annotated[
+        int, typer.Option("--first-round", min=0, help="Number of the first.", rich_help_panel=ROUND)
+    ] = 1,
+    collect: Annotated[
+        float, typer.Option("--collect", min=1, help="Seconds of collecting.", rich_help_panel=ROUND)
+    ] = 600.0,
+    close_at: Annotated[
+        int,
+        typer.Option("--close-at", min=0, help="End it when so many count; 0: no.", rich_help_panel=ROUND),
+    ] = 0,
+    close: Annotated[
+        float, typer.Option("--close", min=1, help="Seconds for members after it.", rich_help_panel=ROUND)
+    ] = 600.0,
+    audit: Annotated[
+        float,
+        typer.Option("--audit", min=0, help="Seconds for which packets are kept.", rich_help_panel=ROUND),
+    ] = 86_400.0,
+    min_contributors: Annotated[
+        int, typer.Option("--min-contributors", min=3, help="Fewer: no result.", rich_help_panel=ROUND)
+    ] = 8,
+    max_contributors: Annotated[
+        int, typer.Option("--max-contributors", min=3, help="More are refused.", rich_help_panel=ROUND)
+    ] = 1024,
+    max_examples: Annotated[
+        int,
+        typer.Option(
+            "--max-examples",
+            min=0,
+            help="Weigh by examples, up to this; 0: all alike.",
+            rich_help_panel=ROUND,
+        ),
+    ] = 0,
+    shard_k: Annotated[
+        int, typer.Option("--shard-k", min=1, help="Shards that suffice.", rich_help_panel=ROUND)
+    ] = 2,
+    shard_n: Annotated[
+        int, typer.Option("--shard-n", min=1, help="Shards of a packet: relays.", rich_help_panel=ROUND)
+    ] = 3,
+    sender_mode: Annotated[
+        SenderMode, typer.Option("--sender-mode", help="Of contributors' keys.", rich_help_panel=ROUND)
+    ] = SenderMode.BLIND,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Clients send models, not differences.", rich_help_panel=ROUND),
+    ] = False,
+    member_patience: Annotated[
+        float, typer.Option("--member-patience", min=0.1, help="Seconds that a member may take.")
+    ] = 60.0,
+    control_token: Annotated[
+        Path | None,
+        typer.Option("--control-token-file", metavar="FILE", help="Who shows it may end the collecting."),
+    ] = None,
+    label: As = None,
+    home: Home = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseFd = None,
+    ca_file: CaFile = None,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    exposed: Exposed = False,
+    log_level: Log = LogLevel.INFO,
+) -> None:
+    """Open rounds, collect, close them at the members, publish means. The page for people is at /."""
+    with _service():
+        from ...clsc import Mode
+        from ...fl.http import RoundPlan
+        from ...fl.http.rounds import Patience
+        from ..keyring import Keyring
+        from . import roles
+
+        plan = RoundPlan(
+            clip=clip,
+            rounds=rounds,
+            first_round=first_round,
+            collect_s=collect,
+            close_at=close_at,
+            close_s=close,
+            audit_s=audit,
+            min_contributors=min_contributors,
+            max_contributors=max_contributors,
+            max_examples=max_examples,
+            shard_k=shard_k,
+            shard_n=shard_n,
+            replace=replace,
+        )
+        roles.aggregator(
+            binding(host, port, tls_cert, tls_key, exposed=exposed),
+            log_level.value,
+            Keyring(home),
+            Passphrase(passphrase_file, passphrase_fd),
+            label,
+            members=members,
+            model_file=model,
+            mode=Mode(sender_mode.value),
+            plan=plan,
+            patience=Patience(ask_s=member_patience),
+            state=state,
+            token_file=control_token,
+            ca_file=ca_file,
+        )

@@ -1,0 +1,166 @@
+"""Making the services and running them until they are told to end."""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+import sys
+from pathlib import Path
+from typing import Final
+
+from starlette.types import ASGIApp
+
+from ...clsc import Mode
+from ...fl import Member
+from ...fl.http import (
+    AggregatorService,
+    Binding,
+    IssuerService,
+    MemberService,
+    RelayService,
+    RoundPlan,
+    serve,
+)
+from ...fl.http.logs import log_to
+from ...fl.http.outgoing import quiet_client
+from ...fl.http.relay import Mixing
+from ...fl.http.rounds import Patience
+from .. import files
+from ..console import Refused
+from ..he import arrays
+from ..keyring import Keyring
+from ..kgc.folder import Folder
+from ..passphrase import Passphrase
+from ..user.own import OwnKeys
+from . import stores
+from .desk import FolderDesk
+from .keys import sender_params, server_keys
+from .policy import read_policy
+
+_MAX_TOKEN_BYTES: Final = 256
+
+
+def authorities(ca_file: Path | None) -> ssl.SSLContext:
+    """Whom to believe.
+
+    Raises:
+        Refused: Not a file of certificates.
+    """
+    try:
+        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    except ssl.SSLError:
+        raise Refused(f"{ca_file} holds no certificates", "PEM, one or more") from None
+
+
+def _run(app: ASGIApp, binding: Binding, role: str, level: str) -> None:
+    log_to(level=level)
+
+    def ready(url: str) -> None:
+        # The one line on stdout, for whoever started this and chose no port.
+        sys.stdout.write(f"{url}\n")
+        sys.stdout.flush()
+
+    try:
+        serve(app, binding, role=role, ready=ready)
+    except ssl.SSLError:
+        raise Refused("certificate and key cannot be used", "PEM files that belong together") from None
+
+
+def relay(binding: Binding, level: str, next_hop: str, mixing: Mixing, ca_file: Path | None) -> None:
+    """Serve a relay; see the command's help."""
+    service = RelayService(_url(next_hop), mixing=mixing, client=quiet_client(tls=authorities(ca_file)))
+    _run(service.app, binding, "relay", level)
+
+
+def member(
+    binding: Binding,
+    level: str,
+    ring: Keyring,
+    passphrase: Passphrase,
+    label: str | None,
+    policy_file: Path,
+    state: Path,
+) -> None:
+    """Serve a member; see the command's help."""
+    policy = read_policy(policy_file)
+    own = OwnKeys(ring, passphrase)
+    trust = ring.trust()
+    keys = server_keys(own, own.label(label), trust)
+    with stores.member_store(state) as store:
+        role = Member(keys, trust, policy, store=store)
+        _run(MemberService(role, keys.public, trust).app, binding, "member", level)
+
+
+def issuer(binding: Binding, level: str, folder: Folder, passphrase: Passphrase) -> None:
+    """Serve an issuer; see the command's help."""
+    desk = FolderDesk(folder, passphrase)
+    try:
+        _run(IssuerService(desk).app, binding, "issuer", level)
+    finally:
+        desk.close()
+
+
+def aggregator(
+    binding: Binding,
+    level: str,
+    ring: Keyring,
+    passphrase: Passphrase,
+    label: str | None,
+    *,
+    members: list[str],
+    model_file: str,
+    mode: Mode,
+    plan: RoundPlan,
+    patience: Patience,
+    state: Path,
+    token_file: Path | None,
+    ca_file: Path | None,
+) -> None:
+    """Serve an aggregator; see the command's help."""
+    model = arrays.read(model_file)
+    model.layout(model_file)
+    committee = dict(_member(text) for text in members)
+    if len(committee) < len(members):
+        raise files.usage("each name once", "--member")
+    own = OwnKeys(ring, passphrase)
+    trust = ring.trust()
+    keys = server_keys(own, own.label(label), trust)
+    token = None if token_file is None else _token(token_file)
+    with stores.aggregator_store(state) as store:
+        service = AggregatorService(
+            keys,
+            trust,
+            sender_params(trust, mode),
+            committee,
+            model.arrays,
+            plan,
+            patience=patience,
+            store=store,
+            folder=state,
+            control_token=token,
+            client=quiet_client(tls=authorities(ca_file)),
+        )
+        _run(service.app, binding, "aggregator", level)
+
+
+def _member(text: str) -> tuple[bytes, str]:
+    name, equals, url = text.rpartition("=http")
+    if not equals or not name:
+        raise files.usage(f"NAME=URL expected, got {text!r}", "--member")
+    return name.encode("utf-8", "surrogateescape"), _url("http" + url)
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise files.usage(f"a URL that begins with http:// or https:// expected, got {text!r}", "URL")
+    return text
+
+
+def _token(path: Path) -> bytes:
+    """The first line of a file; made, for its owner only, if the file is not there."""
+    if not path.exists():
+        files.write_text(secrets.token_hex(32) + "\n", str(path), private=True)
+    token = files.read_bytes(str(path), _MAX_TOKEN_BYTES).partition(b"\n")[0].strip()
+    if len(token) < 16 or not token.isascii():
+        raise Refused(f"{path}: a token of at least 16 characters expected", "delete it: a new one is made")
+    return token

@@ -1,0 +1,158 @@
+"""Requests to other processes: bounded answers, no name of the sender, patience with those that are busy."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import secrets
+import ssl
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+import httpx
+
+from ..._ext import limits
+from .errors import TransportError
+
+_RANDOM: Final = secrets.SystemRandom()
+_FIRST_DELAY_S: Final = 0.1
+_LONGEST_DELAY_S: Final = 5.0
+
+
+def quiet_client(
+    *,
+    tls: ssl.SSLContext | None = None,
+    timeout_s: float = 30.0,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> httpx.AsyncClient:
+    """A client whose requests look alike: no user agent, no cookies, no list of accepted encodings.
+
+    Use one for each process that is talked to: connections, and sessions of TLS, are not shared.
+
+    Args:
+        tls: Whom to believe; None: the system's authorities.
+        timeout_s: For connecting, and between two pieces of an answer.
+        transport: Instead of the network.
+    """
+    client = httpx.AsyncClient(
+        # The environment may name proxies and passwords; neither is meant for this.
+        trust_env=False,
+        follow_redirects=False,
+        # One context for all is no link between them: Python resumes no session unless told to.
+        verify=tls if tls is not None else _default_tls() if transport is None else True,
+        timeout=timeout_s,
+        limits=httpx.Limits(max_connections=8, max_keepalive_connections=4),
+        transport=transport,
+    )
+    for name in list(client.headers):
+        del client.headers[name]
+    return client
+
+
+@functools.cache
+def _default_tls() -> ssl.SSLContext:
+    return ssl.create_default_context()  # reads some 150 certificates
+
+
+async def get(client: httpx.AsyncClient, url: str, *, at_most: int) -> bytes:
+    """The body at ``url``.
+
+    Raises:
+        TransportError: No answer, a refusal, or more than ``at_most`` bytes.
+    """
+    return await _exchange(client, httpx.Request("GET", url), at_most)
+
+
+async def post(
+    client: httpx.AsyncClient, url: str, body: bytes, *, at_most: int, authorization: str = ""
+) -> bytes:
+    """The answer to ``body``.
+
+    Raises:
+        TransportError: As :func:`get`.
+    """
+    headers = {"authorization": authorization} if authorization else {}
+    return await _exchange(client, httpx.Request("POST", url, content=body, headers=headers), at_most)
+
+
+async def post_patiently(
+    client: httpx.AsyncClient, url: str, body: bytes, *, at_most: int, until: float
+) -> bytes:
+    """As :func:`post`; what may succeed later is tried again, ever more seldom.
+
+    Args:
+        client: As of :func:`quiet_client`.
+        url: Where to.
+        body: The same bytes every time.
+        at_most: Bytes of the answer.
+        until: ``time.monotonic()`` after which it is not tried again.
+    """
+    delay = _FIRST_DELAY_S
+    while True:
+        try:
+            return await post(client, url, body, at_most=at_most)
+        except TransportError as error:
+            # Half of it at random: those that were refused together do not come back together.
+            wait = delay * (0.5 + _RANDOM.random())
+            if not error.retryable or time.monotonic() + wait > until:
+                raise
+        await asyncio.sleep(wait)
+        delay = min(2 * delay, _LONGEST_DELAY_S)
+
+
+async def stream(client: httpx.AsyncClient, url: str, *, at_most: int) -> AsyncIterator[bytes]:
+    """The body at ``url``, piece by piece; the request is made now.
+
+    Raises:
+        TransportError: No answer, or a refusal.  A body that is too long, or breaks off, ends the pieces.
+    """
+    response = await _send(client, httpx.Request("GET", url))
+    return _pieces(response, at_most)
+
+
+async def _exchange(client: httpx.AsyncClient, request: httpx.Request, at_most: int) -> bytes:
+    response = await _send(client, request)
+    return b"".join([piece async for piece in _pieces(response, at_most)])
+
+
+async def _send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    try:
+        response = await client.send(request, stream=True)
+    except httpx.InvalidURL as error:
+        raise TransportError(f"{_place(request)}: {error}", status=400) from None
+    except httpx.HTTPError as error:
+        raise TransportError(f"{_place(request)}: no answer ({type(error).__name__})") from None
+    if response.status_code in (200, 202):
+        return response
+    status = response.status_code
+    try:
+        reason = _printable(b"".join([piece async for piece in _pieces(response, limits.HTTP_SMALL_BYTES)]))
+    except TransportError:
+        reason = ""
+    raise TransportError(f"{_place(request)}: {status} {reason}", status=status, reason=reason)
+
+
+async def _pieces(response: httpx.Response, at_most: int) -> AsyncIterator[bytes]:
+    size = 0
+    try:
+        # Raw: nothing is unpacked, so nothing grows.
+        async for piece in response.aiter_raw():
+            size += len(piece)
+            if size > at_most:
+                place = _place(response.request)
+                raise TransportError(f"{place}: at most {at_most} bytes expected", status=400)
+            yield piece
+    except httpx.HTTPError as error:
+        raise TransportError(f"{_place(response.request)}: broke off ({type(error).__name__})") from None
+    finally:
+        await response.aclose()
+
+
+def _place(request: httpx.Request) -> str:
+    return f"{request.url.host}:{request.url.port or ''}{request.url.path}"
+
+
+def _printable(text: bytes) -> str:
+    decoded = text.decode("utf-8", "replace").strip()
+    return "".join(c if c.isprintable() else "?" for c in decoded)[:200]

@@ -1,0 +1,176 @@
+"""The client's memory on disk: what it sealed, for which model, and the bytes to send again.
+
+Same rules as :class:`.stores.MemoryOutbox`.  A packet is in the file, and synced, before :meth:`put` returns,
+so before its first byte leaves; a crash at any point leaves the whole record or nothing of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from typing import Final, Self
+
+from .._ext.errors import ParameterError
+from .._ext.sqlite_file import SqliteFile, exists
+from .errors import ProtocolError, Reason
+from .sqlite_store import APPLICATION_IDS, SqliteStore, require_file
+from .stores import Sent
+from .wire import HASH_BYTES
+
+_SCHEMA: Final = (
+    # packet: empty once it was discarded.
+    """CREATE TABLE sent (
+        header_hash BLOB PRIMARY KEY NOT NULL,
+        pid BLOB NOT NULL,
+        model BLOB NOT NULL,
+        manifest_digest BLOB NOT NULL,
+        packet BLOB NOT NULL)""",
+    "CREATE INDEX sent_by_model ON sent (model)",
+    """CREATE TABLE digests (
+        digest BLOB PRIMARY KEY NOT NULL,
+        header_hash BLOB NOT NULL REFERENCES sent (header_hash))""",
+    "CREATE INDEX digests_by_round ON digests (header_hash)",
+    # Models for which an update may have left that a restored file does not know.
+    "CREATE TABLE forgotten (model BLOB PRIMARY KEY NOT NULL)",
+)
+
+MIGRATIONS: Final = (_SCHEMA,)
+"""The statements from each schema version to the next; a released step is never edited."""
+
+
+class SqliteOutbox(SqliteStore):
+    """An :class:`Outbox` in a SQLite file, mode 0600, refused if others may read it.
+
+    A file restored from a backup has forgotten packets that left: the client could seal twice for one round,
+    or send one update to two sets.  So each change is also counted in a second file, the mark, and a file
+    behind its mark is refused; :meth:`restore` is the way on.  Whoever puts both back from the same backup
+    defeats that: leave them out of backups, or keep the mark where backups do not restore.
+
+    Args:
+        path: The file; made if it is not there.
+        mark: The second file, by default ``path`` + ``.mark``.
+
+    Raises:
+        StoreError: Another program's file, of a newer version, readable by others, damaged, behind its mark,
+            or put beside the log of another moment.
+
+    Threads: safe; several processes may have the file open, on one machine.  Each opens it itself, after a
+    fork too.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, mark: str | os.PathLike[str] | None = None) -> None:
+        self._open(path, mark, restore=False)
+
+    def _open(
+        self, path: str | os.PathLike[str], mark: str | os.PathLike[str] | None, *, restore: bool
+    ) -> None:
+        self._file = SqliteFile(
+            path,
+            application_id=APPLICATION_IDS["outbox"],
+            migrations=MIGRATIONS,
+            mark=mark,
+            restore=restore,
+            erases=True,
+        )
+
+    @classmethod
+    def restore(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        models: Iterable[bytes],
+        mark: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Open an outbox that comes from a backup.
+
+        Nobody but the caller can know for which global models an update left since.  Training again for one
+        of them could give an update that a forgotten set holds already.
+
+        Args:
+            path: The file, as it was restored.
+            models: Digest of every global model that there was since the backup (``header.model``): for them
+                nothing is sealed any more, whatever the policy says about trained anew.
+            mark: As for the constructor; it begins anew.
+
+        Raises:
+            FileNotFoundError: There is no file.
+            ParameterError: Not digests of 32 bytes.
+            StoreError: As the constructor, except for the mark.
+        """
+        require_file(path)
+        known = list(models)
+        if not all(isinstance(model, bytes) and len(model) == HASH_BYTES for model in known):
+            raise ParameterError(f"models: digests of {HASH_BYTES} bytes expected")
+        self = cls.__new__(cls)
+        self._open(path, mark, restore=True)
+        try:
+            with self._file.changing(marked=False) as db:
+                db.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", [(model,) for model in known])
+            self._file.new_instance()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def find(self, header_hash: bytes) -> Sent | None:
+        """See :class:`Outbox`."""
+        with self._file.reading() as db:
+            row = db.execute(
+                "SELECT header_hash, pid, model, manifest_digest, packet FROM sent WHERE header_hash = ?",
+                (header_hash,),
+            ).fetchone()
+            digests = db.execute(
+                "SELECT digest FROM digests WHERE header_hash = ?", (header_hash,)
+            ).fetchall()
+        if row is None:
+            return None
+        round_id, pid, model, manifest_digest, packet = row
+        return Sent(round_id, pid, model, frozenset(d for (d,) in digests), manifest_digest, packet)
+
+    def check(self, model: bytes, update_digests: frozenset[bytes], *, allow_retrained: bool = False) -> None:
+        """See :class:`Outbox`."""
+        with self._file.reading() as db:
+            refusal = _refusal(db, model, update_digests, allow_retrained)
+        if refusal is not None:
+            raise ProtocolError(refusal)
+
+    def put(self, sent: Sent, *, allow_retrained: bool = False) -> None:
+        """See :class:`Outbox`."""
+        refusal = self._put(sent, allow_retrained)
+        if refusal is not None:
+            raise ProtocolError(refusal, round_id=sent.header_hash)
+
+    def _put(self, sent: Sent, allow_retrained: bool) -> Reason | None:
+        with self._file.changing() as db:
+            if exists(db, "SELECT 1 FROM sent WHERE header_hash = ?", sent.header_hash):
+                return Reason.SEALED
+            refusal = _refusal(db, sent.model, sent.update_digests, allow_retrained)
+            if refusal is not None:
+                return refusal
+            db.execute(
+                "INSERT INTO sent (header_hash, pid, model, manifest_digest, packet) VALUES (?, ?, ?, ?, ?)",
+                (sent.header_hash, sent.pid, sent.model, sent.manifest_digest, sent.packet),
+            )
+            db.executemany(
+                "INSERT INTO digests VALUES (?, ?)",
+                [(digest, sent.header_hash) for digest in sorted(sent.update_digests)],
+            )
+        return None
+
+    def discard(self, header_hash: bytes) -> None:
+        """See :class:`Outbox`."""
+        with self._file.changing() as db:
+            db.execute("UPDATE sent SET packet = x'' WHERE header_hash = ? AND packet <> x''", (header_hash,))
+
+
+def _refusal(
+    db: sqlite3.Connection, model: bytes, update_digests: frozenset[bytes], allow_retrained: bool
+) -> Reason | None:
+    if exists(db, "SELECT 1 FROM forgotten WHERE model = ?", model):
+        return Reason.MODEL_REUSED
+    if not allow_retrained and exists(db, "SELECT 1 FROM sent WHERE model = ?", model):
+        return Reason.MODEL_REUSED
+    if any(exists(db, "SELECT 1 FROM digests WHERE digest = ?", digest) for digest in update_digests):
+        return Reason.UPDATE_REUSED
+    return None

@@ -1,0 +1,216 @@
+"""What services refuse, with which status, and that nothing has changed after it."""
+
+import asyncio
+
+import pytest
+
+from sottovoce._ext import cbor
+from sottovoce._ext.enc import enc
+from sottovoce.fl import MemoryAggregatorStore
+from support.fl_federation import MODEL, NOW, update_of
+from support.fl_http import HttpFederation
+
+TOKEN = b"a token of the operator"
+
+
+def run(fed, work, **options):
+    """``work(http, signed_header)`` while the round collects; gives the federation."""
+
+    async def whole():
+        async with HttpFederation(fed, plan={"close_at": 0}, **options) as http:
+            await work(http, await http.courier().header(wait_s=20))
+        return http
+
+    return asyncio.run(asyncio.wait_for(whole(), 60))
+
+
+def test_the_aggregator_refuses_and_stays_as_it_was(fed):
+    async def work(http, _):
+        before = http.aggregator.status
+        size = http.aggregator._open.shard_bytes
+        for method, path, body, status in (
+            ("POST", "/v1/shard", b"", 400),
+            ("POST", "/v1/shard", b"x" * (size - 1), 400),
+            ("POST", "/v1/shard", b"x" * (size + 1), 413),
+            ("GET", "/v1/shard", b"", 405),
+            ("POST", "/v1/close", b"", 403),
+            ("POST", "/v1/close", b"x", 413),
+            ("GET", "/v1/result/" + "0" * 64, b"", 404),
+            ("GET", "/v1/result/..%2fround", b"", 404),
+            ("GET", "/nothing", b"", 404),
+        ):
+            assert (await http.call("aggregator", method, path, body))[0] == status, path
+        await asyncio.sleep(0.3)
+        assert http.aggregator.status == before
+        # Of the right length, and no shard: taken, counted, forgotten.
+        assert (await http.call("aggregator", "POST", "/v1/shard", b"x" * size))[0] == 202
+        await http.until(lambda: http.aggregator.status.refused == {"shard: unopenable": 1})
+        assert http.aggregator.status.accepted == 0
+
+    run(fed, work)
+
+
+def test_collecting_ends_on_command_of_who_has_the_token(fed):
+    async def work(http, _):
+        bearer = {"authorization": "Bearer " + TOKEN.decode()}
+        for i in range(3):
+            assert (await http.call("aggregator", "POST", "/v1/close", **bearer))[0] == 409
+            await http.submit(i)
+        await http.until(lambda: http.aggregator.status.accepted == 3)
+        wrong = {"authorization": "Bearer " + TOKEN.decode() + "x"}
+        assert (await http.call("aggregator", "POST", "/v1/close", **wrong))[0] == 403
+        assert (await http.call("aggregator", "POST", "/v1/close", **bearer))[0] == 202
+        await http.until(http.aggregator.finished.is_set)
+        assert http.aggregator.status.results == 1
+        size = http.aggregator._open.shard_bytes
+        assert (await http.call("aggregator", "POST", "/v1/shard", b"x" * size))[0] == 409
+
+    run(fed, work, control_token=TOKEN)
+
+
+def test_the_status_says_what_the_page_says(fed):
+    async def work(http, _):
+        status, body = await http.call("aggregator", "GET", "/v1/status")
+        fields = cbor.loads(body)
+        assert status == 200
+        assert (fields["state"], fields["round"], fields["needed"]) == ("collecting", 1, 3)
+        assert fields["members"] == {f"committee member number {j}": "signed the header" for j in range(1, 5)}
+
+    run(fed, work)
+
+
+def test_a_member_refuses_and_has_signed_nothing_more(fed):
+    async def work(http, signed_header):
+        counts = {**http.members[0].counts}
+        request = b"not a request"
+        for path, body, status in (
+            ("/v1/cosign", b"", 400),
+            ("/v1/cosign", b"\xa0", 400),
+            ("/v1/cosign", signed_header[:-1], 400),
+            ("/v1/cosign", b"x" * (1 << 19), 413),
+            ("/v1/check", b"", 400),
+            ("/v1/check", signed_header, 413),  # its first bytes say: longer than any header
+            ("/v1/check", enc(signed_header), 400),
+            ("/v1/check", enc(signed_header, request), 400),
+            ("/v1/answer", enc(signed_header, request), 400),
+            ("/v1/answer", enc(signed_header, request, request), 400),
+            ("/v1/answer", enc(signed_header, request) + b"x", 400),
+            ("/v1/answer", enc(signed_header, b"x" * (1 << 22)), 413),
+            ("/v1/answer", enc(b"no header", request), 400),
+        ):
+            assert (await http.call("member-1", "POST", path, body))[0] == status, (path, body[:20])
+        # The header again, which it has signed: the same answer, no error.
+        assert (await http.call("member-1", "POST", "/v1/cosign", signed_header))[0] == 200
+        other = fed.sign(fed.header(4, round_number=1))
+        assert (await http.call("member-1", "POST", "/v1/cosign", other))[0] == 409
+        late = fed.sign(fed.header(4, round_number=2, deadline=NOW - 3600))
+        assert (await http.call("member-1", "POST", "/v1/cosign", late))[0] == 410
+        stranger = fed.sign(fed.header(4, round_number=2, aggregator=fed.other_aggregator_keys.public))
+        assert (await http.call("member-1", "POST", "/v1/cosign", stranger))[0] == 403
+        assert http.members[0].counts["cosigned"] == counts["cosigned"] + 1
+
+    run(fed, work)
+
+
+def test_a_client_needs_a_relay_for_each_shard(fed):
+    async def work(http, signed_header):
+        sealed = http.client(0).seal(signed_header, MODEL, update_of(0))
+        http.urls = [http.urls[0], http.urls[1], http.urls[1] + "/"]
+        with pytest.raises(ValueError, match="relays: 3 expected, one for each shard, got 2"):
+            await http.courier().deliver(sealed, http.urls)
+        assert http.net.of("relay-0", "POST") == []
+
+    run(fed, work)
+
+
+def test_one_relay_away_of_three_is_no_matter_and_two_are_told(fed):
+    async def work(http, _):
+        http.net.down.add("relay-2")
+        _, _, one = await http.submit(0, patience_s=0.3)
+        assert (one.taken, one.needed, one.enough, list(one.failed)) == (2, 2, True, ["http://relay-2"])
+        http.net.down.add("relay-1")
+        _, _, two = await http.submit(3, patience_s=0.3)
+        assert (two.taken, two.enough) == (1, False)
+        await http.until(lambda: http.aggregator.status.accepted == 1)
+
+    run(fed, work)
+
+
+def test_a_member_under_another_name_is_refused(fed):
+    async def whole():
+        http = HttpFederation(fed)
+        http.net.apps["member-2"] = http.net.apps["member-1"]
+        async with http:
+            await http.until(http.aggregator.finished.is_set)
+        return http.aggregator.status
+
+    status = asyncio.run(whole())
+    assert status.state == "failed"
+    assert "another name at this address" in status.error
+
+
+def test_too_few_contributors_fail_the_round_at_the_deadline(fed):
+    now = [NOW]
+
+    async def work(http, _):
+        await http.submit(0)
+        await http.until(lambda: http.aggregator.status.accepted == 1)
+        now[0] = NOW + 1201
+        await http.until(http.aggregator.finished.is_set)
+        assert http.aggregator.status.state == "failed"
+        assert "3 needed, 1 present" in http.aggregator.status.error
+
+    run(fed, work, clock=lambda: now[0])
+
+
+def test_an_aggregator_that_restarts_goes_on_collecting(fed, tmp_path):
+    store = MemoryAggregatorStore()
+
+    async def first():
+        async with HttpFederation(fed, store=store, folder=tmp_path) as http:
+            sent = [await http.submit(i) for i in range(2)]
+            await http.until(lambda: http.aggregator.status.accepted == 2)
+        return http, sent
+
+    async def second(http):
+        again = HttpFederation(fed, store=store, folder=tmp_path)
+        # The members stay up: only the aggregator's process is new.
+        for j, member in enumerate(http.members, 1):
+            again.net.apps[f"member-{j}"] = member.app
+            member._thread = type(member._thread)("member")
+        async with again:
+            await again.until(lambda: again.aggregator.status.accepted == 2)
+            for i in (2, 3):
+                await again.submit(i)
+            await again.until(again.aggregator.finished.is_set)
+        return again
+
+    http, sent = asyncio.run(first())
+    again = asyncio.run(second(http))
+    header = sent[0][1].header
+    assert again.aggregator.status.header_hash == header.hash.hex()
+    published = (tmp_path / "results" / header.hash.hex()).read_bytes()
+    result = sent[0][0].read_result(again.aggregator._open.signed_header, published)
+    assert result.agreed.count == 4
+    assert sent[0][0].included(result)
+    # The next process begins with the next number and the new model.
+    third = HttpFederation(fed, store=store, folder=tmp_path)
+    saved = third.aggregator._folder.load()
+    assert (saved.next_round, saved.signed_header, saved.shard_key) == (2, b"", None)
+
+
+def test_packets_are_erased_after_the_audit_deadline(fed, tmp_path, monkeypatch):
+    monkeypatch.setattr("sottovoce.fl.http.aggregator._ERASE_S", 0.05)
+    now, store = [NOW], MemoryAggregatorStore()
+
+    async def whole():
+        async with HttpFederation(fed, store=store, folder=tmp_path, clock=lambda: now[0]) as http:
+            await asyncio.gather(*(http.submit(i) for i in range(4)))
+            await http.until(http.aggregator.finished.is_set)
+            digest = http.aggregator._open.header.hash
+            assert len(list(store.accepted(digest))) == 4
+            now[0] = http.aggregator._open.header.audit_deadline + 1
+            await http.until(lambda: not list(store.accepted(digest)))
+        assert list((tmp_path / "audits").iterdir()) == []
+
+    asyncio.run(whole())
