@@ -139,10 +139,13 @@ class SqliteMemberStore(SqliteStore):
             known = db.execute(
                 "SELECT header_hash FROM headers WHERE aggregator = ? AND epoch = ? AND number = ?", key
             ).fetchone()
+            if known is not None and known[0] != header_hash:
+                raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
+            _, last = _end(db, epoch, round_number)
+            if last is not None and last.header_hash != header_hash:
+                raise ProtocolError(Reason.BOUND, round_id=header_hash)
             if known is None:
                 db.execute("INSERT INTO headers VALUES (?, ?, ?, ?)", (*key, header_hash))
-            elif known[0] != header_hash:
-                raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
 
     def last_binding(self, epoch: bytes, round_number: int) -> Binding | None:
         """See :class:`MemberStore`."""

@@ -186,8 +186,8 @@ class MemoryMemberStore:
             known = self._headers.get((aggregator, epoch, round_number), header_hash)
             if known != header_hash:
                 raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
-            bound = self._bindings.get((epoch, round_number))
-            if bound is not None and bound.header_hash != header_hash:
+            chain = self._bindings.get((epoch, round_number))
+            if chain and chain[-1].header_hash != header_hash:
                 raise ProtocolError(Reason.BOUND, round_id=header_hash)
             self._headers[aggregator, epoch, round_number] = header_hash
 
