@@ -62,6 +62,9 @@ class PeerPlan:
         close_at: Collecting ends as soon as so many count; 0: only with time.
         close_s: Seconds before the end of the turn at which collecting ends, for checking and answering.
         max_contributors: As of :func:`sottovoce.fl.plan_round`.
+        rounds: Take part in so many, one after the other, while the service runs; 0: only in those that
+            :meth:`PeerService.run_round` is called for.
+        first_round: Number of the first of them.
 
     Raises:
         ParameterError: A negative number.
@@ -71,9 +74,11 @@ class PeerPlan:
     close_at: int = 0
     close_s: int = 60
     max_contributors: int = 1024
+    rounds: int = 0
+    first_round: int = 1
 
     def __post_init__(self) -> None:
-        if self.close_at < 0 or self.close_s < 0:
+        if min(self.close_at, self.close_s, self.rounds, self.first_round) < 0:
             raise ParameterError("plan: no negative number expected")
 
 
@@ -150,6 +155,7 @@ class PeerService:
             *self._member.routes,
             route("/v1/roster", self._take_roster, "POST"),
             route("/v1/beacon", self._take_beacon, "POST"),
+            route("/v1/status", self._tell_status, "GET"),
             route("/v1/round", self._round, "GET"),
             route("/v1/header", self._header, "GET"),
             route("/v1/packet", self._packet, "POST"),
@@ -162,13 +168,26 @@ class PeerService:
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
         async with self._member.lifespan():
+            running = asyncio.create_task(self._run())
             try:
                 yield
             finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
                 self._thread.stop()
                 await self._client.aclose()
 
     # -- taking part ------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        first = self._plan.first_round
+        for number in range(first, first + self._plan.rounds):
+            try:
+                await self.run_round(number)
+            except ProtocolError as error:
+                log("error", "round failed", round=number, reason=str(error))
+            except Exception:
+                log("error", "round failed", round=number, exc_info=True)
 
     async def run_round(self, number: int) -> RoundResult:
         """Wait for a round's beacon, take part view by view, and return the verified result.
@@ -182,11 +201,15 @@ class PeerService:
         """
         takers: dict[int, asyncio.Task[RoundResult]] = {}
         leader: asyncio.Task[None] | None = None
+        failed: set[int] = set()
         try:
             while True:
-                for task in [t for t in takers.values() if t.done() and not t.cancelled()]:
-                    if task.exception() is None:
+                for view, task in takers.items():
+                    if task.done() and task.exception() is None:
                         return await self._take_result(number, task.result())
+                    if task.done() and view not in failed:  # nothing more to do but wait for the next one
+                        failed.add(view)
+                        log("warning", "no part in a view", view=view, reason=str(task.exception()))
                 try:
                     choice = self._peer.choice(number)
                 except ProtocolError as error:
@@ -203,7 +226,7 @@ class PeerService:
             self.counts["failed"] += 1
             raise
         finally:
-            tasks = [*takers.values(), *([leader] if leader is not None else [])]
+            tasks: list[asyncio.Task[Any]] = [*takers.values(), *([leader] if leader is not None else [])]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -308,6 +331,10 @@ class PeerService:
         data = await read_body(request, at_most=limits.HTTP_SMALL_BYTES)
         await self._thread(self._peer.book.add_beacon, data)
         return PlainTextResponse("taken\n", 202)
+
+    async def _tell_status(self, _: Request) -> Response:
+        last = max(self.results, default=0)
+        return cbor_answer({"v": 1, "last_result": last, **self.counts})
 
     def _require_open(self) -> _Open:
         if self._open is None:
