@@ -34,6 +34,7 @@ from . import model_bytes
 from .base import BYTES, RoleThread, application, bytes_answer, cbor_answer, is_digest, route
 from .errors import Refusal
 from .guard import Limits, read_body, source_of
+from .journal import ShardJournal
 from .logs import log
 from .metrics import Metrics
 from .outgoing import quiet_client
@@ -100,6 +101,7 @@ class _Open:
     role: Aggregator
     shard_bytes: int
     until: int  # unix seconds: collecting ends
+    journal: ShardJournal | None
 
 
 class AggregatorService:
@@ -200,7 +202,7 @@ class AggregatorService:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             if self._open is not None and self.status.state == "collecting":
-                # Complete packets are opened and stored, so that they count after a restart.
+                # Complete packets are opened and stored, so that they count at once after a restart.
                 await self._thread(self._open.role.process)
             self._thread.stop()
             await self._client.aclose()
@@ -239,6 +241,8 @@ class AggregatorService:
             log("info", "collecting", round=opened.header.round_number, header=opened.header.hash.hex())
             await self._collect(opened)
         self._tell("closing")
+        if opened.journal is not None:
+            await self._thread(opened.journal.remove)  # in the thread that appends, after the last one
         result = await self._committee.finish(opened.role, opened.signed_header, self._thread)
         published = await self._thread(opened.role.publish, result)
         self._model = self._next_model(opened.header, result)
@@ -308,7 +312,13 @@ class AggregatorService:
         )
         header = role.header
         size = rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n)
-        return _Open(saved.signed_header, header, role, size, saved.until)
+        journal = None
+        if self._folder is not None and role.state is State.COLLECTING:
+            most = header.max_contributors * header.shard_n
+            journal = ShardJournal(self._folder.shards(header), size, most)
+            for shard in journal:
+                role.receive_shard(shard, "journal")
+        return _Open(saved.signed_header, header, role, size, saved.until, journal)
 
     async def _collect(self, opened: _Open) -> None:
         """Until it is time, enough are here, or somebody says so; with too few, to the deadline."""
@@ -367,9 +377,16 @@ class AggregatorService:
         if self.status.state != "collecting":
             raise Refusal(409, "no longer collecting")
         shard = await read_body(request, at_most=opened.shard_bytes, exactly=opened.shard_bytes)
-        await self._thread(opened.role.receive_shard, shard, source_of(request))
+        await self._thread(self._take, opened, shard, source_of(request))
         self._bytes += len(shard)
         return PlainTextResponse("taken\n", 202)
+
+    def _take(self, opened: _Open, shard: bytes, source: tuple[str, int]) -> None:
+        if self.status.state != "collecting":
+            raise Refusal(409, "no longer collecting")
+        if opened.journal is not None:
+            opened.journal.append(shard)  # before it is acknowledged
+        opened.role.receive_shard(shard, source)
 
     async def _round(self, _: Request) -> Response:
         opened, status = self._require_round(), self.status

@@ -26,12 +26,13 @@ main { max-width: 46rem; margin: 0 auto; padding: 2rem 1.25rem 3rem; }
 h1 { font-size: 1.5rem; font-weight: 600; margin: 0 0 .25rem; }
 h2 { font-size: 1rem; font-weight: 600; margin: 2rem 0 .5rem; }
 p { margin: .25rem 0; }
+table + p { margin-top: 1.5rem; }
 .faint { color: var(--faint); }
 .error { color: var(--warn); }
 .bar { position: relative; height: .9rem; border-radius: .45rem; background: var(--rest); overflow: hidden;
   margin: 1rem 0 .4rem; }
 .bar span { display: block; height: 100%; background: var(--bar); }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr));
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(7rem, 1fr));
   gap: 1rem; margin: 1.5rem 0 0; }
 .facts dt { color: var(--faint); font-size: .875rem; }
 .facts dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
@@ -107,7 +108,7 @@ def _table(name: str, rows: list[tuple[str, str]], otherwise: str) -> str:
 def _times(status: RoundStatus, now: float) -> str:
     if not status.deadline:
         return "The members are asked to sign the header."
-    return f"Collecting until {_moment(status.until, now)}; deadline {_moment(status.deadline, now)}"
+    return f"Collecting until {_moment(status.until, now)}<br>Deadline {_moment(status.deadline, now)}"
 
 
 def _moment(second: int, now: float) -> str:

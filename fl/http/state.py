@@ -3,6 +3,7 @@
 ::
 
     round      enc(CBOR of header, shard key, number and end of collecting; layout; values of the model)
+    shards-<header hash>  what was acknowledged while the round collects (:mod:`.journal`)
     results/   <header hash>: what was published
     audits/    <header hash>: unix seconds until which the round's packets are kept
 
@@ -106,6 +107,10 @@ class RoundFolder:
             return (self._path / "results" / name).read_bytes()
         except FileNotFoundError:
             return None
+
+    def shards(self, header: RoundHeader) -> Path:
+        """Where the shards of a round are kept while it collects."""
+        return self._path / f"shards-{header.hash.hex()}"
 
     def audits(self) -> dict[bytes, int]:
         """Header hash -> audit deadline of rounds whose packets are kept."""

@@ -2,11 +2,14 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from sottovoce._ext import cbor
 from sottovoce._ext.enc import enc
-from sottovoce.fl import MemoryAggregatorStore
+from sottovoce.fl import MemoryAggregatorStore, SqliteAggregatorStore
+from sottovoce.fl.http.base import RoleThread
+from sottovoce.fl.http.state import RoundFolder
 from support.fl_federation import MODEL, NOW, update_of
 from support.fl_http import HttpFederation
 
@@ -164,39 +167,46 @@ def test_too_few_contributors_fail_the_round_at_the_deadline(fed):
 
 
 def test_an_aggregator_that_restarts_goes_on_collecting(fed, tmp_path):
-    store = MemoryAggregatorStore()
-
-    async def first():
+    async def first(store):
         async with HttpFederation(fed, store=store, folder=tmp_path) as http:
+            signed_header = await http.courier().header(wait_s=20)
+            shards = http.client(2).seal(signed_header, MODEL, update_of(2)).shards()
+            assert (await http.call("relay-0", "POST", "/v1/shard", shards[0]))[0] == 202
             sent = [await http.submit(i) for i in range(2)]
             await http.until(lambda: http.aggregator.status.accepted == 2)
-        return http, sent
+            await http.until(lambda: http.relays[0].counts["forwarded"] == 3)
+        return http, sent, shards
 
-    async def second(http):
+    async def second(http, shards, store):
         again = HttpFederation(fed, store=store, folder=tmp_path)
         # The members stay up: only the aggregator's process is new.
         for j, member in enumerate(http.members, 1):
             again.net.apps[f"member-{j}"] = member.app
-            member._thread = type(member._thread)("member")
+            member._thread = RoleThread("member")
         async with again:
             await again.until(lambda: again.aggregator.status.accepted == 2)
-            for i in (2, 3):
-                await again.submit(i)
+            # One shard of client 2 was acknowledged before the end; one more completes its packet.
+            assert (await again.call("relay-1", "POST", "/v1/shard", shards[1]))[0] == 202
+            await again.submit(3)
             await again.until(again.aggregator.finished.is_set)
         return again
 
-    http, sent = asyncio.run(first())
-    again = asyncio.run(second(http))
-    header = sent[0][1].header
-    assert again.aggregator.status.header_hash == header.hash.hex()
-    published = (tmp_path / "results" / header.hash.hex()).read_bytes()
-    result = sent[0][0].read_result(again.aggregator._open.signed_header, published)
+    with SqliteAggregatorStore(tmp_path / "store") as store:
+        http, sent, shards = asyncio.run(first(store))
+    with SqliteAggregatorStore(tmp_path / "store") as store:
+        again = asyncio.run(second(http, shards, store))
+    client, sealed, _ = sent[0]
+    assert again.aggregator.status.header_hash == sealed.header.hash.hex()
+    published = (tmp_path / "results" / sealed.header.hash.hex()).read_bytes()
+    result = client.read_result(again.aggregator._open.signed_header, published)
     assert result.agreed.count == 4
-    assert sent[0][0].included(result)
-    # The next process begins with the next number and the new model.
-    third = HttpFederation(fed, store=store, folder=tmp_path)
-    saved = third.aggregator._folder.load()
+    assert client.included(result)
+    assert list(tmp_path.glob("shards-*")) == []
+    # The next process begins with the next number and the new model, and the shard key is gone.
+    saved = RoundFolder(tmp_path).load()
     assert (saved.next_round, saved.signed_header, saved.shard_key) == (2, b"", None)
+    for array, model in zip(saved.model, again.aggregator._model, strict=True):
+        np.testing.assert_array_equal(array, model)
 
 
 def test_packets_are_erased_after_the_audit_deadline(fed, tmp_path, monkeypatch):

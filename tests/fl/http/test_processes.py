@@ -1,18 +1,31 @@
 """Real processes on loopback: a whole round by the command, what relays see on the wire, clean ends."""
 
+import asyncio
+import contextlib
+import datetime
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from sottovoce._ext import cbor
+from sottovoce.fl import ParameterError
+from sottovoce.fl.http import Binding, TransportError
+from sottovoce.fl.http.outgoing import get, quiet_client
 from support.cli_command import environment
-from support.fl_processes import MEMBERS, Running, World, span
+from support.fl_processes import MEMBERS, World, span
 
 DEVICES = [f"device-{i}" for i in range(4)]
 
@@ -110,12 +123,13 @@ def command(*arguments):
 
 
 def whole_round(world, devices):
+    """All of it; the aggregator is killed and started again in the middle, and one device sends twice."""
     members = {name: world.member(name) for name in MEMBERS}
-    aggregator = world.aggregator({name: m.url for name, m in members.items()}, "--close-at", len(devices))
-    relays = [
-        world.serve(f"relay-{i}", "relay", "--next", aggregator.url, "--threshold", 4, "--wait", 1)
-        for i in range(3)
-    ]
+    urls = {name: member.url for name, member in members.items()}
+    aggregator = world.aggregator(urls, "--close-at", len(devices))
+    port = aggregator.url.rsplit(":", 1)[1]
+    hops = ["--next", aggregator.url, "--threshold", 2, "--wait", 1]
+    relays = [world.serve(f"relay-{i}", "relay", *hops) for i in range(3)]
     taps = [Tap(relay.url) for relay in relays]
     rng = np.random.default_rng(1)
     updates = [
@@ -123,22 +137,29 @@ def whole_round(world, devices):
         for _ in devices
     ]
     try:
-        urls = [tap.url for tap in taps]
-        submits = [world.submit(d, u, urls[0], urls) for d, u in zip(devices, updates, strict=True)]
-        for submit in submits:
-            assert submit.process.wait(120) == 0, submit.log.read_text()
-            submit.kill()
+        entries = [tap.url for tap in taps]
+        submit_all(world, devices[:2], updates[:2], entries)
+        wait_for(lambda: status(aggregator.url)["accepted"] == 2)
+        before = status(aggregator.url)
+        aggregator.kill()
+        aggregator = world.aggregator(urls, "--close-at", len(devices), "--port", port)
+        assert aggregator.url.endswith(port)
+        wait_for(lambda: status(aggregator.url)["accepted"] == 2)
+        assert status(aggregator.url)["header"] == before["header"]
+        # Again for the same round, with another update: the packet in the outbox goes, and counts once.
+        submit_all(world, devices[:1], updates[-1:], entries)
+        submit_all(world, devices[2:], updates[2:], entries)
         results = [world.result(device, relays[1].url) for device in devices]
         for device, result in zip(devices, results, strict=True):
             out = result.process.stdout.read()
             assert result.process.wait(120) == 0, result.log.read_text()
             assert json.loads(out)["included"]
+            assert json.loads(out)["contributors"] == len(devices)
             result.kill()
             with np.load(world.folder / f"{device}.mean.npz") as means:
                 for k, name in enumerate(means.files):
-                    np.testing.assert_allclose(
-                        means[name], np.mean([u[k] for u in updates], axis=0), atol=1e-4
-                    )
+                    plain = np.mean([u[k] for u in updates], axis=0)
+                    np.testing.assert_allclose(means[name], plain, atol=1e-4)
     finally:
         for tap in taps:
             tap.close()
@@ -155,6 +176,25 @@ def whole_round(world, devices):
     assert "Traceback" not in logs
 
 
+def submit_all(world, devices, updates, relays):
+    """``client submit`` of each, side by side."""
+    submits = [world.submit(d, u, relays[0], relays) for d, u in zip(devices, updates, strict=True)]
+    for submit in submits:
+        assert submit.process.wait(120) == 0, submit.log.read_text()
+        submit.kill()
+
+
+def status(url):
+    return cbor.loads(httpx.get(f"{url}/v1/status", trust_env=False).content)
+
+
+def wait_for(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def nothing_in_the_open(world, taps, devices):
     """Everything that reached a relay: no names, no keys, one length, one form."""
     public = [path.read_text() for label in devices for path in (world.folder / label).glob("secret/*/*.pub")]
@@ -163,7 +203,7 @@ def nothing_in_the_open(world, taps, devices):
     forms = set()
     for tap in taps:
         posts = [bytes(kept) for kept in tap.connections if b"POST /v1/shard" in kept]
-        assert len(posts) == len(devices)  # a connection of its own for each
+        assert len(posts) == len(devices) + 1  # a connection of its own for each submission
         for kept in posts:
             assert not [s for s in secret if s.lower() in kept.lower()]
             head, _, body = kept.partition(b"\r\n\r\n")
@@ -173,34 +213,92 @@ def nothing_in_the_open(world, taps, devices):
     assert len(forms) == 1
 
 
-def test_a_relay_ends_cleanly_when_it_is_told_to(tmp_path):
+def test_a_service_bounds_headers_and_ends_cleanly_when_it_is_told_to(tmp_path):
     with World(tmp_path) as world:
         term = world.serve("one", "relay", "--next", "http://127.0.0.1:9")
         interrupted = world.serve("two", "relay", "--next", "http://127.0.0.1:9", "--log-level", "debug")
-        assert httpx.get(term.url + "/healthz", trust_env=False).text == "ok\n"
+        url = term.url + "/healthz"
+        assert httpx.get(url, trust_env=False).text == "ok\n"
+        assert httpx.get(url, headers={"x": "y" * (1 << 15)}, trust_env=False).status_code == 431
+        # Far beyond: the server stops reading in the middle.
+        with contextlib.suppress(httpx.TransportError):
+            assert httpx.get(url, headers={"x": "y" * (1 << 20)}, trust_env=False).status_code in (400, 431)
+        assert httpx.get(url, trust_env=False).status_code == 200
         idle = socket.create_connection(("127.0.0.1", int(term.url.rsplit(":", 1)[1])))
         assert interrupted.url
         assert (term.stop(signal.SIGTERM), interrupted.stop(signal.SIGINT)) == (0, 0)
         idle.close()
         events = [json.loads(line)["event"] for line in term.log.read_text().splitlines()]
-        assert events == ["listening", "ended"]
+        assert (events[0], events[-1]) == ("listening", "ended")
 
 
-def test_headers_that_are_too_long_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"host": "0.0.0.0"}, "not loopback"),
+        ({"host": "192.0.2.1"}, "not loopback"),
+        ({"host": "example.org"}, "not loopback"),
+        ({"certificate": "x.pem"}, "one of the two"),
+        ({"key": "x.pem"}, "one of the two"),
+    ],
+)
+def test_beyond_loopback_needs_tls_or_a_word(fields, words):
+    with pytest.raises(ParameterError, match=words):
+        Binding(**fields)
+
+
+def test_loopback_tls_and_the_word_are_accepted():
+    assert {Binding(host=host).scheme for host in ("127.0.0.1", "127.8.8.8", "::1", "localhost")} == {"http"}
+    assert Binding("0.0.0.0", exposed=True).scheme == "http"
+    assert Binding("0.0.0.0", certificate=Path("c.pem"), key=Path("k.pem")).scheme == "https"
+
+
+def test_a_service_and_its_client_speak_tls(tmp_path):
+    authority = self_signed(tmp_path)
     with World(tmp_path) as world:
-        relay = world.serve("one", "relay", "--next", "http://127.0.0.1:9")
-        for length, statuses in ((1 << 15, {431}), (1 << 18, {400, 431})):
-            many = {"x": "y" * length}
-            assert httpx.get(relay.url + "/healthz", headers=many, trust_env=False).status_code in statuses
+        relay = world.serve(
+            "one",
+            "relay",
+            "--next",
+            "http://127.0.0.1:9",
+            "--tls-cert",
+            authority,
+            "--tls-key",
+            tmp_path / "key.pem",
+        )
+        assert relay.url.startswith("https://")
+        url = relay.url.replace("127.0.0.1", "localhost") + "/healthz"
+        context = ssl.create_default_context(cafile=authority)
+
+        async def ask(tls):
+            async with quiet_client(tls=tls) as client:
+                return await get(client, url, at_most=10)
+
+        assert asyncio.run(ask(context)) == b"ok\n"
+        with pytest.raises(TransportError, match="no answer"):
+            asyncio.run(ask(None))
         assert relay.stop() == 0
 
 
-def test_beyond_loopback_needs_tls_or_a_word(tmp_path):
-    for arguments, words in (
-        (["--host", "0.0.0.0"], "not loopback"),
-        (["--tls-cert", "x.pem"], "certificate and key"),
-    ):
-        refused = Running(tmp_path, "refused", "serve", "relay", "--next", "http://127.0.0.1:9", *arguments)
-        assert refused.process.wait(60) == 2
-        refused.kill()
-        assert words in " ".join(refused.log.read_text().split())
+def self_signed(folder):
+    """A certificate for localhost, and its key beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, pkcs8, plain))
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    return folder / "cert.pem"

@@ -1,0 +1,146 @@
+"""The issuer's service over a folder of kgc, in all modes; what is refused spends nothing."""
+
+import asyncio
+import time
+
+import pytest
+
+from sottovoce._ext import cbor
+from sottovoce.cli.armor import Label, dearmor
+from sottovoce.cli.enrolment import Enrolment
+from sottovoce.cli.kgc import epochs, founding, people, revoking
+from sottovoce.cli.kgc.folder import Folder
+from sottovoce.cli.passphrase import Passphrase
+from sottovoce.cli.serve.desk import FolderDesk
+from sottovoce.clsc import (
+    BlindRequest,
+    IdentityRequest,
+    Mode,
+    TraceableRequest,
+    TrustStore,
+    Usage,
+    sign,
+    verify,
+)
+from sottovoce.fl.http import IssuerService
+from support.fl_http import Net
+
+
+class World:
+    """A folder with one epoch of each mode, and its service."""
+
+    def __init__(self, path):
+        (path / "passphrase").write_text("nobody hears a word\n")
+        self.path, self.folder = path, Folder(path / "kgc")
+        self.secret = Passphrase(path / "passphrase", None)
+        founding.init(self.folder, self.secret, None)
+        now = int(time.time())
+        for mode in Mode:
+            plan = epochs.Plan(mode, b"today", now - 60, now + 80_000, 1, 1, 1, 0)
+            epochs.epoch(self.folder, self.secret, plan, None)
+        self.net = Net()
+        self.desk = FolderDesk(self.folder, self.secret)
+        self.net.apps["issuer"] = IssuerService(self.desk).app
+        self.trust = TrustStore(self.folder.root_public_key())
+
+    def enrol(self, party):
+        target = self.path / f"{party}.enrolment"
+        people.enrol(self.folder, party, None, None, str(target), again=False, force=False)
+        return Enrolment.from_bytes(dearmor(Label.ENROLMENT, target.read_text()))
+
+    def call(self, path, fields=None, method="POST"):
+        async def one():
+            async with self.net.client() as client:
+                body = b"" if fields is None else fields if isinstance(fields, bytes) else cbor.dumps(fields)
+                answer = await client.request(method, f"http://issuer{path}", content=body)
+                return answer.status_code, answer.content
+
+        return asyncio.run(one())
+
+    def params(self):
+        fields = cbor.loads(self.call("/v1/params", method="GET")[1])
+        assert fields["root"] == self.trust.root_public_key
+        found = [self.trust.add_bytes(data) for data in fields["params"]]
+        return {params.mode: params for params in found}
+
+    def issue(self, party, request):
+        return self.call("/v1/issue", {"v": 1, "party": party, "request": request, "admissions": []})
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    made = World(tmp_path_factory.mktemp("issuer"))
+    yield made
+    made.desk.close()
+
+
+def identity_key(world, party, usage=Usage.SIGN):
+    enrolment = world.enrol(party)
+    request = IdentityRequest(world.params()[Mode.IDENTITY], usage, enrolment.identity, enrolment.token)
+    challenge = cbor.loads(world.call("/v1/challenge")[1])["challenge"]
+    status, answer = world.issue(party, request.to_bytes(challenge))
+    assert status == 200
+    return request.finish(cbor.loads(answer)["answer"])
+
+
+def works(world, key):
+    verify(key.public_key, b"text", sign(key, b"text"))
+    world.trust.acceptable(key.public_key)
+
+
+def test_a_name_is_issued_over_a_challenge_of_the_service(world):
+    key = identity_key(world, "server-1")
+    works(world, key)
+    assert key.public_key.identity == b"server-1"
+
+
+def test_a_blind_pseudonym_is_issued_once_and_the_same_request_again_gets_the_same(world):
+    enrolment = world.enrol("device-1")
+    params = world.params()[Mode.BLIND]
+    request = BlindRequest(params, Usage.SIGN, enrolment.token)
+    status, answer = world.issue("device-1", request.to_bytes())
+    assert status == 200
+    works(world, request.finish(cbor.loads(answer)["answer"]))
+    assert world.issue("device-1", request.to_bytes()) == (200, answer)
+    another = BlindRequest(params, Usage.SIGN, enrolment.token)
+    assert world.issue("device-1", another.to_bytes())[0] == 403  # the quota is spent
+
+
+def test_a_traceable_pseudonym_needs_the_signature_of_a_name(world):
+    signer = identity_key(world, "device-2")
+    request = TraceableRequest(world.params()[Mode.TRACEABLE], Usage.SIGN, signer)
+    status, answer = world.issue("device-2", request.to_bytes())
+    assert status == 200
+    works(world, request.finish(cbor.loads(answer)["answer"]))
+    assert world.issue("server-1", request.to_bytes())[0] == 403
+
+
+def test_what_is_refused_spends_nothing(world):
+    enrolment, params = world.enrol("device-3"), world.params()[Mode.BLIND]
+    request = BlindRequest(params, Usage.SIGN, enrolment.token)
+    data = request.to_bytes()
+    fields = {"v": 1, "party": "device-3", "request": data, "admissions": []}
+    for path, body, status in (
+        ("/v1/issue", b"", 400),
+        ("/v1/issue", cbor.dumps(fields) + b"x", 400),
+        ("/v1/issue", {**fields, "v": 2}, 400),
+        ("/v1/issue", {**fields, "more": 1}, 400),
+        ("/v1/issue", {**fields, "admissions": ["x"]}, 400),
+        ("/v1/issue", {**fields, "request": data[:-1]}, 400),
+        ("/v1/issue", {**fields, "party": "nobody"}, 403),
+        ("/v1/issue", {**fields, "party": "x" * 1000}, 403),
+        ("/v1/issue", {**fields, "request": bytes(60_000)}, 413),
+        ("/v1/admit", {"v": 1, "party": "device-3", "request": data}, 403),
+        ("/v1/challenge", b"x", 413),
+    ):
+        assert world.call(path, body)[0] == status, (path, status)
+    forged = BlindRequest(params, Usage.SIGN, bytes(32)).to_bytes()
+    assert world.issue("device-3", forged)[0] == 403
+    assert world.issue("device-3", data)[0] == 200
+
+
+def test_the_operators_commands_work_beside_the_service(world):
+    enrolment, params = world.enrol("device-4"), world.params()[Mode.BLIND]
+    request = BlindRequest(params, Usage.SIGN, enrolment.token)
+    revoking.revoke(world.folder, world.secret, "device-4", [], None, None, 0, None)
+    assert world.issue("device-4", request.to_bytes())[0] == 403

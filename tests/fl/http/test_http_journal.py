@@ -1,0 +1,43 @@
+"""The file of acknowledged shards: whole records only, bounded, gone with its round."""
+
+import pytest
+
+from sottovoce.fl.http.journal import ROUNDS_OF_SHARDS, ShardJournal
+
+
+def opened(path, most=4):
+    return ShardJournal(path, 8, most)
+
+
+def test_what_was_appended_is_there_again(tmp_path):
+    path = tmp_path / "shards"
+    journal = opened(path)
+    assert journal.append(b"a" * 8)
+    assert journal.append(b"b" * 8)
+    journal.close()
+    again = opened(path)
+    assert list(again) == [b"a" * 8, b"b" * 8]
+    assert again.append(b"c" * 8)
+    assert list(again)[-1] == b"c" * 8
+    assert path.stat().st_mode & 0o077 == 0
+    again.remove()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_a_record_that_was_cut_off_is_forgotten(tmp_path, cut):
+    path = tmp_path / "shards"
+    path.write_bytes(b"a" * 8 + b"b" * cut)
+    journal = opened(path)
+    assert list(journal) == [b"a" * 8]
+    journal.append(b"c" * 8)
+    assert list(journal) == [b"a" * 8, b"c" * 8]
+    journal.close()
+
+
+def test_it_grows_to_its_bound_and_no_further(tmp_path):
+    journal = opened(tmp_path / "shards", most=2)
+    kept = [journal.append(bytes([i]) * 8) for i in range(2 * ROUNDS_OF_SHARDS + 2)]
+    assert kept == [True] * 2 * ROUNDS_OF_SHARDS + [False, False]
+    assert (tmp_path / "shards").stat().st_size == 8 * 2 * ROUNDS_OF_SHARDS
+    journal.close()
