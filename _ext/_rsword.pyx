@@ -29,7 +29,7 @@ cdef extern from "rsword.h":
     size_t sv_rs_table_bytes(unsigned bits, unsigned nsym, int backend)
     size_t sv_rs_scratch_bytes(const sv_rs_code *code, size_t n)
     int sv_rs_init(sv_rs_code *code, uint8_t *memory, unsigned bits, uint32_t prim, unsigned generator,
-                   unsigned fcr, unsigned nsym, int backend)
+                   unsigned fcr, unsigned nsym, int backend) nogil
     void sv_rs_encode(const sv_rs_code *code, const sv_rs_batch *batch, uint8_t *scratch) nogil
     void sv_rs_check(const sv_rs_code *code, const sv_rs_batch *batch, uint8_t *scratch) nogil
     void sv_rs_decode(const sv_rs_code *code, const sv_rs_batch *batch, uint8_t *scratch) nogil
@@ -37,10 +37,6 @@ cdef extern from "rsword.h":
 ctypedef fused symbol:
     uint8_t
     uint16_t
-
-
-cdef inline bint overlap(uintptr_t a, size_t a_size, uintptr_t b, size_t b_size) noexcept:
-    return a < b + b_size and b < a + a_size
 
 
 cdef class Code:
@@ -61,7 +57,9 @@ cdef class Code:
         self.memory = <uint8_t *> PyMem_Malloc(sv_rs_table_bytes(bits, nsym, backend))
         if self.memory == NULL:
             raise MemoryError
-        cdef int result = sv_rs_init(&self.code, self.memory, bits, prim, generator, fcr, nsym, backend)
+        cdef int result
+        with nogil:  # milliseconds for the largest field
+            result = sv_rs_init(&self.code, self.memory, bits, prim, generator, fcr, nsym, backend)
         if result == SV_RS_NOT_PRIMITIVE:
             raise ParameterError(f"prim, generator: {generator} does not generate the field of {prim:#x}")
         if result == SV_RS_NO_BACKEND:
@@ -191,10 +189,18 @@ cdef int check_rows(const sv_rs_batch *batch, size_t in_bytes, size_t out_bytes)
     if batch.words > 1 and (<Py_ssize_t> batch.in_stride < <Py_ssize_t> in_bytes
                             or <Py_ssize_t> batch.out_stride < <Py_ssize_t> out_bytes):
         raise ParameterError("rows: each beyond the one before expected")
-    cdef size_t last = batch.words - 1
-    if batch.out == batch.inputs and (last == 0 or batch.in_stride == batch.out_stride):
+    if batch.out == batch.inputs and (batch.words == 1 or batch.in_stride == batch.out_stride):
         return 0
-    if overlap(<uintptr_t> batch.out, last * batch.out_stride + out_bytes,
-               <uintptr_t> batch.inputs, last * batch.in_stride + in_bytes):
-        raise ParameterError("out: overlaps the input without being it")
+    # Both run upwards, so the one that ends before the other begins is passed.
+    cdef size_t i = 0, j = 0
+    cdef uintptr_t given, target
+    while i < batch.words and j < batch.words:
+        given = <uintptr_t> batch.inputs + i * batch.in_stride
+        target = <uintptr_t> batch.out + j * batch.out_stride
+        if given + in_bytes <= target:
+            i += 1
+        elif target + out_bytes <= given:
+            j += 1
+        else:
+            raise ParameterError("out: overlaps the input without being it")
     return 0

@@ -25,9 +25,23 @@ MAX_MEMBERS: Final = 64
 MIN_CONTRIBUTORS_FLOOR: Final = 3
 """Under three, a sum and one's own update give away a neighbour's."""
 
+MAX_SHARE_EVIDENCE_BYTES: Final = 1 << 15
+"""Evidence about a client's packet for one member takes 2 KiB, and twice the parameters of an issuer of 64
+servers 14 KiB more."""
+
+MAX_REMOVALS: Final = 64
+"""Times that convicted clients may be taken out of a set that members have answered: a member hashes the
+whole list once for each, and an aggregator can always take several clients at once."""
+
 MAX_PEERS: Final = 1 << 12
 """Peers of one roster, and so views of a round: the roster (1.3 MB) is read and checked in one piece, key by
 key, in a second.  Rounds of more clients pin their aggregator."""
+
+MAX_EPOCH_PARAMS_BYTES: Final = 1 << 13
+"""Parameters of an issuer of 64 servers take 7 KiB."""
+
+MAX_AUDIT_FIELD_BYTES: Final = 1 << 30
+"""A field of an audit record before the ciphertexts: the result of 100 million values takes 0.8 GB."""
 
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""

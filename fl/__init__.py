@@ -25,9 +25,11 @@ from .._ext.errors import (
     UnsigncryptError,
 )
 from .aggregator import Aggregator, State
+from .audit import AuditError, AuditFault, AuditFinding, AuditReport, audit_round
 from .beacon import Beacon, BeaconServer, combine_beacon
 from .client import Client, Sealed
-from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
+from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
+from .conviction import Conviction, Fault
 from .errors import ProtocolError, Reason
 from .header import RoundHeader, revocation_digest
 from .member import Member
@@ -61,12 +63,17 @@ from .stores import (
     StepKind,
 )
 from .update import Manifest, MemberShare, Update
+from .workers import HeldKey, WorkerKeyFile, drop_key, handover, hold_key
 
 __all__ = [
     "Accepted",
     "Aggregator",
     "AggregatorStore",
     "Answer",
+    "AuditError",
+    "AuditFault",
+    "AuditFinding",
+    "AuditReport",
     "Beacon",
     "BeaconServer",
     "Binding",
@@ -75,7 +82,10 @@ __all__ = [
     "Client",
     "CloseRequest",
     "ContributorSet",
+    "Conviction",
     "DecodeError",
+    "Fault",
+    "HeldKey",
     "Manifest",
     "Member",
     "MemberShare",
@@ -92,6 +102,7 @@ __all__ = [
     "ProtocolError",
     "Reason",
     "Receipt",
+    "Removal",
     "Roster",
     "RosterBook",
     "RoundHeader",
@@ -114,10 +125,15 @@ __all__ = [
     "StoreError",
     "UnsigncryptError",
     "Update",
+    "WorkerKeyFile",
+    "audit_round",
     "choose",
     "choose_peers",
     "combine_beacon",
     "committee_risk",
+    "drop_key",
+    "handover",
+    "hold_key",
     "model_digest",
     "plan_round",
     "revocation_digest",

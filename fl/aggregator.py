@@ -11,17 +11,20 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
 from enum import Enum, auto
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import clsc, rs
 from .._ext.errors import ParameterError, SottovoceError, StoreError
+from .audit_file import AuditHead
 from .closing import RoundResult
 from .collecting import Collection, shard_collector
+from .conviction import Conviction
 from .errors import ProtocolError, Reason
 from .meter import Meter
-from .opening import Receipt
+from .opening import Opener, Receipt
 from .policy import check_deadline, check_revocations
 from .server import ServerKeys
 from .settling import Settlement
@@ -52,7 +55,8 @@ class Aggregator:
     """Drives one round from the signed header to the result.
 
     Bytes in, bytes out; it opens no sockets.  Calls from one thread at a time; batches are opened on
-    ``executor``.  What is refused raises or is counted in :attr:`refused`, and changes nothing.
+    ``executor``, several of them at a time.  What is refused raises or is counted in :attr:`refused`, and
+    changes nothing.
 
     Args:
         keys: The aggregator's ``sign`` and ``decrypt`` key.
@@ -61,8 +65,13 @@ class Aggregator:
         signed_header: The header with the members' signatures.
         store: Spools what counts and notes every step; in memory if None.  One that already holds this round
             (after a crash) is read back: what was accepted counts once, and the round is where it was.
-        executor: Opens batches, in threads: the key does not leave the process.  None: in the calling
-            thread.
+        executor: Opens batches: threads, processes, a cluster.  None: in the calling thread.  Sums and
+            refusals do not depend on it.
+        worker_key: Gives the decrypt key in the executor's workers where they are other processes, in
+            which case it is pickled to them: :class:`HeldKey`, :class:`WorkerKeyFile`.  None: the workers
+            are threads of this process, and the key does not leave it.
+        batches_in_flight: Most batches that the executor has at a time, of 32 packets each, or of
+            8 MiB and 8 packets at least: two for every worker keep it busy.
         shard_memory_bytes: Most that incomplete groups of shards may take; beyond it the greediest relay's
             oldest go, and are counted.  None: what all contributors together need, 256 MiB to 4 GiB.
         clock: Unix seconds.
@@ -75,7 +84,8 @@ class Aggregator:
     Raises:
         DecodeError, SenderError, ProtocolError: The header is not valid, or another one was opened for its
             round number.
-        ParameterError: ``keys`` or ``shard_key`` are not those of the header.
+        ParameterError: ``keys`` or ``shard_key`` are not those of the header; ``worker_key`` without an
+            executor; ``batches_in_flight`` is not positive.
         StoreError: What the store holds of this round is damaged.
     """
 
@@ -88,6 +98,8 @@ class Aggregator:
         *,
         store: AggregatorStore | None = None,
         executor: Executor | None = None,
+        worker_key: Callable[[], clsc.SecretKey] | None = None,
+        batches_in_flight: int = 8,
         shard_memory_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
         meter: Meter | None = None,
@@ -95,6 +107,9 @@ class Aggregator:
         expect("keys", keys, ServerKeys)
         expect("shard_key", shard_key, rs.ShardKey)
         expect("trust", trust, clsc.TrustStore)
+        expect("batches_in_flight", batches_in_flight, int)
+        if batches_in_flight < 1:
+            raise ParameterError(f"batches_in_flight: at least 1 expected, got {batches_in_flight}")
         header = SignedHeader.from_bytes(signed_header, trust).header
         if keys.public.to_list() != header.aggregator.to_list() or shard_key.public_key != header.shard_key:
             raise ParameterError("keys: those of the header's aggregator expected")
@@ -106,12 +121,15 @@ class Aggregator:
         self.state = State.COLLECTING
         self._clock = clock
         self._keys = keys
+        self._trust = trust
+        self._signed_header = signed_header
         self._store = store
         meter = meter if meter is not None else Meter()
+        opener = Opener(header, keys.decrypt, trust, executor, worker_key)
         collector = shard_collector(header, shard_key, shard_memory_bytes, clock())
         self._store.open_round(header.epoch, header.round_number, header.hash)
         self._collection = Collection(
-            header, keys.decrypt, trust, collector, store=self._store, executor=executor, meter=meter
+            header, opener, collector, store=self._store, in_flight=batches_in_flight, meter=meter
         )
         self._settlement = Settlement(header, keys, trust, self._collection, self._store, meter)
         self._recover()
@@ -155,7 +173,7 @@ class Aggregator:
         self._collection.add_shard(shard, relay)
 
     def receive_packet(self, packet: bytes) -> None:
-        """Take one whole packet; it waits for :meth:`process`, which runs by itself at 32 of them.
+        """Take one whole packet; it waits for :meth:`process`; whole batches do not.
 
         Raises:
             TypeError: Not bytes.
@@ -169,7 +187,8 @@ class Aggregator:
     def process(self) -> list[Receipt]:
         """Open what waits and add what counts.
 
-        What the executor or the store raises comes through, and packets not yet dealt with wait on.
+        What the executor or the store raises comes through, here and where a packet completes a batch;
+        packets not yet dealt with wait on.
 
         Returns:
             One receipt for every packet since the last call, in the order of arrival; of the last
@@ -231,20 +250,28 @@ class Aggregator:
     def receive_check(self, index: int, reply: bytes) -> None:
         """Take a member's verdict on the set.
 
+        Also of a member that refused to answer: who is convicted by it can be taken out by another
+        :meth:`settle`.  Complaints without proof count until the first one only.
+
         Raises:
             UnsigncryptError, SenderError, DecodeError: Not a check of this round for us.
-            ProtocolError: Not between :meth:`close` and :meth:`settle`, not this member's, or about
-                another set.
+            ProtocolError: Not between :meth:`close` and :meth:`open`, not this member's, about another set,
+                or with a conviction that does not hold (:attr:`Reason.CONVICTION`).
         """
-        self._require(State.CLOSING)
+        self._require(State.CLOSING, State.ANSWERING)
         self._settlement.add_check(index, reply)
 
     def settle(self) -> dict[int, bytes]:
         """Decide about complaints, and make the final requests.
 
-        A client of whom more than ``f`` members complain is at fault and dropped.  For the rest nobody
-        can tell who lies: the round does without those members while ``t`` others have agreed; if not,
-        it gives up few clients, member by member, until ``t`` agree.
+        A convicted client is dropped, and so is one of whom more than ``f`` members complain.  For the rest
+        nobody can tell who lies: the round does without those members while ``t`` others have agreed; if
+        not, it gives up few clients, member by member, until ``t`` agree.
+
+        Once more while answering, as soon as a client of the set is convicted: the answers so far are for
+        another set then and are dropped with it, and all members are asked for the set without it, those
+        that have answered too.  Whether that is better than to wait for more answers to the set as it is,
+        is the caller's choice.
 
         Returns:
             Member index -> the request to :meth:`Member.answer`, for the members that agree, and for those
@@ -252,12 +279,18 @@ class Aggregator:
 
         Raises:
             ProtocolError: Fewer than ``t`` members (:attr:`Reason.NO_QUORUM`), or too few contributors
-                left (:attr:`Reason.TOO_FEW`): more checks may still come.
+                left (:attr:`Reason.TOO_FEW`): more checks may still come.  Settled, and nobody of the set is
+                convicted (:attr:`Reason.STATE`).
         """
-        self._require(State.CLOSING)
+        self._require(State.CLOSING, State.ANSWERING)
         requests = self._settlement.settle()
         self.state = State.ANSWERING
         return requests
+
+    @property
+    def convictions(self) -> dict[bytes, Conviction]:
+        """Pid -> conviction, verified, of clients that were in the set; for whoever wants to see it."""
+        return dict(self._settlement.convictions)
 
     def receive_answer(self, index: int, answer: bytes) -> None:
         """Take a member's answer for the agreed set.
@@ -318,6 +351,36 @@ class Aggregator:
         """The result, signed, for the clients."""
         return result.to_bytes(self.header, self._keys)
 
+    def write_audit(self, published: bytes, target: BinaryIO) -> None:
+        """Write the record with which anybody can recompute the sum (:func:`sottovoce.fl.audit_round`).
+
+        It has the ciphertexts, and what opens their sum: of the sum it tells all that the aggregator knows,
+        of a summand nothing.  No member's packets are in it, so it can be kept when the keys of the epoch
+        are long gone; this aggregator's own copy goes with :meth:`erase`.
+
+        Args:
+            published: The result as it was published.
+            target: A binary file; gets one contributor after the other, in bounded memory.
+
+        Raises:
+            ProtocolError: Not opened (:attr:`Reason.STATE`), or of another round.
+            DecodeError, SignatureError: ``published`` is not a result of this round.
+            ParameterError: It is, but of another set or sum.
+            OSError: Writing failed.
+        """
+        self._require(State.DONE)
+        header = self.header
+        if RoundResult.from_bytes(published, header).agreed != self._settlement.agreed:
+            raise ParameterError("published: the result of the opened set expected")
+        AuditHead(
+            self._trust.get(header.sender_params).to_bytes(),
+            self._trust.get(header.committee_params).to_bytes(),
+            self._signed_header,
+            published,
+            self._settlement.share_sums,
+            tuple(conviction.to_bytes() for _, conviction in sorted(self.convictions.items())),
+        ).write(target, self._collection.contributions())
+
     def erase(self) -> None:
         """Forget the packets of the round; whatever its state, it ends here.
 
@@ -331,6 +394,7 @@ class Aggregator:
         self._settlement.erase()
         self.state = State.ERASED
 
-    def _require(self, state: State) -> None:
-        if self.state is not state:
-            raise ProtocolError(Reason.STATE, f"{state.name.lower()} expected", round_id=self.header.hash)
+    def _require(self, *states: State) -> None:
+        if self.state not in states:
+            expected = " or ".join(state.name.lower() for state in states)
+            raise ProtocolError(Reason.STATE, f"{expected} expected", round_id=self.header.hash)

@@ -21,7 +21,9 @@ from .. import clsc
 from .._ext import cbor
 from .._ext.enc import enc
 from .._ext.errors import DecodeError, SignatureError
+from .._ext.limits import MAX_REMOVALS
 from ..he import kahe
+from .conviction import Conviction, conviction_max_bytes
 from .errors import ProtocolError, Reason
 from .header import RoundHeader
 from .server import ServerKeys
@@ -49,6 +51,7 @@ _CLOSE_SCHEMA: cbor.Schema = {
     "root": bytes,
     "sum": bytes,
     "count": int,
+    "removed": list,
     "parts": bytes,
 }
 _CHECK_SCHEMA: cbor.Schema = {"v": int, "root": bytes, "bad": list}
@@ -84,6 +87,24 @@ class ContributorSet:
 
 
 @dataclass(frozen=True)
+class Removal:
+    """One client that was taken out of a set that some members had answered, and why that is right.
+
+    Attributes:
+        manifest_digest: As the client was listed.
+        conviction: Verified by nobody yet.
+    """
+
+    manifest_digest: bytes
+    conviction: Conviction
+
+    @property
+    def entry(self) -> tuple[bytes, bytes]:
+        """``(pid, manifest digest)``, as it stood in the list."""
+        return self.conviction.pid, self.manifest_digest
+
+
+@dataclass(frozen=True)
 class CloseRequest:
     """What the aggregator asks of one member.
 
@@ -91,25 +112,47 @@ class CloseRequest:
         agreed: The set.
         manifests: Of its contributors, sorted by pid, each pid once.
         packets: This member's packets, in the same order.
+        removals: Who was taken out of the first set that members may have answered, step by step: with the
+            last step put back, this set is the one that was asked for before.  Empty for that first set.
     """
 
     agreed: ContributorSet
     manifests: tuple[Manifest, ...] = field(repr=False)
     packets: tuple[bytes, ...] = field(repr=False)
+    removals: tuple[tuple[Removal, ...], ...] = field(default=(), repr=False)
 
     @cached_property
     def entries(self) -> list[tuple[bytes, bytes]]:
         """``(pid, manifest digest)`` in order."""
         return [(m.pid, m.digest) for m in self.manifests]
 
+    def removed_since(self, root: bytes, header_hash: bytes) -> tuple[Removal, ...] | None:
+        """Whom to put back to get the set with this root, or None if it is no set of this chain.
+
+        The answer is as good as SHA-256: no other list has this root.
+        """
+        entries = dict(self.entries)
+        back: list[Removal] = []
+        for step in reversed(self.removals):
+            back += step
+            entries |= dict(removal.entry for removal in step)
+            if set_root(header_hash, sorted(entries.items())) == root:
+                return tuple(back)
+        return None
+
     def to_bytes(self, header: RoundHeader, index: int, keys: ServerKeys) -> bytes:
-        """``enc(signed envelope, manifest_1, packet_1, ...)``, signed for member ``index``."""
+        """``enc(signed envelope, digest_1, conviction_1, ..., manifest_1, packet_1, ...)``.
+
+        Signed for member ``index``.
+        """
+        removed = [removal for step in self.removals for removal in step]
         parts = enc(
+            *[p for r in removed for p in (r.manifest_digest, r.conviction.to_bytes())],
             *[
                 p
                 for m, packet in zip(self.manifests, self.packets, strict=True)
                 for p in (m.to_bytes(), packet)
-            ]
+            ],
         )
         body = cbor.dumps(
             {
@@ -118,6 +161,7 @@ class CloseRequest:
                 "root": self.agreed.root,
                 "sum": self.agreed.sum_digest,
                 "count": self.agreed.count,
+                "removed": [len(step) for step in self.removals],
                 "parts": hashlib.sha256(parts).digest(),
             }
         )
@@ -132,8 +176,11 @@ class CloseRequest:
             ProtocolError: Of another round (:attr:`Reason.SET`).
             SignatureError: Not signed by the aggregator for this member.
         """
-        per_client = 8 + manifest_bytes(header.kahe_params) + member_packet_bytes(header.kahe_params)
-        if isinstance(data, bytes) and len(data) > 1024 + header.max_contributors * per_client:
+        most = 8 + max(
+            manifest_bytes(header.kahe_params) + member_packet_bytes(header.kahe_params),
+            HASH_BYTES + conviction_max_bytes(header),
+        )
+        if isinstance(data, bytes) and len(data) > 1024 + header.max_contributors * most:
             raise DecodeError("close request: longer than any of this round")
         envelope, *parts = split(data, max_fields=1 + 2 * header.max_contributors) or [b""]
         body = open_body(envelope, header.aggregator.sign, _TAG_CLOSE, index)
@@ -144,17 +191,44 @@ class CloseRequest:
             raise ProtocolError(Reason.SET, "of another round", round_id=header.hash)
         if hashlib.sha256(data[4 + len(envelope) :]).digest() != fields["parts"] or len(parts) % 2:
             raise DecodeError("close request: not the parts that were signed")
+        removals, parts = _read_removals(fields["removed"], parts, header)
         manifests = tuple(Manifest.from_bytes(m, header) for m in parts[0::2])
         agreed = ContributorSet(
             check_length("set root", fields["root"], HASH_BYTES),
             check_length("sum digest", fields["sum"], HASH_BYTES),
             fields["count"],
         )
-        request = cls(agreed, manifests, tuple(parts[1::2]))
+        request = cls(agreed, manifests, tuple(parts[1::2]), removals)
         check_entries(request.entries)
         if agreed.count != len(manifests) or agreed.root != set_root(header.hash, request.entries):
             raise DecodeError("close request: root and count are not those of the list")
+        everybody = [m.pid for m in manifests] + [r.conviction.pid for step in removals for r in step]
+        if len(set(everybody)) != len(everybody):
+            raise DecodeError("close request: somebody is removed twice, or listed all the same")
         return request
+
+
+def _read_removals(
+    counts: list[object], parts: list[bytes], header: RoundHeader
+) -> tuple[tuple[tuple[Removal, ...], ...], list[bytes]]:
+    """The removals at the beginning of ``parts``, and the other parts."""
+    if len(counts) > MAX_REMOVALS:
+        raise DecodeError(f"close request: removals in at most {MAX_REMOVALS} steps expected")
+    steps = []
+    for count in counts:
+        if type(count) is not int or not 1 <= count <= len(parts) // 2:
+            raise DecodeError("close request: not as many removals as it says")
+        read, parts = parts[: 2 * count], parts[2 * count :]
+        steps.append(
+            tuple(
+                Removal(
+                    check_length("manifest digest", digest, HASH_BYTES),
+                    Conviction.from_bytes(conviction, header),
+                )
+                for digest, conviction in zip(read[0::2], read[1::2], strict=True)
+            )
+        )
+    return tuple(steps), parts
 
 
 @dataclass(frozen=True)
@@ -164,30 +238,43 @@ class CheckReply:
     Attributes:
         root: The set it is about.
         bad: Pseudonyms whose packets this member refuses, ascending; a complaint if not empty.
+        convictions: Of those in ``bad`` whose fault can be shown, in the same order.  About the others it is
+            the member's word.
     """
 
     root: bytes
     bad: tuple[bytes, ...]
+    convictions: tuple[Conviction, ...] = field(default=(), repr=False)
 
     def to_bytes(self) -> bytes:
-        """Canonical CBOR; travels signcrypted."""
-        return cbor.dumps({"v": VERSION, "root": self.root, "bad": list(self.bad)})
+        """``enc(body, conviction_1, ...)``, the body canonical CBOR; travels signcrypted."""
+        body = cbor.dumps({"v": VERSION, "root": self.root, "bad": list(self.bad)})
+        return enc(body, *[conviction.to_bytes() for conviction in self.convictions])
 
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
-        """Parse a reply in the round ``header``.
+        """Parse a reply in the round ``header``; its convictions are yet to be verified.
 
         Raises:
-            DecodeError: Not canonical, pids not ascending, or longer than any of this round.
+            DecodeError: Malformed, pids not ascending, convictions of others than the bad or not in their
+                order, or longer than any of this round.
         """
         limit = 64 + (1 + PID_BYTES) * header.max_contributors
-        fields = cbor.loads_map(data, _CHECK_SCHEMA, max_bytes=limit)
+        longest = limit + header.max_contributors * (4 + conviction_max_bytes(header))
+        if isinstance(data, bytes) and len(data) > longest:
+            raise DecodeError("check: longer than any of this round")
+        body, *shown = split(data, max_fields=1 + header.max_contributors) or [b""]
+        fields = cbor.loads_map(body, _CHECK_SCHEMA, max_bytes=limit)
         bad = fields["bad"]
         if fields["v"] != VERSION or any(type(pid) is not bytes or len(pid) != PID_BYTES for pid in bad):
             raise DecodeError("check: version and list of pids expected")
         if any(a >= b for a, b in pairwise(bad)):
             raise DecodeError("check: pids must ascend")
-        return cls(check_length("set root", fields["root"], HASH_BYTES), tuple(bad))
+        convictions = tuple(Conviction.from_bytes(c, header) for c in shown)
+        pids = [conviction.pid for conviction in convictions]
+        if any(a >= b for a, b in pairwise(pids)) or not set(pids) <= set(bad):
+            raise DecodeError("check: convictions of the bad, in their order, expected")
+        return cls(check_length("set root", fields["root"], HASH_BYTES), tuple(bad), convictions)
 
 
 @dataclass(frozen=True)
@@ -275,6 +362,17 @@ class RoundResult:
             ProtocolError: Of another round, or fewer than ``t`` signatures (:attr:`Reason.RESULT`).
             SignatureError: A wrong signature.
         """
+        result = cls.of_aggregator(data, header)
+        result.check_members(header)
+        return result
+
+    @classmethod
+    def of_aggregator(cls, data: bytes, header: RoundHeader) -> Self:
+        """As :meth:`from_bytes`, but what the members have signed is not looked at: the aggregator's word.
+
+        Raises:
+            DecodeError, ProtocolError, SignatureError: As :meth:`from_bytes`.
+        """
         limit = 4096 + 200 * len(header.members) + 48 * header.max_contributors + 8 * header.layout.size
         if isinstance(data, bytes) and len(data) > limit:
             raise DecodeError("result: longer than any of this round")
@@ -311,8 +409,30 @@ class RoundResult:
             raise DecodeError("result: more contributors than the round has places")
         if not agreed.count <= fields["weight"] <= agreed.count * header.codec.max_weight:
             raise DecodeError("result: no sum of that many weights")
-        signatures = _check_answered(fields["members"], agreed, header)
-        return cls(agreed, entries, mean, fields["weight"], signatures)
+        return cls(agreed, entries, mean, fields["weight"], _read_signatures(fields["members"], header))
+
+    def check_members(self, header: RoundHeader) -> None:
+        """Return if at least ``t`` members have answered for this set and sum.
+
+        Raises:
+            ProtocolError: Fewer than ``t`` signatures (:attr:`Reason.RESULT`).
+            SignatureError: One of them does not verify; says whose.
+        """
+        signatures = self.member_signatures
+        if len(signatures) < header.threshold:
+            raise ProtocolError(
+                Reason.RESULT,
+                f"{header.threshold} members expected, got {len(signatures)}",
+                round_id=header.hash,
+            )
+        text = self.agreed.signed_text(header.hash)
+        try:
+            clsc.batch_verify([(header.members[j - 1].sign, text, s) for j, s in signatures.items()])
+        except SignatureError as error:
+            wrong = ", ".join(str(list(signatures)[i]) for i in error.bad_indices)
+            raise SignatureError(
+                f"result: a member's signature does not verify ({wrong})", error.bad_indices
+            ) from None
 
 
 def check_entries(entries: Sequence[tuple[bytes, bytes]]) -> None:
@@ -325,7 +445,7 @@ def check_entries(entries: Sequence[tuple[bytes, bytes]]) -> None:
         raise DecodeError("set: each pid once, in ascending order, expected")
 
 
-def _check_answered(listed: list[object], agreed: ContributorSet, header: RoundHeader) -> dict[int, bytes]:
+def _read_signatures(listed: list[object], header: RoundHeader) -> dict[int, bytes]:
     signatures: dict[int, bytes] = {}
     for entry in listed:
         if type(entry) is not list or [type(v) for v in entry] != [int, bytes]:
@@ -334,13 +454,4 @@ def _check_answered(listed: list[object], agreed: ContributorSet, header: RoundH
         if not 1 <= index <= len(header.members) or index <= max(signatures, default=0):
             raise DecodeError("result: member indices must ascend")
         signatures[index] = check_length("signature", signature, clsc.SIGNATURE_BYTES)
-    if len(signatures) < header.threshold:
-        raise ProtocolError(
-            Reason.RESULT, f"{header.threshold} members expected, got {len(signatures)}", round_id=header.hash
-        )
-    text = agreed.signed_text(header.hash)
-    try:
-        clsc.batch_verify([(header.members[j - 1].sign, text, s) for j, s in signatures.items()])
-    except SignatureError:
-        raise SignatureError("result: a member's signature does not verify") from None
     return signatures

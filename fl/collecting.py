@@ -1,28 +1,36 @@
 """Collecting: from shards and packets to the sum of what counts.
 
-Packets wait, are opened in batches, and count in the order of arrival: each pseudonym once, spooled
-before it is added.  What is refused is counted by kind.  When and whether to collect is the caller's.
+Packets wait, are opened in batches, some of them at a time where there is an executor, and count in the
+order of arrival: each pseudonym once, spooled before it is added.  What is refused is counted by kind.
+When and whether to collect is the caller's.
+
+Memory: the sum; packets that wait, less than a batch; the batches in flight, each with its packets, their
+plaintexts and one sum.  Of what counts 64 bytes are kept, and the store's own.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Hashable
-from concurrent.futures import Executor
-from functools import partial
+from collections.abc import Hashable, Iterator
+from concurrent.futures import Future
 
-from .. import clsc, rs
+from .. import rs
 from .._ext.limits import CLOCK_SKEW_S
 from ..he import kahe
 from .errors import ProtocolError, Reason
 from .header import RoundHeader
 from .meter import Meter
-from .opening import OpenedPacket, Receipt, open_batch
+from .opening import OpenedBatch, OpenedPacket, Opener, Receipt
 from .stores import Accepted, AggregatorStore
 from .update import Update
 
 BATCH = 32
 """Packets opened together: at 32 the shared pairings of a batch verification are amortised."""
+
+BATCH_BYTES = 1 << 23
+LEAST_BATCH = 8
+"""Of large packets fewer are opened together: 8 MiB, above which transports complain about one task, or 8
+packets, below which what they share is too large a part of each."""
 
 SHARD_MEMORY_BYTES = (1 << 28, 1 << 32)
 """Least and most that incomplete groups of shards may take, unless the caller says otherwise: between the
@@ -38,11 +46,10 @@ class Collection:
 
     Args:
         header: The round.
-        key: The aggregator's ``decrypt`` key.
-        trust: Pins the issuer's root.
+        opener: Opens batches.
         collector: Joins shards to packets.
         store: Spools what counts; what it already holds of this round counts.
-        executor: Opens batches; None: in the calling thread.
+        in_flight: Most batches that are with the opener at a time.
         meter: Listens to time and bytes.
 
     Attributes:
@@ -55,12 +62,11 @@ class Collection:
     def __init__(
         self,
         header: RoundHeader,
-        key: clsc.SecretKey,
-        trust: clsc.TrustStore,
+        opener: Opener,
         collector: rs.Collector,
         *,
         store: AggregatorStore,
-        executor: Executor | None,
+        in_flight: int,
         meter: Meter,
     ) -> None:
         self.refused: Counter[Reason] = Counter()
@@ -68,17 +74,20 @@ class Collection:
         self.sum = kahe.CiphertextSum(header.kahe_params, header.hash)
         self.shards = collector
         self._header = header
-        self._key = key
-        self._trust = trust
+        self._opener = opener
         self._store = store
-        self._executor = executor
+        self._in_flight = in_flight
         self._meter = meter
+        self._batch = min(BATCH, max(LEAST_BATCH, BATCH_BYTES // header.packet_bytes))
         self._waiting: list[bytes] = []
+        self._started: deque[tuple[list[bytes], Future[OpenedBatch]]] = deque()  # oldest first
         # Of the last ones, should nobody ask for them.
         self._receipts: deque[Receipt] = deque(maxlen=4 * header.max_contributors)
         self._packet_ids: dict[bytes, bytes] = {}
         for accepted in store.accepted(header.hash):
-            self._count(Update.from_bytes(accepted.update, header), accepted.packet_id)
+            update = Update.from_bytes(accepted.update, header)
+            self.sum.add(update.ciphertext)
+            self._list(update.manifest.pid, accepted.packet_id, update.manifest.digest)
 
     # -- coming in --------------------------------------------------------------------------------
 
@@ -108,52 +117,100 @@ class Collection:
 
     def _take(self, packet: bytes) -> None:
         self._waiting.append(packet)
-        if len(self._waiting) >= BATCH:
-            self.open_waiting()
+        if len(self._waiting) < self._batch:
+            return
+        self._start()
+        # Not waiting for what is not done, unless more would be in flight than may be.
+        while self._started and (len(self._started) >= self._in_flight or self._started[0][1].done()):
+            self._finish_oldest()
 
     def open_waiting(self) -> None:
         """Open what waits and add what counts; what was not dealt with when something failed waits on."""
-        batches = [self._waiting[i : i + BATCH] for i in range(0, len(self._waiting), BATCH)]
-        work = partial(open_batch, header=self._header, key=self._key, trust=self._trust)
+        while self._waiting or self._started:
+            while self._waiting and len(self._started) < self._in_flight:
+                self._start()
+            self._finish_oldest()
+
+    def _start(self) -> None:
+        batch = self._waiting[: self._batch]
         with self._meter.stage("open packets") as stage:
-            stage.n_bytes += sum(len(p) for batch in batches for p in batch)
-            results = list((self._executor.map if self._executor else map)(work, batches))
-        for opened in (entry for batch in results for entry in batch):
-            receipt = self._admit(opened)
-            if receipt.refused is not None:
-                self.refused[receipt.refused] += 1
-            self._receipts.append(receipt)
-            del self._waiting[0]  # only now: it has been counted, refused or spooled
+            stage.n_bytes += sum(map(len, batch))
+            self._started.append((batch, self._opener.start(batch)))
+        del self._waiting[: len(batch)]  # only now: the opener may not have taken it
+
+    def _finish_oldest(self) -> None:
+        batch, future = self._started[0]
+        try:
+            with self._meter.stage("open packets"):
+                opened = future.result()
+            self._admit_batch(batch, opened)
+        except BaseException:
+            # In the order of arrival: what the executor may still be doing is done again.
+            for _, other in self._started:
+                other.cancel()
+            self._waiting = [packet for packets, _ in self._started for packet in packets] + self._waiting
+            self._started.clear()
+            raise
+        self._started.popleft()
+
+    def _admit_batch(self, batch: list[bytes], opened: OpenedBatch) -> None:
+        """Admit one packet after another, each taken from ``batch``; the sum follows even after an error."""
+        counted = []
+        try:
+            for entry in opened.packets:
+                refused = entry.refused
+                if refused is None:
+                    known = self._packet_ids.get(entry.pid)
+                    refused = self._admit(entry, batch[0])
+                    if refused is None and known is None:
+                        counted.append(entry)
+                if refused is not None:
+                    self.refused[refused] += 1
+                self._receipts.append(Receipt(entry.pid, refused))
+                del batch[0]  # only now: it has been counted, refused or spooled
+        finally:
+            if counted:
+                self._add(opened, counted)
+
+    def _admit(self, opened: OpenedPacket, packet: bytes) -> Reason | None:
+        known = self._packet_ids.get(opened.pid)
+        if known == opened.packet_id:
+            return None  # the same message again: a client that was not sure
+        if known is not None:
+            self._store.equivocated(self._header.hash, opened.pid, packet)
+            return Reason.EQUIVOCATION
+        if len(self.manifests) >= self._header.max_contributors:
+            return Reason.FULL
+        self._store.accept(self._header.hash, Accepted(opened.pid, opened.packet_id, packet, opened.update))
+        self._list(opened.pid, opened.packet_id, opened.manifest_digest)
+        return None
+
+    def _list(self, pid: bytes, packet_id: bytes, manifest_digest: bytes) -> None:
+        self.manifests[pid] = manifest_digest
+        self._packet_ids[pid] = packet_id
+
+    def _add(self, opened: OpenedBatch, counted: list[OpenedPacket]) -> None:
+        """Add the batch's sum, less what is in it and does not count."""
+        with self._meter.stage("add") as stage:
+            stage.n_bytes += len(counted) * self._header.kahe_params.ciphertext_bytes
+            ours = {id(entry) for entry in counted}
+            if opened.sum is not None and any(entry.added for entry in counted):
+                for entry in opened.packets:
+                    if entry.added and id(entry) not in ours:
+                        opened.sum.subtract(self._ciphertext(entry))
+                self.sum.merge(opened.sum)
+            for entry in counted:
+                if not entry.added:
+                    self.sum.add(self._ciphertext(entry))
+
+    def _ciphertext(self, opened: OpenedPacket) -> kahe.Ciphertext:
+        return Update.from_bytes(opened.update, self._header).ciphertext
 
     def take_receipts(self) -> list[Receipt]:
         """One receipt for every packet since the last call."""
         receipts = list(self._receipts)
         self._receipts.clear()
         return receipts
-
-    def _admit(self, opened: OpenedPacket) -> Receipt:
-        pid, update = opened.pid, opened.update
-        if update is None:
-            return Receipt(pid, opened.refused)
-        known = self._packet_ids.get(pid)
-        if known == opened.packet_id:
-            return Receipt(pid, None)  # the same message again: a client that was not sure
-        if known is not None:
-            self._store.equivocated(self._header.hash, pid, opened.packet)
-            return Receipt(pid, Reason.EQUIVOCATION)
-        if len(self.manifests) >= self._header.max_contributors:
-            return Receipt(pid, Reason.FULL)
-        record = Accepted(pid, opened.packet_id, opened.packet, update.to_bytes())
-        self._store.accept(self._header.hash, record)
-        self._count(update, opened.packet_id)
-        return Receipt(pid, None)
-
-    def _count(self, update: Update, packet_id: bytes) -> None:
-        with self._meter.stage("add") as stage:
-            self.sum.add(update.ciphertext)
-            stage.n_bytes += self._header.kahe_params.ciphertext_bytes
-        self.manifests[update.manifest.pid] = update.manifest.digest
-        self._packet_ids[update.manifest.pid] = packet_id
 
     # -- what counts ------------------------------------------------------------------------------
 
@@ -165,6 +222,12 @@ class Collection:
     def update(self, pid: bytes) -> Update:
         """The update of one pseudonym that counts, or has counted."""
         return Update.from_bytes(self._store.update(self._header.hash, pid), self._header)
+
+    def contributions(self) -> Iterator[tuple[bytes, bytes]]:
+        """Manifest and ciphertext of what counts, in the order of :attr:`entries`, one at a time."""
+        for pid, _ in self.entries:
+            update = self.update(pid)
+            yield update.manifest.to_bytes(), update.ciphertext.to_bytes()
 
     def drop(self, update: Update) -> None:
         """Let an update count no more."""
@@ -178,6 +241,9 @@ class Collection:
 
     def erase(self) -> None:
         """Forget what waits and the sum; what the store holds is the store's."""
+        for _, future in self._started:
+            future.cancel()
+        self._started.clear()
         self._waiting = []
         self.sum = kahe.CiphertextSum(self._header.kahe_params, self._header.hash)
 

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     OTHER_HEADER = "header: another one was signed for this round"
     SET = "set: not as listed"
     BAD_SHARES = "set: shares refused"
+    CONVICTED = "sender: convicted of a bad share"
+    CONVICTION = "conviction: does not hold"
     BOUND = "member: answered for another set"
     RESTORED = "member: restored from a backup, sits this epoch out"
     TOO_FEW = "round: too few contributors"

@@ -1,4 +1,9 @@
-"""The committee member: adds the key shares of exactly the agreed contributors, and answers once."""
+"""The committee member: adds the key shares of exactly the agreed contributors, and answers once.
+
+*Once* has one exception.  A client that is convicted (:class:`.Conviction`) forfeits its key, so a set
+without it has the same honest part as one with it, and a member that answered the one may answer the
+other: two sets that both find ``t`` answers have an honest member in common, and so their honest part.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from .. import clsc
 from .._ext.errors import DecodeError, ParameterError, ProofError
 from ..he import kahe
 from .closing import Answer, CheckReply, CloseRequest
+from .conviction import Conviction
 from .errors import ProtocolError, Reason
 from .header import RoundHeader, check_sender
 from .meter import Meter
@@ -24,9 +30,9 @@ class Member:
     """One member of a committee, over any number of rounds.
 
     *Checking* binds to no set and may be asked again.  *Answering* binds: for one round number a member
-    ever answers one set, so two sets with different honest parts cannot both be opened while at most
-    ``f`` members are corrupted.  A member that forgets its store counts as corrupted: with the store in
-    memory, let its keys die with the process.
+    ever answers one set, and that set without clients whose conviction it has verified itself, so two sets
+    with different honest parts cannot both be opened while at most ``f`` members are corrupted.  A member
+    that forgets its store counts as corrupted: with the store in memory, let its keys die with the process.
 
     Safe to call from several threads.  After an error the state is as before.
 
@@ -92,6 +98,10 @@ class Member:
     def check(self, signed_header: bytes, request: bytes) -> bytes:
         """Open this member's packets of a proposed set and say which are bad; binds to no set.
 
+        Where the fault can be shown the reply carries a :class:`Conviction`, which shows the bad share and
+        nothing else; about the other bad ones it is this member's word.  Also for a request that
+        :meth:`answer` refused because of bad shares.
+
         Returns:
             A :class:`CheckReply`, signcrypted to the aggregator.
 
@@ -104,13 +114,19 @@ class Member:
             stage.n_bytes += len(request)
             header, index, parsed = self._parse(signed_header, request)
             bad = self._verify(header, index, parsed)[1]
-            reply = CheckReply(parsed.agreed.root, bad).to_bytes()
-            return self._to_aggregator(header, "check", index, reply)
+            reply = CheckReply(
+                parsed.agreed.root,
+                tuple(parsed.manifests[i].pid for i in bad),
+                tuple(filter(None, (self._convict(header, index, parsed, i) for i in bad))),
+            )
+            return self._to_aggregator(header, "check", index, reply.to_bytes())
 
     def answer(self, signed_header: bytes, request: bytes) -> bytes:
         """Add the shares of the agreed contributors and bind to this set.
 
-        The identical request gets the identical bytes again.
+        The identical request gets the identical bytes again; so does any request for a set that was answered.
+        After that only the last answered set without convicted clients is: the request carries the
+        convictions (:class:`.Removal`), and this member verifies each of them.
 
         Returns:
             An :class:`Answer`, signcrypted to the aggregator.
@@ -118,8 +134,9 @@ class Member:
         Raises:
             DecodeError, SenderError, SignatureError: Header or request malformed or not signed.
             ProtocolError: Policy, deadline, membership, too few contributors, bad shares in the set
-                (:attr:`Reason.BAD_SHARES`), another header of this round number was dealt with
-                (:attr:`Reason.OTHER_HEADER`), or another set was answered (:attr:`Reason.BOUND`).
+                (:attr:`Reason.BAD_SHARES`; :meth:`check` says which), another header of this round number was
+                dealt with (:attr:`Reason.OTHER_HEADER`), another set was answered (:attr:`Reason.BOUND`), or
+                that set is to be answered without somebody who is not convicted (:attr:`Reason.CONVICTION`).
         """
         with self._meter.stage("members answer") as stage:
             header, index, parsed = self._parse(signed_header, request)
@@ -130,7 +147,8 @@ class Member:
             shares, bad = self._verify(header, index, parsed)
             if bad:
                 raise ProtocolError(Reason.BAD_SHARES, f"{len(bad)} of the set", round_id=header.hash)
-            kept = self._store.bind(header.epoch, header.round_number, binding)
+            replaces = self._replaced(header, parsed)
+            kept = self._store.bind(header.epoch, header.round_number, binding, replaces=replaces)
             if kept is not None:
                 return kept
             total = kahe.ShareSum(header.kahe_params, index)
@@ -159,10 +177,32 @@ class Member:
             raise ProtocolError(Reason.TOO_FEW, round_id=header.hash)
         return header, index, parsed
 
+    def _replaced(self, header: RoundHeader, request: CloseRequest) -> Binding | None:
+        """The binding that this request may follow: the last one, without clients convicted before us."""
+        last = self._store.last_binding(header.epoch, header.round_number)
+        if last is None or last.header_hash != header.hash:
+            return None
+        removed = request.removed_since(last.root, header.hash)
+        for removal in removed or ():
+            removal.conviction.verify(header, self._trust.root_public_key)
+        return last if removed else None
+
+    def _convict(
+        self, header: RoundHeader, index: int, request: CloseRequest, position: int
+    ) -> Conviction | None:
+        return Conviction.make(
+            header,
+            index,
+            request.packets[position],
+            request.manifests[position],
+            receiver=self._keys.decrypt,
+            trust=self._trust,
+        )
+
     def _verify(
         self, header: RoundHeader, index: int, request: CloseRequest
-    ) -> tuple[list[kahe.KeyShare], tuple[bytes, ...]]:
-        """Open and check every packet: the shares in the set's order, and the pids of bad ones."""
+    ) -> tuple[list[kahe.KeyShare], list[int]]:
+        """Open and check every packet: the shares in the set's order, and the positions of bad ones."""
         of, known = self._checked
         revoked = self._trust.revoked  # who was revoked meanwhile is opened again, and refused
         known = {k: v for k, v in known.items() if k[0] not in revoked} if of == header.hash else {}
@@ -181,11 +221,11 @@ class Member:
         for i, result in zip(fresh, opened, strict=True):
             share = self._check_share(header, index, request.manifests[i], result)
             if share is None:
-                bad.append(request.manifests[i].pid)
+                bad.append(i)
             else:
                 verified[keys[i]] = share
         self._checked = (header.hash, verified)
-        return [verified[key] for key in keys if key in verified], tuple(bad)
+        return [verified[key] for key in keys if key in verified], bad
 
     def _check_share(
         self, header: RoundHeader, index: int, manifest: Manifest, opened: clsc.Opened | Exception

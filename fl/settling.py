@@ -7,13 +7,17 @@ Every step is noted in the store before it takes effect, and replaying the steps
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from .. import clsc
 from .._ext.errors import OverflowDetected, StoreError, TooManyErasures
+from .._ext.limits import MAX_REMOVALS
 from ..he import kahe
-from .closing import Answer, CheckReply, CloseRequest, ContributorSet, RoundResult
+from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
 from .collecting import Collection
 from .complaints import settle_complaints
+from .conviction import Conviction
 from .errors import ProtocolError, Reason
 from .header import RoundHeader
 from .meter import Meter
@@ -21,6 +25,19 @@ from .server import ServerKeys
 from .stores import AggregatorStore, Step, StepKind
 from .update import Manifest
 from .wire import associated_data, expect, set_root
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """Who goes: the convicted, and others by members' words; and what to tell members who have answered."""
+
+    convicted: AbstractSet[bytes]
+    by_words: AbstractSet[bytes]
+    removals: tuple[tuple[Removal, ...], ...]
+
+    @property
+    def gone(self) -> list[bytes]:
+        return sorted(self.convicted | self.by_words)
 
 
 class Settlement:
@@ -36,6 +53,7 @@ class Settlement:
 
     Attributes:
         agreed: The set that the last requests name, or None.
+        convictions: Pid -> verified conviction.
         opened: The opened sum, or None.
     """
 
@@ -49,6 +67,7 @@ class Settlement:
         meter: Meter,
     ) -> None:
         self.agreed: ContributorSet | None = None
+        self.convictions: dict[bytes, Conviction] = {}
         self.opened: kahe.OpenedSum | None = None
         self._header = header
         self._keys = keys
@@ -56,6 +75,9 @@ class Settlement:
         self._collection = collection
         self._store = store
         self._asked: list[int] = []
+        self._settled = False
+        self._roots: set[bytes] = set()  # of all sets that were asked about
+        self._removals: tuple[tuple[Removal, ...], ...] = ()
         self._meter = meter
         self._complaints: dict[int, CheckReply] = {}
         self._answers: dict[int, Answer] = {}
@@ -70,65 +92,116 @@ class Settlement:
         """
         self._require_enough(len(self._collection.manifests))
         agreed, asked = self._fixed(), self._everybody
-        requests = self._requests(agreed, asked)
+        requests = self._requests(agreed, asked, ())
         self._note(StepKind.CLOSED, data=_fixed_text(agreed))
-        self.agreed, self._asked = agreed, asked
+        self._take_set(agreed, asked)
         return requests
+
+    def _take_set(self, agreed: ContributorSet, asked: list[int]) -> None:
+        self.agreed, self._asked = agreed, asked
+        self._roots.add(agreed.root)
 
     def requests_again(self) -> dict[int, bytes]:
         """The last requests: about the same set to the same members, signed anew."""
-        return {} if self.agreed is None else self._requests(self.agreed, self._asked)
+        return {} if self.agreed is None else self._requests(self.agreed, self._asked, self._removals)
 
     def add_check(self, index: int, reply: bytes) -> None:
-        """Take a member's verdict on the set."""
+        """Take a member's verdict on a set that it was asked about.
+
+        One that shows a conviction that does not hold is refused as a whole: no honest member makes it, and
+        after the first nothing more needs to be verified.
+        """
         plain = self._from_member(index, "check", reply)
         check = self._read_check(plain)
         self._note(StepKind.CHECK, index, plain)
-        self._complaints[index] = check
+        self._take_check(index, check)
 
     def _read_check(self, plain: bytes) -> CheckReply:
         check = CheckReply.from_bytes(plain, self._header)
-        if self.agreed is None or check.root != self.agreed.root:
+        if check.root not in self._roots:
             raise ProtocolError(Reason.SET, "check of another set", round_id=self._header.hash)
+        for conviction in self._news(check):
+            conviction.verify(self._header, self._trust.root_public_key)
         return check
+
+    def _news(self, check: CheckReply) -> list[Conviction]:
+        """Convictions of those who are in the set and were not convicted before."""
+        listed = self._collection.manifests.keys() - self.convictions.keys()
+        return [conviction for conviction in check.convictions if conviction.pid in listed]
+
+    def _take_check(self, index: int, check: CheckReply) -> None:
+        for conviction in self._news(check):
+            self._store.convict(self._header.hash, conviction.pid, conviction.to_bytes())
+            self.convictions[conviction.pid] = conviction
+        self._complaints[index] = check
 
     def settle(self) -> dict[int, bytes]:
         """Decide about complaints, drop, and fix set and sum again; index -> request to answer.
 
-        After an error nothing has been decided.
+        When it was settled before, then only to take out those who were convicted since: members may have
+        answered, and follow nothing else.  After an error nothing has been decided.
         """
         collection = self._collection
-        drop, asked = self._decide()
-        dropped = [collection.update(pid) for pid in sorted(drop)]
+        decision = self._decide()
+        dropped = [collection.update(pid) for pid in decision.gone]
         for update in dropped:
             collection.drop(update)
         try:
-            agreed = self._fixed()
-            requests = self._requests(agreed, asked)
+            agreed, asked = self._fixed(), self._content()
+            requests = self._requests(agreed, asked, decision.removals)
             self._note(StepKind.SETTLED, data=_fixed_text(agreed))
         except BaseException:  # the store failed: as if nothing had been decided
             for update in dropped:
                 collection.restore(update)
             raise
-        collection.refused.update({Reason.BAD_SHARES: len(dropped)} if dropped else {})
-        self.agreed, self._asked = agreed, asked
+        self._take_decision(decision, agreed, asked)
         return requests
 
-    def _decide(self) -> tuple[set[bytes], list[int]]:
-        """Whom to drop, and whom to ask for an answer."""
+    def _take_decision(self, decision: _Decision, agreed: ContributorSet, asked: list[int]) -> None:
+        for reason, pids in (
+            (Reason.CONVICTED, decision.convicted),
+            (Reason.BAD_SHARES, decision.by_words),
+        ):
+            if pids:
+                self._collection.refused[reason] += len(pids)
+        self._take_set(agreed, asked)
+        self._removals = decision.removals
+        self._answers.clear()  # for another set
+        self._settled = True
+
+    def _decide(self) -> _Decision:
         header = self._header
         listed = self._collection.manifests.keys()
-        complaints = {j: listed & set(check.bad) for j, check in self._complaints.items()}
-        drop, content = settle_complaints(complaints, header.kahe_params.n_corrupted, header.threshold)
-        if len(content) < header.threshold:
-            raise ProtocolError(
-                Reason.NO_QUORUM,
-                f"{header.threshold} members needed, {len(content)} present",
-                round_id=header.hash,
-            )
-        self._require_enough(len(listed) - len(drop))
-        unheard = set(self._everybody) - self._complaints.keys()
-        return drop, sorted({*content, *unheard})
+        convicted = listed & self.convictions.keys()
+        step = tuple(Removal(self._collection.manifests[p], self.convictions[p]) for p in sorted(convicted))
+        removals = (*self._removals, step) if step else self._removals
+        if self._settled:
+            if not convicted or len(removals) > MAX_REMOVALS:
+                detail = f"settled {MAX_REMOVALS} times again" if convicted else "nobody of the set convicted"
+                raise ProtocolError(Reason.STATE, detail, round_id=header.hash)
+            decision = _Decision(convicted, frozenset(), removals)
+        else:
+            words = self._words(listed - convicted)
+            drop, content = settle_complaints(words, header.kahe_params.n_corrupted, header.threshold)
+            if len(content) < header.threshold:
+                raise ProtocolError(
+                    Reason.NO_QUORUM,
+                    f"{header.threshold} members needed, {len(content)} present",
+                    round_id=header.hash,
+                )
+            # Some member may have answered unasked: it can follow, unless somebody goes by mere words.
+            decision = _Decision(convicted, drop, () if drop else removals)
+        self._require_enough(len(listed) - len(decision.gone))
+        return decision
+
+    def _words(self, about: AbstractSet[bytes]) -> dict[int, set[bytes]]:
+        """What members say of these clients that nobody has shown."""
+        return {j: set(about & set(check.bad)) for j, check in self._complaints.items()}
+
+    def _content(self) -> list[int]:
+        """Members that have nothing against the set as it is, or were not heard."""
+        words = self._words(self._collection.manifests.keys())
+        return [j for j in self._everybody if not words.get(j)]
 
     @property
     def _everybody(self) -> list[int]:
@@ -148,7 +221,9 @@ class Settlement:
         root = set_root(self._header.hash, entries)
         return ContributorSet(root, self._collection.sum.digest, len(entries))
 
-    def _requests(self, agreed: ContributorSet, indices: Iterable[int]) -> dict[int, bytes]:
+    def _requests(
+        self, agreed: ContributorSet, indices: Iterable[int], removals: tuple[tuple[Removal, ...], ...]
+    ) -> dict[int, bytes]:
         header, collection = self._header, self._collection
         manifests: list[Manifest] = []
         packets: dict[int, list[bytes]] = {j: [] for j in indices}
@@ -158,7 +233,9 @@ class Settlement:
             for j, of_member in packets.items():
                 of_member.append(update.member_packets[j - 1])
         return {
-            j: CloseRequest(agreed, tuple(manifests), tuple(of_member)).to_bytes(header, j, self._keys)
+            j: CloseRequest(agreed, tuple(manifests), tuple(of_member), removals).to_bytes(
+                header, j, self._keys
+            )
             for j, of_member in packets.items()
         }
 
@@ -209,6 +286,11 @@ class Settlement:
         signatures = {j: answer.signature for j, answer in sorted(self._answers.items())}
         return opened, RoundResult(agreed, tuple(self._collection.entries), mean, weight, signatures)
 
+    @property
+    def share_sums(self) -> dict[int, bytes]:
+        """Member index -> its sum of key shares, of the answers for the last set."""
+        return {j: answer.share_sum.to_bytes() for j, answer in self._answers.items()}
+
     def erase(self) -> None:
         """Forget the answers: together they are the key of the sum."""
         self._answers.clear()
@@ -228,15 +310,14 @@ class Settlement:
             SottovoceError: It cannot have been noted.
         """
         if step.kind is StepKind.CLOSED:
-            self.agreed, self._asked = self._fixed(), self._everybody
+            self._take_set(self._fixed(), self._everybody)
         elif step.kind is StepKind.CHECK:
-            self._complaints[step.member] = self._read_check(step.data)
+            self._take_check(step.member, self._read_check(step.data))
         elif step.kind is StepKind.SETTLED:
-            drop, self._asked = self._decide()
-            for pid in sorted(drop):
+            decision = self._decide()
+            for pid in decision.gone:
                 self._collection.drop(self._collection.update(pid))
-            self._collection.refused.update({Reason.BAD_SHARES: len(drop)} if drop else {})
-            self.agreed = self._fixed()
+            self._take_decision(decision, self._fixed(), self._content())
         elif step.kind is StepKind.ANSWER:
             self._answers[step.member] = self._read_answer(step.member, step.data)
         elif step.kind is StepKind.OPENED and self.agreed is not None:

@@ -6,12 +6,15 @@ wires are lists.  The embedded runtime of the demo and of tests.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +33,10 @@ from .policy import Policy
 from .roster import Roster
 from .server import ServerKeys
 from .signed import SignedHeader
+from .sqlite_aggregator import SqliteAggregatorStore
+from .sqlite_member import SqliteMemberStore
+from .sqlite_outbox import SqliteOutbox
+from .stores import AggregatorStore, MemberStore, Outbox
 
 Progress = Callable[[str, int, int], None]
 _SHARD_FAULTS = frozenset(
@@ -154,6 +161,35 @@ class Authority:
         return request.finish(self._blind_issuer.issue(party, request.to_bytes()))
 
 
+class _Stores:
+    """On disk if there is a folder."""
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        if folder is not None and os.listdir(folder):
+            raise ParameterError("folder: an empty one expected")
+        self._folder = folder
+        self._opened = ExitStack()
+
+    def _path(self, name: str) -> str | None:
+        return None if self._folder is None else os.path.join(self._folder, f"{name}.sqlite")
+
+    def outbox(self, index: int) -> Outbox | None:
+        path = self._path(f"client-{index}")
+        return None if path is None else self._opened.enter_context(SqliteOutbox(path))
+
+    def member(self, index: int) -> MemberStore | None:
+        path = self._path(f"member-{index}")
+        return None if path is None else self._opened.enter_context(SqliteMemberStore(path))
+
+    @cached_property
+    def aggregator(self) -> AggregatorStore | None:
+        path = self._path("aggregator")
+        return None if path is None else self._opened.enter_context(SqliteAggregatorStore(path))
+
+    def close(self) -> None:
+        self._opened.close()
+
+
 class Simulation:
     """An authority, an aggregator, a committee and clients with blind pseudonyms.
 
@@ -166,9 +202,12 @@ class Simulation:
         shard_n: Shards a packet is cut into.
         min_contributors: Floor in every policy and header; at least 3.
         seed: Of the misbehaving network only; keys and rounding come from the system's generator.
+        folder: An empty folder for the stores of all roles; in memory if None.  With one, use the simulation
+            as a context manager, or :meth:`close` it.  Packets stay there: nothing here waits for audits.
 
     Raises:
-        ParameterError: Impossible sizes.
+        ParameterError: Impossible sizes, or a folder that is not empty: what is in it is of other keys.
+        StoreError, OSError: The folder cannot be used.
     """
 
     def __init__(
@@ -182,6 +221,7 @@ class Simulation:
         shard_n: int = 5,
         min_contributors: int = 8,
         seed: int = 0,
+        folder: str | os.PathLike[str] | None = None,
     ) -> None:
         if n_clients < min_contributors:
             raise ParameterError(
@@ -210,10 +250,27 @@ class Simulation:
         for index in range(n_clients):
             with setup.stage("issue pseudonyms"):
                 pseudonyms.append(self._authority.pseudonym(f"device-{index}"))
-        self._clients = [_Recorder(key, self._trust, self._policy) for key in pseudonyms]
-        self._members = [Member(keys, self._trust, self._policy) for keys in self._member_keys]
+        self._stores = stores = _Stores(folder)
+        self._clients = [
+            _Recorder(key, self._trust, self._policy, outbox=stores.outbox(i))
+            for i, key in enumerate(pseudonyms)
+        ]
+        self._members = [
+            Member(keys, self._trust, self._policy, store=stores.member(j))
+            for j, keys in enumerate(self._member_keys, 1)
+        ]
         self.setup_stages: dict[str, Stage] = setup.stages
         self._earlier = self._seal_earlier(pseudonyms[0], template)
+
+    def close(self) -> None:
+        """Close the stores of a ``folder``; again changes nothing."""
+        self._stores.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def pids(self) -> tuple[bytes, ...]:
@@ -260,7 +317,12 @@ class Simulation:
         max_examples = max(examples for _, examples in updates.values())
         signed_header = self._make_header(global_model, self.round_number, max_examples, present)
         aggregator = Aggregator(
-            self._aggregator_keys, self._shard_key, self._trust, signed_header, meter=meter
+            self._aggregator_keys,
+            self._shard_key,
+            self._trust,
+            signed_header,
+            store=self._stores.aggregator,
+            meter=meter,
         )
 
         wires: list[tuple[int, bytes]] = []

@@ -141,8 +141,8 @@ class SqliteMemberStore(SqliteStore):
             ).fetchone()
             if known is not None and known[0] != header_hash:
                 raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
-            _, last = _end(db, epoch, round_number)
-            if last is not None and last.header_hash != header_hash:
+            bound = _end(db, epoch, round_number)[1]
+            if bound is not None and bound.header_hash != header_hash:
                 raise ProtocolError(Reason.BOUND, round_id=header_hash)
             if known is None:
                 db.execute("INSERT INTO headers VALUES (?, ?, ?, ?)", (*key, header_hash))

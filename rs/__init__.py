@@ -25,15 +25,20 @@ from .._ext.errors import (
 )
 from ._codec_batch import DecodedBatch
 from ._codec_ccsds import CcsdsCodec
-from ._files_report import DamageError, MixedShardsError, ShardsReport, ShardState
+from ._files_report import (
+    DamageError,
+    JoinedFile,
+    MixedShardsError,
+    RepairedFiles,
+    ShardsReport,
+    ShardState,
+    SplitFile,
+)
 from .codec import RSCodec
 from .collector import Collector
 from .dispersal import disperse, gather
 from .erasure import Erasure
 from .files import (
-    JoinedFile,
-    RepairedFiles,
-    SplitFile,
     join_file,
     repair_files,
     split_file,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from .._ext.errors import ParameterError
 from .._ext.rsword import Code
-from ._codec_field import integer
 from ._codec_symbols import Words, check_range, dtype_of
+from ._numbers import integer
 
 Erasures = NDArray[np.bool_] | Iterable[int] | None
 """Places that are erased in every word, or flags of shape ``(words, n)`` or ``(n,)``."""
@@ -153,8 +153,23 @@ def decode(
 def _apart(out: Words, given: Words) -> None:
     # Each thread sees its own rows only, so this is asked of the whole before.
     same = out.ctypes.data == given.ctypes.data and (len(out) < 2 or out.strides[0] == given.strides[0])
-    if not same and np.may_share_memory(out, given):
+    # Two tables may lie side by side, as columns of one array: then only their bounds overlap.
+    if not same and np.may_share_memory(out, given) and _rows_overlap(out, given):
         raise ParameterError("out: overlaps the input without being it")
+
+
+def _rows_overlap(out: Words, given: Words) -> bool:
+    """Whether a row of one has a byte of a row of the other; rows are contiguous."""
+    # Of the rows of the input that begin before a row of out ends, the last reaches furthest: all are of one
+    # length.
+    begins, targets = np.sort(_row_starts(given)), _row_starts(out)
+    before = np.searchsorted(begins, targets + out.shape[1] * out.itemsize) - 1
+    reach = begins[np.maximum(before, 0)] + given.shape[1] * given.itemsize
+    return bool(((before >= 0) & (reach > targets)).any())
+
+
+def _row_starts(rows: Words) -> NDArray[np.int64]:
+    return rows.ctypes.data + rows.strides[0] * np.arange(len(rows), dtype=np.int64)
 
 
 def _share(count: int, threads: int, work: Callable[[slice], None]) -> None:

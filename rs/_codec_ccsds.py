@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from .._ext.errors import ParameterError, ReedSolomonError
 from ._codec_batch import DecodedBatch, Erasures, flags_of, words_of
-from ._codec_field import integer
 from ._codec_presets import CCSDS_PRIM
 from ._codec_symbols import take
+from ._numbers import integer
 from .codec import RSCodec
 
 if TYPE_CHECKING:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numpy as np
-
 from .._ext.errors import ParameterError
 
 DEFAULT_PRIM = 0x11D
@@ -17,17 +15,6 @@ DEFAULT_PRIM = 0x11D
 DEFAULT_NSIZE = 255
 
 MIN_EXP, MAX_EXP = 2, 16
-
-
-def integer(name: str, value: object) -> int:
-    """``value`` as an int; numpy's integers will do, bool and float will not.
-
-    Raises:
-        TypeError: Anything else.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: int expected, got {type(value).__name__}")
-    return int(value)
 
 
 def complete(nsize: int, prim: int, generator: int, c_exp: int) -> tuple[int, int, int]:

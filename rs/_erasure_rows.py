@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._ext.errors import ParameterError
+from ._numbers import integer
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -86,9 +87,10 @@ def check_shards(given: Any, n: int) -> dict[int, Shards]:
     """
     if not isinstance(given, Mapping):
         raise TypeError(f"shards: a mapping of index to bytes expected, got {type(given).__name__}")
-    for index in given:
-        check_index("shard index", index, n)
-    out = {int(index): _row("shard", index, given[index]) for index in sorted(given)}
+    keys = [(check_index("shard index", key, n), key) for key in given]
+    out = {index: _row("shard", index, given[key]) for index, key in sorted(keys, key=lambda pair: pair[0])}
+    if len(out) != len(keys):  # keys that differ and yet are one number
+        raise ParameterError("shards: each index once expected")
     if out:
         length = len(next(iter(out.values())))
         check_length("shards", length)
@@ -101,14 +103,13 @@ def check_index(name: str, index: object, n: int) -> int:
     """An index in [0, n) as an int.
 
     Raises:
-        TypeError: Not an int.
+        TypeError: Not an integer.
         ParameterError: Out of range.
     """
-    if isinstance(index, bool) or not isinstance(index, int | np.integer):
-        raise TypeError(f"{name}: int expected, got {type(index).__name__}")
-    if not 0 <= index < n:
-        raise ParameterError(f"{name}: 0 to {n - 1} expected, got {index}")
-    return int(index)
+    number = integer(name, index)
+    if not 0 <= number < n:
+        raise ParameterError(f"{name}: 0 to {n - 1} expected, got {number}")
+    return number
 
 
 def _row(name: str, index: int, row: Any) -> Shards:

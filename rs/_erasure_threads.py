@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from .._ext import gf256
 from .._ext.errors import ParameterError
 from ._erasure_rows import Rows
+from ._numbers import integer
 
 MAX_THREADS = 256
 
@@ -16,12 +17,12 @@ _LEAST = 16 << 10
 _LINE = 64
 
 
-def check_threads(threads: int) -> None:
-    """1 to 256."""
-    if type(threads) is not int:
-        raise TypeError(f"threads: int expected, got {type(threads).__name__}")
+def check_threads(threads: int) -> int:
+    """1 to 256, as an int."""
+    threads = integer("threads", threads)
     if not 1 <= threads <= MAX_THREADS:
         raise ParameterError(f"threads: 1 to {MAX_THREADS} expected, got {threads}")
+    return threads
 
 
 def over_columns(work: Callable[[slice], None], length: int, threads: int) -> None:

@@ -16,8 +16,10 @@ from .._ext.spool import NewFile
 from . import _files_header as own
 from . import _files_zfec as zfec
 from ._files_layout import Layout
-from ._files_shards import Map, Path
+from ._files_paths import PATH, Path, path_of
+from ._files_shards import Map
 from ._files_write import check_prefix
+from ._numbers import integer
 
 _BLOCK_BYTES: Final = 1 << 16
 _MEMORY: Final = 1 << 22
@@ -32,8 +34,8 @@ def new_layout(k: int, n: int, format: str, block_bytes: int | None) -> Layout:
         return zfec.layout(k, n, 0)
     if block_bytes is None:
         block_bytes = min(_BLOCK_BYTES, _MEMORY // n // own.BLOCK_STEP * own.BLOCK_STEP)
-    elif type(block_bytes) is not int:
-        raise TypeError(f"block_bytes: int expected, got {type(block_bytes).__name__}")
+    else:
+        block_bytes = integer("block_bytes", block_bytes)
     if not own.is_block_bytes(block_bytes, n):
         raise ParameterError(
             f"block_bytes: a multiple of {own.BLOCK_STEP} up to {own.MAX_STRIPE_BYTES // n} expected, "
@@ -45,19 +47,18 @@ def new_layout(k: int, n: int, format: str, block_bytes: int | None) -> Layout:
 def place_of(source: object, folder: Path | None, prefix: str | None) -> tuple[str, str]:
     """Folder and prefix of new shards."""
     place, stem = "", prefix
-    if isinstance(source, (str, os.PathLike)):
-        place, name = os.path.split(os.fsdecode(source))
+    if isinstance(source, PATH):
+        place, name = os.path.split(path_of("source", source))
         stem = name if prefix is None else prefix
     elif prefix is None:
         raise ParameterError("prefix: must be given for an open file")
-    return place if folder is None else os.fsdecode(folder), check_prefix(stem)
+    return place if folder is None else path_of("folder", folder), check_prefix(stem)
 
 
 @contextlib.contextmanager
 def mapping(threads: int) -> Iterator[Map]:
     """``map``, in this thread or in several."""
-    if type(threads) is not int:
-        raise TypeError(f"threads: int expected, got {type(threads).__name__}")
+    threads = integer("threads", threads)
     if not 1 <= threads <= _MAX_THREADS:
         raise ParameterError(f"threads: 1 to {_MAX_THREADS} expected, got {threads}")
     if threads == 1:
@@ -69,8 +70,8 @@ def mapping(threads: int) -> Iterator[Map]:
 
 @contextlib.contextmanager
 def reading(source: Path | BinaryIO) -> Iterator[BinaryIO]:
-    if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb", buffering=0) as file:
+    if isinstance(source, PATH):
+        with open(path_of("source", source), "rb", buffering=0) as file:
             yield file
         return
     if _is_text(source) or not hasattr(source, "read"):
@@ -83,8 +84,8 @@ def writing(
     target: Path | BinaryIO, overwrite: bool
 ) -> Iterator[tuple[Callable[[memoryview], object], Callable[[], object]]]:
     """How to write the file, and what to call when it is whole."""
-    if isinstance(target, (str, os.PathLike)):
-        with NewFile(target, overwrite=overwrite) as new:
+    if isinstance(target, PATH):
+        with NewFile(path_of("target", target), overwrite=overwrite) as new:
             yield new.file.write, new.publish
         return
     if _is_text(target) or not hasattr(target, "write"):

@@ -1,10 +1,15 @@
-"""What verifying shard files finds, and the errors that say it."""
+"""What the functions on files tell: while they work, when they are done, and in errors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from .._ext.errors import ParameterError, SottovoceError
+
+Progress: TypeAlias = Callable[[int, int], object]
+"""Called with bytes done and bytes in all; whatever it raises ends the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,56 @@ class ShardsReport:
     def recoverable(self) -> bool:
         """Whether these shards give the file back."""
         return self.present >= self.k and self.lost_blocks == 0 and self.consistent is not False
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFile:
+    """What ``split_file`` wrote.
+
+    Attributes:
+        paths: Of the shards, by index.
+        n_bytes: Length of the file.
+        shard_bytes: Length of each shard file.
+        file_id: 16 bytes, equal for the shards of one file cut the same way; None for zfec.
+    """
+
+    paths: tuple[str, ...]
+    n_bytes: int
+    shard_bytes: int
+    file_id: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedFile:
+    """What ``join_file`` wrote.
+
+    Attributes:
+        n_bytes: Length of the file.
+        k, n: Of the code.
+        present: Different shards that were given.
+        bad_blocks: Blocks that were read, damaged, and done without.
+        unusable: Given paths where no shard could be read.
+    """
+
+    n_bytes: int
+    k: int
+    n: int
+    present: int
+    bad_blocks: int
+    unusable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedFiles:
+    """What ``repair_files`` found and did.
+
+    Attributes:
+        report: The state before.
+        written: Paths of the shards that were made again.
+    """
+
+    report: ShardsReport
+    written: tuple[str, ...]
 
 
 class DamageError(SottovoceError):

@@ -13,11 +13,12 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, BinaryIO, Final, Self, TypeAlias
 
 from .._ext.errors import CorruptShards, DecodeError, ParameterError, TooManyErasures
-from ._files_header import DIGEST_BYTES, HEADER_BYTES, ShardHeader, block_digest
+from ._files_header import DIGEST_BYTES, HEADER_BYTES, MAGIC, ShardHeader, block_digest
 from ._files_layout import Bytes, Frames, Layout
+from ._files_paths import PATH, Path, identity, path_of
 from ._files_report import MixedShardsError, ShardState
 from ._files_zfec import MATRIX as ZFEC_MATRIX
 from ._files_zfec import MAX_HEADER_BYTES, ZfecHeader
@@ -25,8 +26,6 @@ from .erasure import Erasure
 
 _OWN_TROUBLE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Errors of this process, which say nothing about a shard."""
-
-Path: TypeAlias = str | os.PathLike[str]
 
 Map: TypeAlias = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]
 """``map`` of one iterable."""
@@ -121,7 +120,7 @@ class Shards:
     """
 
     def __init__(self, paths: Iterable[Path], format: str, across: Map) -> None:
-        names = _names(paths)
+        names = self._names = _names(paths)
         check_format(format)
         self.format, self._across = format, across
         self.contradiction: int | None = None
@@ -206,6 +205,18 @@ class Shards:
         layout = self.layout
         longest = max(file.n_bytes for file in self.files) - layout.head
         return min(layout.n_stripes, -(-max(0, longest) // (layout.digest + layout.row)))
+
+    def holds(self, file: str | BinaryIO) -> str | None:
+        """Which of the given paths leads to this very file, under whatever name; None if none does."""
+        wanted = identity(file)
+        if wanted is None:
+            return None
+        return next((path for path in self._names if identity(path) == wanted), None)
+
+    def forget(self) -> None:
+        """Everything will be read again."""
+        for file in self.files:
+            file.forget()
 
     def require(self) -> None:
         """Refuse fewer than k shards.
@@ -298,9 +309,9 @@ def check_format(format: str) -> None:
 
 
 def _names(paths: Iterable[Path]) -> list[str]:
-    if isinstance(paths, (str, bytes, os.PathLike)):
+    if isinstance(paths, PATH):
         raise TypeError("shards: several paths expected, got one")
-    names = [os.fsdecode(path) for path in paths]
+    names = [path_of("shards", path) for path in paths]
     if not 1 <= len(names) <= MAX_PATHS:
         raise ParameterError(f"shards: 1 to {MAX_PATHS} paths expected, got {len(names)}")
     return names
@@ -309,22 +320,48 @@ def _names(paths: Iterable[Path]) -> list[str]:
 def _open_own(name: str, fd: int, file_bytes: int) -> ShardFile:
     """By the header at the beginning, or else by that at the end."""
     start = os.pread(fd, HEADER_BYTES, 0)
-    end = os.pread(fd, HEADER_BYTES, max(0, file_bytes - HEADER_BYTES))
-    problem = None
+    problems = []
     try:
         header = ShardHeader.from_bytes(start)
     except DecodeError as error:
-        try:
-            header = ShardHeader.from_bytes(end)
-        except DecodeError:
+        found = _second_header(fd, file_bytes)
+        if found is None:
             raise error from None
-        problem = "first header damaged"
+        header = found
+        problems.append("first header damaged")
     layout = header.layout()
     if file_bytes != layout.shard_bytes:
-        problem = f"{layout.shard_bytes} bytes expected, got {file_bytes}"
-    elif problem is None and end != start:
-        problem = "second header damaged"
+        problems.append(f"{layout.shard_bytes} bytes expected, got {file_bytes}")
+    elif not problems and os.pread(fd, HEADER_BYTES, file_bytes - HEADER_BYTES) != start:
+        problems.append("second header damaged")
+    problem = "; ".join(problems) or None
     return ShardFile(name, fd, header.index, layout, header.group, header, file_bytes, problem)
+
+
+_BEHIND: Final = 1 << 20
+"""Bytes behind a shard, as tapes, mails and copies of disks add them, before which its end is looked for."""
+
+_TRIED: Final = 64
+"""Places there that look like a header; by accident there are none."""
+
+
+def _second_header(fd: int, file_bytes: int) -> ShardHeader | None:
+    """The header at the end of a shard, which may have other bytes behind it; None if there is none."""
+    begin = max(0, file_bytes - HEADER_BYTES - _BEHIND)
+    tail = os.pread(fd, file_bytes - begin, begin)
+    place = len(tail)
+    for _ in range(_TRIED):
+        place = tail.rfind(MAGIC, 0, max(0, place + len(MAGIC) - 1))
+        if place < 0:
+            break
+        with contextlib.suppress(DecodeError):
+            header = ShardHeader.from_bytes(tail[place : place + HEADER_BYTES])
+            # Not one of a shard inside of this one, or of what comes behind it.
+            if header.layout().shard_bytes == begin + place + HEADER_BYTES:
+                return header
+    with contextlib.suppress(DecodeError):  # whatever is missing before it
+        return ShardHeader.from_bytes(tail[-HEADER_BYTES:])
+    return None
 
 
 _SHOWN: Final = 4

@@ -12,6 +12,7 @@ from typing import Final, Self
 from .._ext.errors import ParameterError
 from .._ext.spool import NewFile
 from ._files_layout import Bytes, Layout
+from ._files_paths import check_characters
 
 SUFFIXES: Final = {"sottovoce": ".svr", "zfec": ".fec"}
 _NUMBERED: Final = re.compile(r"(.+)\.[0-9]+_[0-9]+\.(?:svr|fec)", re.DOTALL)
@@ -35,12 +36,13 @@ def check_prefix(prefix: object) -> str:
 
     Raises:
         TypeError: Not str.
-        ParameterError: Empty, or with a separator of folders.
+        ParameterError: Empty, or with what cannot be in the name of a file.
     """
     if not isinstance(prefix, str):
         raise TypeError(f"prefix: str expected, got {type(prefix).__name__}")
     if not prefix or "/" in prefix or "\0" in prefix or os.sep in prefix:
         raise ParameterError(f"prefix: the beginning of a file name expected, got {prefix[:64]!r}")
+    check_characters("prefix", prefix)
     return prefix
 
 

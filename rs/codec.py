@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from .._ext import rsword
 from .._ext.errors import ParameterError, ReedSolomonError
 from . import _codec_batch as batch
-from ._codec_field import DEFAULT_NSIZE, DEFAULT_PRIM, complete, generates, integer
+from ._codec_field import DEFAULT_NSIZE, DEFAULT_PRIM, complete, generates
 from ._codec_presets import PRESETS
 from ._codec_symbols import Words, dtype_of, give, take
+from ._numbers import integer
 
 if TYPE_CHECKING:
     from ._codec_symbols import Symbols
@@ -47,7 +48,7 @@ class RSCodec:
             ``nsize``.
 
     Raises:
-        TypeError: An argument is not an int.
+        TypeError: An argument is not an integer (numpy's will do, and what has ``__index__``; no bool).
         ParameterError: Out of range, or ``generator`` does not generate the field of ``prim``.
 
     Timing: depends on data and errors everywhere; nothing here is made for secrets.

@@ -14,8 +14,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from numbers import Real
 
 from .._ext.errors import ParameterError
+from ._numbers import integer
 from .accounts import GROUP_COST, Accounts, Group
 from .dispersal import InconsistentError, decode_group
 from .matrix import check_shape
@@ -27,6 +29,7 @@ from .shard import (
     UnopenableError,
     check_context,
     open_shard,
+    piece_bytes,
 )
 from .shardkey import ShardKey
 from .sharing import MAX_SHARES
@@ -106,7 +109,8 @@ class Collector:
         secret_key: The recipient's.
         context: As given to :func:`disperse`.
         k, n: Refuse shards with other values; None takes any.
-        shard_bytes: Refuse shards of another length before opening them; None takes any.
+        shard_bytes: Refuse shards of another length before opening them; None takes any.  At least what an
+            empty packet needs, 108 or 1196, more where k is below 48.
         max_groups: Incomplete groups kept, and finished ones remembered.
         max_bytes: Of incomplete groups, counted with their overhead.  At least one group must fit.
         max_openings_per_source: Shards of one source that are opened, good or not, for as long as this
@@ -114,7 +118,7 @@ class Collector:
             shard costs.  Leave room for every sender's shards, and for some sent twice.  None: no
             bound.  Counted for the 16,384 sources heard last: one that was silent while that many
             others spoke begins anew, so it holds only sources that cannot take new names at will.
-        clock: Seconds; only differences matter.
+        clock: Called without arguments, gives seconds; only differences matter.
         group_timeout_s: An incomplete group is dropped this long after its FIRST shard, and a
             finished one forgotten this long after its packet.  Looked at when a shard arrives.
 
@@ -140,33 +144,36 @@ class Collector:
         if not isinstance(secret_key, ShardKey):
             raise TypeError(f"secret_key: ShardKey expected, got {type(secret_key).__name__}")
         self._info = check_context(context)
-        check_shape(1 if k is None else k, MAX_SHARES if n is None else n, MAX_SHARES)
-        for name, value in (
-            ("max_groups", max_groups),
-            ("max_bytes", max_bytes),
-            ("shard_bytes", shard_bytes),
-            ("max_openings_per_source", max_openings_per_source),
-        ):
-            if value is None and name in ("shard_bytes", "max_openings_per_source"):
-                continue
-            if type(value) is not int:
-                raise TypeError(f"{name}: int expected, got {type(value).__name__}")
-            if value < 1:
-                raise ParameterError(f"{name}: at least 1 expected, got {value}")
-        if not group_timeout_s > 0:
-            raise ParameterError("group_timeout_s: more than 0 expected")
-        if k is not None and shard_bytes is not None:
-            held = _held(k, shard_bytes - secret_key._suite.seal_bytes)
-            if held > max_bytes:
+        least_k, most_n = check_shape(1 if k is None else k, MAX_SHARES if n is None else n, MAX_SHARES)
+        self._k, self._n = (None if k is None else least_k), (None if n is None else most_n)
+        self._max_groups = _at_least("max_groups", max_groups, 1)
+        self._max_bytes = _at_least("max_bytes", max_bytes, 1)
+        self._max_openings = (
+            None
+            if max_openings_per_source is None
+            else _at_least("max_openings_per_source", max_openings_per_source, 1)
+        )
+        self._shard_bytes = None
+        if shard_bytes is not None:
+            seal_bytes = secret_key._suite.seal_bytes
+            self._shard_bytes = _at_least(
+                "shard_bytes", shard_bytes, seal_bytes + HEADER_BYTES + piece_bytes(0, k or MAX_SHARES)
+            )
+            held = _held(least_k, self._shard_bytes - seal_bytes)
+            if held > self._max_bytes:
                 raise ParameterError(
-                    f"max_bytes: at least {held} expected for a group of {k} shards, got {max_bytes}"
+                    f"max_bytes: at least {held} expected for a group of {least_k} shards, got {max_bytes}"
                 )
+        if not callable(clock):
+            raise TypeError(f"clock: a function expected, got {type(clock).__name__}")
+        seconds: object = group_timeout_s
+        if isinstance(seconds, bool) or not isinstance(seconds, Real):
+            raise TypeError(f"group_timeout_s: a number expected, got {type(seconds).__name__}")
+        if not group_timeout_s > 0:
+            raise ParameterError(f"group_timeout_s: more than 0 expected, got {group_timeout_s}")
         self._key = secret_key
-        self._k, self._n, self._shard_bytes = k, n, shard_bytes
-        self._max_groups, self._max_bytes = max_groups, max_bytes
         self._clock, self._timeout = clock, group_timeout_s
         self._lock = threading.Lock()
-        self._max_openings = max_openings_per_source
         self._openings: OrderedDict[Hashable, int] = OrderedDict()  # heard last comes last
         self._pending: OrderedDict[Group, _Pending] = OrderedDict()  # oldest first
         self._finished: OrderedDict[Group, _Finished] = OrderedDict()
@@ -363,6 +370,13 @@ class Collector:
             return None
         self._counts["packets"] += 1
         return packet
+
+
+def _at_least(name: str, value: object, least: int) -> int:
+    number = integer(name, value)
+    if number < least:
+        raise ParameterError(f"{name}: at least {least} expected, got {number}")
+    return number
 
 
 def _held(k: int, body_bytes: int) -> int:

@@ -99,7 +99,7 @@ def disperse(
     Timing: depends on lengths, k and n only (as far as ``cryptography`` keeps it so).
     Source: Krawczyk, "Secret sharing made short", CRYPTO 1993; RFC 9180 for the seal.
     """
-    check_shape(k, n, sharing.MAX_SHARES)
+    k, n = check_shape(k, n, sharing.MAX_SHARES)
     info = check_context(context)
     key = recipient_key(recipient)
     if not isinstance(packet, bytes):
@@ -107,7 +107,7 @@ def disperse(
     check_packet_bytes("packet", len(packet))
     if packet_bytes is None:
         packet_bytes = padme(len(packet))
-    check_packet_bytes("packet_bytes", packet_bytes)
+    packet_bytes = check_packet_bytes("packet_bytes", packet_bytes)
     if len(packet) > packet_bytes:
         raise ParameterError(
             f"packet: at most packet_bytes = {packet_bytes} bytes expected, got {len(packet)}"
@@ -226,8 +226,10 @@ def decode_group(bodies: Mapping[int, Body]) -> Decoded:
         raise InconsistentError from None
     if padded.count(0, packet_length) != len(padded) - packet_length:
         raise InconsistentError
-    if spare and sharing.shares_at(shares, spare) != [bodies[i].key_share for i in spare]:
-        raise InconsistentError
+    if spare:
+        expected = b"".join(sharing.shares_at(shares, spare))
+        if not hmac.compare_digest(expected, b"".join(bodies[i].key_share for i in spare)):
+            raise InconsistentError
     pieces = [np.frombuffer(bodies[i].piece, np.uint8) for i in spare]
     for columns, block in _parity_blocks(encrypted, n, spare):
         if not all(np.array_equal(row, piece[columns]) for row, piece in zip(block, pieces, strict=True)):

@@ -8,7 +8,7 @@ somebody who makes shards up on purpose only a MAC or a hash helps; :mod:`sottov
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
 
@@ -46,16 +46,17 @@ class Erasure:
             See :mod:`sottovoce.rs.matrix`.
 
     Raises:
-        TypeError: ``k`` or ``n`` is not an int, ``matrix`` not a str.
+        TypeError: ``k`` or ``n`` is not an integer (numpy's will do, and what has ``__index__``; no bool), or
+            ``matrix`` not a str.
         ParameterError: Out of range, or an unknown matrix.
     """
 
     __slots__ = ("_encoder", "_k", "_matrix", "_n")
 
-    def __init__(self, k: int, n: int, matrix: str = "cauchy") -> None:
-        check_matrix(matrix, k, n)
-        self._encoder = encoder(k, n, matrix) if n > k else None
-        self._k, self._n, self._matrix = k, n, matrix
+    def __init__(self, k: SupportsIndex, n: SupportsIndex, matrix: str = "cauchy") -> None:
+        self._k, self._n = check_matrix(matrix, k, n)
+        self._matrix = matrix
+        self._encoder = encoder(self._k, self._n, matrix) if self._n > self._k else None
 
     @property
     def k(self) -> int:
@@ -97,7 +98,7 @@ class Erasure:
         Timing: depends on k, n and L only.
         """
         self._check_writes()
-        check_threads(threads)
+        threads = check_threads(threads)
         rows = check_rows("data", data, self._k)
         target = check_out(out, self._n - self._k, len(rows[0]))
         if self._encoder is not None:
@@ -138,7 +139,7 @@ class Erasure:
 
         Timing: depends on indices, k, n and L only.
         """
-        check_threads(threads)
+        threads = check_threads(threads)
         present = check_shards(shards, self._n)
         asked = self._wanted(wanted)
         used = choose(self._k, self._n, self._matrix, tuple(present))
@@ -180,7 +181,7 @@ class Erasure:
         Timing: depends on k, n and L only.
         """
         self._check_writes()
-        check_threads(threads)
+        threads = check_threads(threads)
         at = check_index("index", index, self._k)
         changed = check_rows("old, new", [old, new], 2)
         rows = check_rows("parity", parity, self._n - self._k, writable=True)
@@ -208,7 +209,7 @@ class Erasure:
 
         Timing: depends on indices, k, n, L, and on whether and where shards are wrong.
         """
-        check_threads(threads)
+        threads = check_threads(threads)
         present, used = self._more_than_k(shards)
         rest = tuple(index for index in present if index not in used)
         matrix = solver(self._k, self._n, self._matrix, used, rest)

@@ -17,8 +17,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import BinaryIO, TypeAlias
+from dataclasses import replace
+from typing import BinaryIO
 
 import numpy as np
 
@@ -29,65 +29,13 @@ from ._files_check import Checker
 from ._files_ends import fill, mapping, new_layout, place_of, reading, size_of, version_of, writing
 from ._files_header import FileId, ShardHeader, block_digest
 from ._files_layout import Bytes, Frames, Layout
-from ._files_report import DamageError, ShardsReport
-from ._files_shards import Map, Path, Shards, check_format, stripes
+from ._files_paths import PATH, Path, identity, path_of
+from ._files_report import DamageError, JoinedFile, Progress, RepairedFiles, ShardsReport, SplitFile
+from ._files_scan import damage_of, scan
+from ._files_shards import Map, Shards, check_format, stripes
 from ._files_write import NewShards, check_prefix, prefix_of, shard_name
 from .erasure import Erasure
 from .matrix import check_shape
-
-Progress: TypeAlias = Callable[[int, int], object]
-"""Called with bytes done and bytes in all; whatever it raises ends the work."""
-
-
-@dataclass(frozen=True, slots=True)
-class SplitFile:
-    """What :func:`split_file` wrote.
-
-    Attributes:
-        paths: Of the shards, by index.
-        n_bytes: Length of the file.
-        shard_bytes: Length of each shard file.
-        file_id: 16 bytes, equal for the shards of one file cut the same way; None for zfec.
-    """
-
-    paths: tuple[str, ...]
-    n_bytes: int
-    shard_bytes: int
-    file_id: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class JoinedFile:
-    """What :func:`join_file` wrote.
-
-    Attributes:
-        n_bytes: Length of the file.
-        k, n: Of the code.
-        present: Different shards that were given.
-        bad_blocks: Blocks that were read, damaged, and done without.
-        unusable: Given paths where no shard could be read.
-    """
-
-    n_bytes: int
-    k: int
-    n: int
-    present: int
-    bad_blocks: int
-    unusable: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RepairedFiles:
-    """What :func:`repair_files` found and did.
-
-    Attributes:
-        report: The state before.
-        written: Paths of the shards that were made again.
-    """
-
-    report: ShardsReport
-    written: tuple[str, ...]
-
 
 # -- split ----------------------------------------------------------------------------------------
 
@@ -110,7 +58,8 @@ def split_file(
     The same content, k, n and block length always give the same bytes.
 
     Args:
-        source: Path, or a binary file, read from where it stands to its end; a pipe will do.
+        source: Path (str, bytes or ``os.PathLike``), or a binary file, read from where it stands to its
+            end; a pipe will do.
         k: Shards that are needed.
         n: Shards that are made, ``1 <= k <= n <= 256``.
         folder: Where to; None is beside ``source``, and the working directory for an open file.
@@ -128,14 +77,16 @@ def split_file(
 
     Raises:
         TypeError: A wrong type.
-        ParameterError: An argument out of range; or the source changed while it was read.
-        FileExistsError: A shard is there, and ``overwrite`` is False.
+        ParameterError: An argument out of range; a path that is empty or that no file can have (a zero byte);
+            or the source changed while it was read.
+        FileExistsError: A shard is there, and ``overwrite`` is False; or, whatever it is, the source itself
+            is in the place of a shard, under this name or another.
         OSError: Reading or writing failed.  After any error no new shard is left, but those that were already
             in the place of an older one: renaming many files is not one step.
 
     Timing: depends on k, n and the length only.
     """
-    check_shape(k, n)
+    k, n = check_shape(k, n)
     check_format(format)
     layout = new_layout(k, n, format, block_bytes)
     place, stem = place_of(source, folder, prefix)
@@ -143,6 +94,10 @@ def split_file(
     targets = [(os.path.join(place, shard_name(stem, i, n, format)), overwrite) for i in range(n)]
     with mapping(threads) as across, reading(source) as file:
         version, size = version_of(file), size_of(file)
+        own_identity = identity(file)
+        for i, (path, _) in enumerate(targets):
+            if own_identity is not None and identity(path) == own_identity:
+                raise FileExistsError(errno.EEXIST, f"shard {i} would replace the source", path)
         with NewShards(targets, layout) as new:
             total, file_id = _split(file, layout, code, new, across, progress, size)
             # Not ctime: a changed mode or a new link changes no content.
@@ -225,8 +180,9 @@ def join_file(
     """Give the file back from any k of its shards, or from parts of more of them.
 
     Paths that lead to no shard count as missing.  Only what is needed is read: data shards first, and
-    parity for blocks that are damaged or missing.  In format zfec all given shards are read, and those
-    beyond k are compared.
+    parity for blocks that are damaged or missing.  If what comes out is not the file (a wrong block may have
+    a right checksum), ``target`` is a path and there are more than k shards, all is read once more, and what
+    contradicts the others is done without.  In format zfec all given shards are read and compared at once.
 
     Args:
         shards: Paths in any order and under any names; a second copy of a shard helps where the first is
@@ -236,7 +192,7 @@ def join_file(
         format: As they were written.
         overwrite: Whether a regular file at ``target`` is replaced.
         threads: At least 1.
-        progress: Called after every stripe.
+        progress: Called after every stripe; begins anew if all is read once more.
 
     Returns:
         Length, and what was done without.
@@ -246,20 +202,38 @@ def join_file(
         MixedShardsError: Shards of more than one file.
         DecodeError: None of the paths leads to a shard; or padding is not zero.
         TooManyErasures: Fewer than k shards, or good blocks of a stripe; says needed and present.
-        DamageError: Shards contradict each other, though no checksum is wrong.
-        FileExistsError: ``target`` exists.
+        DamageError: Shards contradict each other, though no checksum is wrong, and it is not certain which
+            are right.
+        FileExistsError: ``target`` exists; or, whatever ``overwrite`` is, it is one of the given shards,
+            under this name or another.
         OSError: Writing failed.
     """
     with mapping(threads) as across, Shards(shards, format, across) as given:
         given.require()
-        with writing(target, overwrite) as (write, publish):
-            compare = not given.layout.digest
-            _walk(given, lambda data, count: write(data.data[:count]), progress, compare=compare)
-            publish()
+        stream_or_path = path_of("target", target) if isinstance(target, PATH) else target
+        if shard := given.holds(stream_or_path):
+            raise FileExistsError(errno.EEXIST, f"the file would replace its shard {shard}", str(target))
+        compare = not given.layout.digest
+        try:
+            _join(given, target, overwrite, progress, compare=compare)
+        except (DamageError, DecodeError):
+            # A stream has got the wrong bytes already.
+            if compare or given.present == given.layout.k or not isinstance(target, PATH):
+                raise
+            given.forget()
+            _join(given, target, overwrite, progress, compare=True)
         return JoinedFile(
             given.layout.n_bytes, given.layout.k, given.layout.n, given.present,
             sum(file.bad for file in given.files), tuple(state.path for state in given.unusable),
         )  # fmt: skip
+
+
+def _join(
+    given: Shards, target: Path | BinaryIO, overwrite: bool, progress: Progress | None, *, compare: bool
+) -> None:
+    with writing(target, overwrite) as (write, publish):
+        _walk(given, lambda data, count: write(data.data[:count]), progress, compare=compare)
+        publish()
 
 
 def _walk(
@@ -316,57 +290,10 @@ def verify_files(
             says which, and whether the file can be recovered.
     """
     with mapping(threads) as across, Shards(shards, format, across) as given:
-        report, _ = _scan(given, progress, 1)
+        report, _ = scan(given, progress, 1)
     if not report.intact:
-        raise DamageError(_damage(report), report)
+        raise DamageError(damage_of(report), report)
     return report
-
-
-def _scan(
-    given: Shards, progress: Progress | None, passes: int
-) -> tuple[ShardsReport, tuple[int, int] | None]:
-    """Read everything; also the first lost stripe, with its number of good rows."""
-    layout = given.layout
-    checker = Checker(given)
-    lost, first_lost = 0, None
-    reach = given.reach
-    for stripe, size, length in stripes(layout, reach):
-        good = given.read(stripe, length, everything=True)
-        if len(good) < layout.k:
-            lost += 1
-            first_lost = first_lost or (stripe, len(good))
-        else:
-            rows = given.data(good, length)
-            checker.add(stripe, good, rows)
-        if progress is not None:
-            progress(stripe * layout.stripe_bytes + size, passes * layout.n_bytes)
-    if beyond := layout.n_stripes - reach:
-        lost, first_lost = lost + beyond, first_lost or (reach, 0)
-        for file in given.files:
-            file.count(reach, beyond)
-    agree = given.contradiction is None and (lost > 0 or checker.whole())
-    comparable = given.present > layout.k or (layout.digest > 0 and given.present == layout.k)
-    header = given.header
-    report = ShardsReport(
-        given.format, layout.k, layout.n, layout.n_bytes,
-        header.file_id if isinstance(header, ShardHeader) else None,
-        given.states(), given.missing, layout.n_stripes, lost, agree if comparable else None,
-    )  # fmt: skip
-    return report, first_lost
-
-
-def _damage(report: ShardsReport) -> str:
-    bad = [shard for shard in report.shards if not shard.intact]
-    if not bad:
-        return "shards contradict each other, though none is damaged by itself"
-    what = f"{len(bad)} of {len(report.shards)} shards damaged"
-    if report.recoverable:
-        return f"{what}; the file can be recovered"
-    if report.present < report.k:
-        return f"{what}; {report.k} needed, {report.present} present"
-    if report.consistent is False:
-        return f"{what}, and the others contradict each other"
-    return f"{what}; {report.lost_blocks} of {report.n_blocks} blocks have fewer than {report.k} good ones"
 
 
 # -- repair ---------------------------------------------------------------------------------------
@@ -409,29 +336,26 @@ def repair_files(
     """
     with mapping(threads) as across, Shards(shards, format, across) as given:
         given.require()
-        report, first_lost = _scan(given, progress, 2)
+        report, first_lost = scan(given, progress, 2)
         if report.consistent is False:
-            raise DamageError(_damage(report), report)
+            raise DamageError(damage_of(report), report)
         if first_lost is not None:
             raise given.lost(*first_lost)
         first = given.copies[min(given.copies)][0]
-        place = os.path.dirname(first.path) if folder is None else os.fsdecode(folder)
+        place = os.path.dirname(first.path) if folder is None else path_of("folder", folder)
         stem = check_prefix(prefix_of(first.path) if prefix is None else prefix)
         # A link stays, and what it leads to is replaced; once, if it was given twice.
         damaged = {os.path.realpath(file.path): file for file in given.files if not file.intact}
         again = [(_unlinked(file.path, path), True, file.index) for path, file in damaged.items()]
-        taken = {os.path.realpath(file.path): file.index for file in given.files}
+        taken = {identity(file.path): file.index for file in given.files}
         for i in given.missing:
             path = os.path.join(place, shard_name(stem, i, report.n, format))
-            if os.path.realpath(path) in taken:
-                raise FileExistsError(
-                    errno.EEXIST, f"shard {i} would replace shard {taken[os.path.realpath(path)]}", path
-                )
+            if (at := identity(path)) is not None and at in taken:
+                raise FileExistsError(errno.EEXIST, f"shard {i} would replace shard {taken[at]}", path)
             again.append((path, overwrite, i))
         if not again:
             return RepairedFiles(report, ())
-        for file in given.files:
-            file.forget()
+        given.forget()
         layout = given.layout
         with NewShards([(path, replacing) for path, replacing, _ in again], layout) as new:
             _rebuild(given, new, [index for _, _, index in again], across, progress)

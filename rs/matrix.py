@@ -18,12 +18,13 @@ at x_i, so the entry is the product over l != j of (x_i - x_l) / (x_j - x_l).  N
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, SupportsIndex
 
 import numpy as np
 
 from .._ext.errors import ParameterError
 from . import field
+from ._numbers import integer
 
 MAX_SHARDS = 256
 """A code over GF(2^8) of this form has one field element per shard, and there are 256."""
@@ -43,32 +44,31 @@ READ_ONLY: Final = frozenset({"isal-vand"})
 """Not MDS: some k of n shards do not suffice.  Shards that others have made so are read, none are made."""
 
 
-def check_shape(k: int, n: int, largest: int = MAX_SHARDS) -> None:
-    """Refuse anything but ``1 <= k <= n <= largest``.
+def check_shape(k: SupportsIndex, n: SupportsIndex, largest: int = MAX_SHARDS) -> tuple[int, int]:
+    """``k`` and ``n`` as ints; refuse anything but ``1 <= k <= n <= largest``.
 
     Raises:
         TypeError: Not integers.
         ParameterError: Out of range.
     """
-    for name, value in (("k", k), ("n", n)):
-        if type(value) is not int:
-            raise TypeError(f"{name}: int expected, got {type(value).__name__}")
+    k, n = integer("k", k), integer("n", n)
     if not 1 <= k <= n <= largest:
         raise ParameterError(f"k, n: 1 <= k <= n <= {largest} expected, got k = {k}, n = {n}")
+    return k, n
 
 
-def check_matrix(name: str, k: int, n: int) -> None:
-    """Refuse an unknown matrix, and a code that it is too small for.
+def check_matrix(name: str, k: SupportsIndex, n: SupportsIndex) -> tuple[int, int]:
+    """``k`` and ``n`` as ints; refuse an unknown matrix, and a code that it is too small for.
 
     Raises:
-        TypeError: ``name`` is not a str, or ``k`` or ``n`` not an int.
+        TypeError: ``name`` is not a str, or ``k`` or ``n`` not an integer.
         ParameterError: Unknown, or out of range.
     """
     if not isinstance(name, str):
         raise TypeError(f"matrix: str expected, got {type(name).__name__}")
     if name not in _MOST:
         raise ParameterError(f"matrix: one of {', '.join(MATRICES)} expected, got {name[:32]!r}")
-    check_shape(k, n, _MOST[name])
+    return check_shape(k, n, _MOST[name])
 
 
 @lru_cache(maxsize=64)

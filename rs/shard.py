@@ -25,6 +25,7 @@ from cryptography.exceptions import InvalidTag
 from .._ext.enc import enc
 from .._ext.errors import ParameterError
 from .._ext.limits import MAX_DISPERSED_BYTES
+from ._numbers import integer
 from .matrix import check_shape
 from .shardkey import ShardKey
 from .sharing import KEY_BYTES, MAX_SHARES
@@ -105,8 +106,8 @@ def shard_bytes(packet_bytes: int, k: int, n: int, suite: str = "X25519") -> int
         ParameterError: Out of range, or no such suite.
     """
     seal_bytes = suite_of(suite).seal_bytes
-    check_shape(k, n, MAX_SHARES)
-    check_packet_bytes("packet_bytes", packet_bytes)
+    k, n = check_shape(k, n, MAX_SHARES)
+    packet_bytes = check_packet_bytes("packet_bytes", packet_bytes)
     return seal_bytes + HEADER_BYTES + piece_bytes(packet_bytes, k)
 
 
@@ -115,12 +116,12 @@ def piece_bytes(packet_bytes: int, k: int) -> int:
     return -(-(packet_bytes + PACKET_OVERHEAD) // k)
 
 
-def check_packet_bytes(name: str, value: int) -> None:
-    """Refuse anything but 0 to ``MAX_DISPERSED_BYTES``."""
-    if type(value) is not int:
-        raise TypeError(f"{name}: int expected, got {type(value).__name__}")
+def check_packet_bytes(name: str, value: int) -> int:
+    """An int; refuse anything but 0 to ``MAX_DISPERSED_BYTES``."""
+    value = integer(name, value)
     if not 0 <= value <= MAX_DISPERSED_BYTES:
         raise ParameterError(f"{name}: 0 to {MAX_DISPERSED_BYTES} expected, got {value}")
+    return value
 
 
 def check_context(context: bytes) -> bytes:

@@ -80,14 +80,16 @@ int sv_rs_init(sv_rs_code *code, uint8_t *memory, unsigned bits, uint32_t prim, 
     if (power != 1) {
         return SV_RS_NOT_PRIMITIVE;
     }
-    /* gen = product of (x - a^(fcr + i)): leading coefficient first. */
+    /* gen = product of (x - a^(fcr + i)), leading coefficient first.  The zeros follow each other, so by the
+       q-binomial theorem coefficient i is a^(fcr i + i (i - 1) / 2) times the product over j = 1 ... i of
+       (a^(nsym - j + 1) - 1) / (a^j - 1): one product a coefficient, in logarithms.  Exponents are from 1 to nsym,
+       which is less than the order of a, so that no factor is zero. */
+    unsigned at = 0;
     code->gen[0] = 1;
-    for (unsigned i = 0; i < nsym; i++) {
-        const unsigned root = code->exp[(code->fcr + i) % code->order];
-        code->gen[i + 1] = 0;
-        for (unsigned j = i + 1; j > 0; j--) {
-            code->gen[j] ^= sv_rs_mul(code, code->gen[j - 1], root);
-        }
+    for (unsigned i = 1; i <= nsym; i++) {
+        at += code->log[code->exp[nsym - i + 1] ^ 1u] + code->order - code->log[code->exp[i] ^ 1u];
+        at = (at + code->fcr + i - 1) % code->order;
+        code->gen[i] = code->exp[at];
     }
     if (bits <= 8) {
         const size_t words = sv_rs_step_words(nsym);

@@ -119,7 +119,8 @@ def _reconstruct() -> Operation:
     parity = code.encode(data)
     whole = data.copy()
     whole[:LOST] = 0
-    # What came lies where it belongs, and what is lost is written between: the whole in one piece, as pyeclib's.
+    # What came lies where it belongs, and what is lost is written between: the whole in one piece, as it
+    # comes from pyeclib.
     shards = {i: whole[i] for i in range(LOST, k)} | {k + i: parity[i] for i in range(LOST)}
     assert np.array_equal(code.reconstruct(shards, out=whole), data)
     return Operation(lambda: code.reconstruct(shards, out=whole))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 from rich.markup import escape
 
 from ... import rs
-from ...rs.files import Progress
+from ...rs._files_report import Progress
 from .. import console, files, tables
 from ..console import Refused
 from ..tables import Column
@@ -71,7 +73,11 @@ def join(
     """Join shards; see the command's help."""
     files.check_output(target, "--output", force=force)
     files.check_binary_stdout(target, "a file of shards")
-    with _progress("joining", quiet) as progress, files.binary_output(target) as out:
+    with (
+        _refusing_to_overwrite(),
+        _progress("joining", quiet) as progress,
+        files.binary_output(target) as out,
+    ):
         done = rs.join_file(sources, out, format=format_, overwrite=force, threads=threads, progress=progress)
     document = {
         "format": format_, "k": done.k, "n": done.n, "bytes": done.n_bytes, "present": done.present,
@@ -184,6 +190,8 @@ def _refusing_to_overwrite(hint: str = "--force overwrites it") -> Iterator[None
     try:
         yield
     except FileExistsError as error:
+        if error.strerror != os.strerror(errno.EEXIST):  # not a file in the way, but one that is needed
+            raise Refused(f"{error.filename}: {error.strerror}", "name another place") from None
         raise Refused(f"{error.filename} is there already", hint) from None
 
 

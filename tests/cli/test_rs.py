@@ -192,6 +192,36 @@ def test_errors_say_what_is_needed():
     assert not Path("out").exists()
 
 
+def test_what_is_needed_is_not_replaced_even_by_force():
+    paths = shards()
+    said = plain(run("join", *paths, "-o", paths[1], "-f", code=1).stderr)
+    assert f"{paths[1]}: the file would replace its shard {paths[1]}" in said
+    os.link("file", "x.1_2.svr")
+    said = plain(run("split", "file", "-k", 1, "-n", 2, "--prefix", "x", "-f", code=1).stderr)
+    assert "x.1_2.svr: shard 1 would replace the source" in said
+    assert "hint: name another place" in said
+    assert Path("file").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("path", ["", ".", "\udcff/x"])
+def test_paths_that_lead_to_no_file(path):
+    paths = shards()
+    before = names(".")
+    for command in (
+        ("split", path, "-k", 1, "-n", 2),
+        ("join", path, "-o", "out"),
+        ("join", *paths, "-o", path),
+        ("verify", path),
+        ("repair", path),
+        ("repair", *paths[1:], "-d", path) if path != "." else ("verify", path),
+        ("verify", *paths, "--json", path),
+    ):
+        result = CliRunner().invoke(app, ["rs", *command], prog_name="sottovoce")
+        assert result.exit_code in (1, 2), (command, result.stdout, result.stderr)
+        assert isinstance(result.exception, SystemExit), (command, result.exception)
+        assert names(".") == before, command
+
+
 def test_usage_errors_name_the_option():
     paths = shards()
     for command, message in (

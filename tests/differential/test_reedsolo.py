@@ -265,3 +265,55 @@ def test_other_parity_for_a_call_cuts_chunks_to_match():
     ours, _ = pair(10, nsize=30, single_gen=False)
     message = bytes(range(100))
     assert ours.decode(ours.encode(message, nsym=4), nsym=4)[0] == message
+
+
+@pytest.mark.parametrize(
+    ("data", "theirs", "ours"),
+    [
+        (np.array(3, np.uint8), TypeError, ParameterError),
+        (np.array(3), TypeError, ParameterError),
+        (np.zeros((2, 3), np.uint8), None, ParameterError),
+        (np.ones(3, np.bool_), None, TypeError),
+        (memoryview(array.array("H", [1, 2])), None, TypeError),
+        ({1, 2}, TypeError, TypeError),
+        (None, TypeError, TypeError),
+    ],
+    ids=repr,
+)
+def test_other_kinds_of_data_differ_as_the_page_says(data, theirs, ours):
+    for codec, error in ((reedsolo.RSCodec(4), theirs), (RSCodec(4), ours)):
+        with pytest.raises(error) if error else contextlib.nullcontext():
+            codec.encode(data)
+
+
+def test_iterators_and_attributes_differ_as_the_page_says():
+    theirs, ours = reedsolo.RSCodec(4, c_exp=8), RSCodec(4, c_exp=8)
+    with pytest.raises(TypeError):
+        theirs.encode(iter([1, 2]))
+    assert ours.encode(iter([1, 2])) == ours.encode([1, 2])
+    for name in ("gf_exp", "gf_log", "field_charac"):
+        assert hasattr(theirs, name)
+        assert not hasattr(ours, name)
+    assert theirs.field_charac == 2**ours.c_exp - 1
+    assert (type(theirs.gen), dict(ours.gen)) == (dict, theirs.gen)
+    with pytest.raises(TypeError):
+        ours.gen[4] = b""
+    theirs.nsym = 5
+    with pytest.raises(AttributeError):
+        ours.nsym = 5
+
+
+def test_a_bool_is_no_number_here():
+    assert len(reedsolo.RSCodec(True).encode(b"a")) == 2
+    with pytest.raises(TypeError, match="nsym: int expected, got bool"):
+        RSCodec(True)
+    assert RSCodec(np.int64(4)).encode(b"a") == reedsolo.RSCodec(np.int64(4)).encode(b"a")
+
+
+@pytest.mark.parametrize("c_exp", [9, 12])
+def test_text_in_large_fields_is_alike(c_exp):
+    codecs = [make(4, c_exp=c_exp) for make in (RSCodec, reedsolo.RSCodec)]
+    assert len({tuple(codec.encode("h\xe9llo")) for codec in codecs}) == 1
+    for codec in codecs:
+        with pytest.raises(UnicodeEncodeError):
+            codec.encode("h\u20acllo")

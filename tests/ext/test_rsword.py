@@ -81,6 +81,44 @@ def test_parity_and_generator_are_those_of_the_second_implementation(backend, fi
         assert not np.any([twin.syndromes(word.tolist()) for word in words])
 
 
+@pytest.mark.parametrize("field", [*NARROW, *WIDE], ids=str)
+def test_the_generator_is_zero_at_its_roots_and_nowhere_beside_them(field):
+    """Whatever its degree: 40,000 factors one by one would be 800 million products."""
+    bits, prim, generator = field
+    order = (1 << bits) - 1
+    twin = rs_codec_twin.Field(bits, prim)
+    log = np.zeros(order + 1, np.int64)
+    exp = [1]
+    for _ in range(order - 1):
+        exp.append(twin.times(exp[-1], generator))
+    exp = np.array(exp)
+    log[exp] = np.arange(order)
+    rng = np.random.default_rng(field)
+    for nsym in {1, order // 2, min(40_000, order - 2), order - 1}:
+        fcr = int(rng.integers(0, order))
+        gen = np.array(make(field, nsym, fcr).generator_polynomial())
+        assert gen[0] == 1
+        assert (gen > 0).all(), "as many parity symbols as the code can have"
+
+        def value(exponent, gen=gen):
+            powers = (log[gen] + exponent * np.arange(len(gen) - 1, -1, -1)) % order
+            return np.bitwise_xor.reduce(exp[powers])
+
+        inside = {0, nsym - 1, nsym // 2, *rng.integers(0, nsym, 20).tolist()}
+        assert [value(fcr + i) for i in inside] == [0] * len(inside)
+        outside = {nsym, order - 1, (nsym + order - 1) // 2} - set(range(nsym))
+        assert all(value(fcr + i) for i in outside)
+
+
+def test_words_of_a_code_with_tens_of_thousands_of_parity_symbols():
+    code = make((16, 0x1100B, 2), 40_000, 5)
+    word = np.zeros((1, 40_003), np.uint16)
+    code.encode(word, np.array([[7, 8, 65535]], np.uint16))
+    status = np.zeros(1, np.int32)
+    code.check(status, word)
+    assert status[0] == 1
+
+
 @each_backend
 def test_decodes_to_what_trying_every_set_of_places_finds(backend):
     # GF(8): words of 6 with 3 parity symbols, all sorts of words, 8 at once so that lanes are used.

@@ -196,16 +196,16 @@ class TestReceiving:
 
     def test_packets_wait_when_the_executor_or_the_store_fails(self, sealed):
         class Broken:
-            def map(self, *args):
+            def submit(self, *args):
                 raise RuntimeError("workers are gone")
 
         aggregator = sealed.aggregator([])
-        aggregator._collection._executor = Broken()
+        aggregator._collection._opener.executor = Broken()
         for packet in sealed.packets:
             aggregator.receive_packet(packet)
         with pytest.raises(RuntimeError):
             aggregator.process()
-        aggregator._collection._executor = None
+        aggregator._collection._opener.executor = None
 
         accept, calls = aggregator._store.accept, []
 

@@ -5,7 +5,7 @@ absurdly large input; and messages that are properly signed but hold anything.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cbor2
 import numpy as np
@@ -20,9 +20,11 @@ from sottovoce.fl import (
     Answer,
     CheckReply,
     CloseRequest,
+    Conviction,
     Manifest,
     MemberShare,
     ProtocolError,
+    Removal,
     RoundHeader,
     RoundResult,
     SignedHeader,
@@ -85,6 +87,18 @@ def stage(fed, sealed):
         ad=associated_data(header.hash, "share", 1),
     )
     late = craft(fed, header, fed.client_keys[7])[0]
+    _, cheat = craft(fed, header, fed.client_keys[8], bad_for=[4])
+    conviction = Conviction.make(
+        header,
+        4,
+        cheat.member_packets[3],
+        cheat.manifest,
+        receiver=fed.member_keys[3].decrypt,
+        trust=fed.trust(),
+    )
+    named = tuple(sorted([*fed.pids[:3], conviction.pid]))
+    asked = CloseRequest.from_bytes(requests[4], header, 4)
+    again = replace(asked, removals=((Removal(cheat.manifest.digest, conviction),),))
     messages = {
         "header": header.to_bytes(),
         "signed header": sealed.signed,
@@ -97,7 +111,9 @@ def stage(fed, sealed):
         "member share": share.plaintext,
         "request": requests[4],
         "check": checks[4],
-        "check plain": CheckReply(closing._settlement.agreed.root, tuple(sorted(fed.pids[:3]))).to_bytes(),
+        "check plain": CheckReply(closing._settlement.agreed.root, named, (conviction,)).to_bytes(),
+        "conviction": conviction.to_bytes(),
+        "request again": again.to_bytes(header, 4, fed.aggregator_keys),
         "answer": answers[4],
         "answer plain": opened_answer.plaintext,
         "result": done.publish(result),
@@ -152,7 +168,9 @@ def decoders(fed, sealed):
         "member share": (lambda d: MemberShare.from_bytes(d, header, 1), plain),
         "check plain": (lambda d: CheckReply.from_bytes(d, header), plain),
         "answer plain": (lambda d: Answer.from_bytes(d, header, 4), plain),
+        "conviction": (lambda d: Conviction.from_bytes(d, header), plain),
         "request": (lambda d: CloseRequest.from_bytes(d, header, 4), None),
+        "request again": (lambda d: CloseRequest.from_bytes(d, header, 4), None),
         "result": (lambda d: RoundResult.from_bytes(d, header), None),
         "layout": (he.ModelLayout.from_bytes, plain),
     }
@@ -167,7 +185,9 @@ DECODERS = [
     "member share",
     "check plain",
     "answer plain",
+    "conviction",
     "request",
+    "request again",
     "result",
     "layout",
 ]
@@ -202,7 +222,12 @@ class TestDecoders:
     @pytest.mark.parametrize("name", DECODERS)
     def test_valid_messages_of_another_kind_are_refused(self, fed, sealed, stage, name):
         decode, _ = decoders(fed, sealed)[name]
-        akin = {"signed header": {"signed header"}, "proposal": {"proposal", "signed header"}}
+        akin = {
+            "signed header": {"signed header"},
+            "proposal": {"proposal", "signed header"},
+            "request": {"request", "request again"},
+            "request again": {"request", "request again"},
+        }
         for kind, message in stage.messages.items():
             if kind not in akin.get(name, {name}):
                 with pytest.raises(SottovoceError):
@@ -323,6 +348,7 @@ class TestRoles:
     @pytest.mark.parametrize("name", MEANT)
     def test_messages_of_another_kind_are_refused_and_change_nothing(self, fed, sealed, stage, name):
         akin = {MEANT[name], "signed header"} if name == "cosign" else {MEANT[name]}
+        akin |= {"request again"} if MEANT[name] == "request" else set()
         for kind, message in stage.messages.items():
             if kind not in akin:
                 self.refuses(fed, sealed, stage, name, message)
@@ -456,11 +482,12 @@ class TestSignedAnything:
         run()
 
     def test_check(self, sealed, stage):
-        fields = cbor2.loads(stage.messages["check plain"])
+        body, shown = split_exactly(stage.messages["check plain"], 2)
+        fields = cbor2.loads(body)
 
         @given(with_any_field(fields))
         def run(changed):
-            data = cbor2.dumps(changed, canonical=True)
+            data = enc(cbor2.dumps(changed, canonical=True), shown)
             try:
                 check = CheckReply.from_bytes(data, sealed.header)
             except SottovoceError:

@@ -11,6 +11,7 @@ from sottovoce.fl import (
     CheckReply,
     CloseRequest,
     ContributorSet,
+    Fault,
     MemberShare,
     MemoryMemberStore,
     ProtocolError,
@@ -98,8 +99,8 @@ class TestBinding:
 
     def test_it_is_bound_before_anything_is_signed(self, fed, sealed):
         class Crashing(MemoryMemberStore):
-            def bind(self, *args):
-                super().bind(*args)
+            def bind(self, *args, **options):
+                super().bind(*args, **options)
                 raise OSError("power cut")
 
         store = Crashing()
@@ -404,6 +405,21 @@ CHEATS = [
 ]
 
 
+PROVABLE = {
+    "degree": Fault.SHARE,
+    "share not the one committed to": Fault.SHARE,
+    "salt not the one committed to": Fault.SHARE,
+    "index of another member": Fault.MALFORMED,
+    "empty content": Fault.MALFORMED,
+    "content cut": Fault.MALFORMED,
+    "content extended": Fault.MALFORMED,
+    "share not below p": Fault.MALFORMED,
+}
+"""What the client has signed about its own manifest.  All others could be the aggregator's work."""
+OTHER_LENGTH = {"empty content"}
+"""An honest aggregator refuses such an update."""
+
+
 @pytest.fixture(scope="module")
 def cheating(fed, sealed):
     return cheats(fed, sealed)
@@ -422,6 +438,10 @@ class TestBadPackets:
         reply = verdict(fed, sealed, member.check(sealed.signed, request))
         assert reply.bad == (bad.manifest.pid,)
         assert reply.root == CloseRequest.from_bytes(request, sealed.header, J).agreed.root
+        faults = [c.verify(sealed.header, fed.authority.root_public_key) for c in reply.convictions]
+        provable = name in PROVABLE and name not in OTHER_LENGTH
+        assert faults == ([PROVABLE[name]] if provable else [])
+        assert all(c.pid == bad.manifest.pid for c in reply.convictions)
         assert reason(lambda: member.answer(sealed.signed, request)) is Reason.BAD_SHARES
         member.answer(sealed.signed, sealed.request(J, (0, 1, 2)))
 

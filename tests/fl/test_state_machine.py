@@ -30,7 +30,7 @@ from support.fl_federation import CLIP, craft, from_member, lying_answer
 CHEATS = {
     # name: (client, options of craft)
     "bad share to 1": (7, {"bad_for": [1]}),
-    "bad share to 4": (8, {"bad_for": [4]}),
+    "packet to 4 that does not open": (8, {"spoiled_for": [4]}),
     "bad shares to 2, 3": (9, {"bad_for": [2, 3]}),
     "garbage": (10, {"garbage": True}),
 }
@@ -180,11 +180,27 @@ def machine(world):
                     # set was settled and now finds that it was cheated; it stays away.
                     assert error.reason is Reason.BAD_SHARES  # noqa: PT017
                     assert j == self.liar or (j not in self.checked and self.cheated(j))
+                    reply = self.members[j].check(sealed.signed, self.final[j])
+                    self.aggregator.receive_check(j, reply)
                     continue
                 if j == self.liar and lie:
                     answer = lying_answer(fed, sealed.header, j, answer, _other_sum)
                 for _ in range(1 + twice):
                     self.aggregator.receive_answer(j, answer)
+
+        @precondition(lambda self: self.aggregator.state is State.ANSWERING)
+        @rule()
+        def settle_again(self):
+            """Whoever is convicted after some have answered goes, in the same round."""
+            before = self.aggregator.accepted
+            convicted = set(self.aggregator.convictions)
+            try:
+                self.final = self.aggregator.settle()
+            except ProtocolError as error:
+                assert error.reason in (Reason.STATE, Reason.TOO_FEW)  # noqa: PT017
+                assert self.aggregator.accepted == before
+                return
+            assert set(self.aggregator.accepted) == set(before) - convicted != set(before)
 
         @precondition(lambda self: self.aggregator.state in (State.ANSWERING, State.DONE))
         @rule()
@@ -208,7 +224,8 @@ def machine(world):
 
         def cheated(self, j):
             """Whether somebody who was accepted sent member j a bad share."""
-            clients = [i for i, options in CHEATS.values() if j in options.get("bad_for", ())]
+            of = lambda options: (*options.get("bad_for", ()), *options.get("spoiled_for", ()))  # noqa: E731
+            clients = [i for i, options in CHEATS.values() if j in of(options)]
             return any(fed.pids[i] in self.aggregator.accepted for i in clients)
 
         # -- what must hold -----------------------------------------------------------------------------
@@ -239,6 +256,7 @@ def machine(world):
             if hasattr(self, "aggregator"):
                 evidence = self.aggregator._store.evidence(sealed.header.hash)
                 assert set(evidence) <= self.equivocators
+                assert set(self.aggregator.convictions) <= {fed.pids[7], fed.pids[9]}
                 assert set(self.aggregator.accepted) <= {*fed.pids[:6], *fed.pids[7:11]}
 
         def teardown(self):
@@ -253,6 +271,9 @@ def machine(world):
                 self.check_and_settle(range(1, 6), 0, 5)
             if self.aggregator.state is State.ANSWERING:
                 self.answer(range(1, 6), False, False)
+                if set(self.aggregator.convictions) & set(self.aggregator.accepted):
+                    self.settle_again()
+                    self.answer(range(1, 6), False, False)
                 self.open()
 
     return Round

@@ -5,6 +5,9 @@ message, and say so in the changelog.
 """
 
 import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from sottovoce import clsc, he, rs
 from sottovoce.fl import (
     CheckReply,
     ContributorSet,
+    Conviction,
     Manifest,
     MemberShare,
     RoundHeader,
@@ -27,6 +31,7 @@ from sottovoce.fl.wire import associated_data, set_root
 from sottovoce.he import kahe
 from support.clsc_world import NOT_AFTER, World
 
+VECTORS = Path(__file__).parents[1] / "vectors"
 MODEL = [np.arange(12, dtype=np.float32).reshape(3, 4) / 16, np.array([-1.5, 2.25])]
 
 
@@ -75,6 +80,10 @@ def messages(header):
     proof, shares = key.share(pid)
     manifest = Manifest(header.hash, pid, ciphertext.digest, proof)
     packets = tuple(bytes([j]) * member_packet_bytes(params) for j in range(1, 5))
+    cases = json.loads((VECTORS / "clsc" / "evidence.json").read_text())["tests"]
+    shown = next(case for case in cases if case["result"] == "valid" and case["strength"] == 3)
+    evidence = clsc.Evidence.from_bytes(bytes.fromhex(shown["evidence"]))
+    conviction = Conviction(header.hash, 2, packets[1], evidence, manifest)
     agreed = ContributorSet(bytes([1]) * 32, bytes([2]) * 32, 9)
     return {
         "model digest": model_digest(MODEL),
@@ -87,6 +96,9 @@ def messages(header):
         "update": Update(manifest, ciphertext, packets).to_bytes(),
         "set root": set_root(header.hash, [(pid, manifest.digest), (b"\xff" * 16, bytes(32))]),
         "check": CheckReply(bytes(32), (pid, b"\xff" * 16)).to_bytes(),
+        "conviction": conviction.to_bytes(),
+        "conviction without a manifest": replace(conviction, manifest=None).to_bytes(),
+        "check with a conviction": CheckReply(bytes(32), (evidence.sender.pid,), (conviction,)).to_bytes(),
         "answered text": agreed.signed_text(header.hash),
         "associated data": associated_data(header.hash, "share", 3),
         "associated data of packets": associated_data(header.hash, "packet"),
@@ -103,7 +115,10 @@ FROZEN = {
     "member share": "9b06316212bf8327f4d1b296749001e0c2997c56698568bcf50897d2e5a316a3",
     "update": "6d67a881bd81b8dbfd6692e38b3bfafbf31f44b27ba671e0d2dd9554f6893449",
     "set root": "fb1d21b9835f3ad65719e1d63864fdd3edf5a553c8c79a283e26c367a5063018",
-    "check": "a29b7adbaf6be774104a0c1313fac2b9ad90f25f52e79ff1150c388433b381e3",
+    "check": "e15f8ba9a00fd9e3298d89913edb4e30f069b7a1c00b8a46742bb762b192ab89",
+    "conviction": "4390e9f5db38db5bcc770a1e8d239ee147dd7fa01f94f1adde17ce2b846eb828",
+    "conviction without a manifest": "edbbe28e7ca090b2b7a221b5f99bd9b2b01ab53a03353d6c5208e306ecccd166",
+    "check with a conviction": "3b44b4feadf4753ba6e50ead296abe57fb87dc0bcf67b44d669066c194efe918",
     "answered text": "388b2a8ef713d97d6e3367284ca5c7c19065500171dbcfc43773fd8aa4ef7cab",
     "associated data": "ecddb8414862c056b87f3077a130eda4722b014f318a6a39b175a44ff01f5069",
     "associated data of packets": "c58b9588685d8f0f95cd1bee57f45e355d8111b65f44d7308bb15419adaf8dc6",

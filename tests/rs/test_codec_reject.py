@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sottovoce.rs import CcsdsCodec, ParameterError, ReedSolomonError, RSCodec
+from sottovoce.rs._codec_batch import _rows_overlap
 
 CODEC = RSCodec(4, 20)
 
@@ -17,6 +18,8 @@ CODEC = RSCodec(4, 20)
         ({"nsym": 20, "nsize": 20}, ParameterError, "nsym: 1 to 19"),
         ({"nsym": 1.5}, TypeError, "nsym: int expected, got float"),
         ({"nsym": True}, TypeError, "nsym: int expected, got bool"),
+        ({"nsym": np.True_}, TypeError, "nsym: int expected, got bool"),
+        ({"nsym": np.float32(4)}, TypeError, "nsym: int expected, got float32"),
         ({"nsize": "255"}, TypeError, "nsize: int expected, got str"),
         ({"nsize": 65536}, ParameterError, "c_exp: 2 to 16 expected, got 17"),
         ({"nsize": 0}, ParameterError, "nsize: at least 2 expected, got 0"),
@@ -37,6 +40,20 @@ CODEC = RSCodec(4, 20)
 def test_impossible_codes(arguments, error, message):
     with pytest.raises(error, match=message):
         RSCodec(**arguments)
+
+
+def test_takes_whatever_is_an_index_to_python():
+    class Four:
+        def __index__(self):
+            return 4
+
+    for four in (np.int64(4), np.uint8(4), Four(), np.array(4)):
+        codec = RSCodec(four, np.uint16(20), fcr=np.int8(0))
+        assert repr(codec) == repr(CODEC)
+        assert type(codec.nsym) is int
+        assert codec.decode(codec.encode(b"abc"), erase_pos=[four])[0] == b"abc"
+    word = CODEC.encode_batch(np.zeros((3, 5), np.uint8), threads=Four())
+    assert (CODEC.decode_batch(word, erasures=[Four()]).changed == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -168,6 +185,45 @@ def test_overlaps_are_refused_before_anything_is_written(threads):
     with pytest.raises(ParameterError, match="read-only"):
         CODEC.decode_batch(memory[:8], out=locked, threads=threads)
     assert np.array_equal(memory, before)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("c_exp", [8, 9])
+def test_tables_side_by_side_in_one_array_do_not_overlap(threads, c_exp):
+    codec, dtype = RSCodec(4, 20, c_exp=c_exp), np.uint8 if c_exp == 8 else np.uint16
+    memory = np.random.default_rng(2).integers(0, 256, (64, 60)).astype(dtype)
+    expected = codec.encode_batch(memory[:, :16].copy())
+    for first in (16, 40):
+        words = memory[:, first : first + 20]
+        assert codec.encode_batch(memory[:, :16], out=words, threads=threads) is words
+        assert np.array_equal(words, expected)
+    words[:, 3] ^= 1
+    assert (codec.decode_batch(words, out=memory[:, 16:36], threads=threads).changed == 1).all()
+    assert np.array_equal(memory[:, 16:36], expected)
+    before = memory.copy()
+    for out in (memory[:, 21:41], memory[:, 39:59], memory[::-1][:, 30:50]):
+        with pytest.raises(ParameterError, match="overlaps"):
+            codec.decode_batch(words, out=out, threads=threads)
+    assert np.array_equal(memory, before)
+
+
+def test_overlap_is_found_whatever_the_strides():
+    """Against the bytes themselves."""
+    memory, rng = np.zeros(300, np.uint8), np.random.default_rng(3)
+    seen = {True: 0, False: 0}
+    for _ in range(2000):
+        (n, m), count = rng.integers(1, 9, 2), int(rng.integers(1, 6))
+        tables = []
+        for width in (n, m):
+            stride = int(rng.integers(width, 25))
+            start = int(rng.integers(0, 300 - stride * count))
+            tables.append(np.lib.stride_tricks.as_strided(memory[start:], (count, width), (stride, 1)))
+        memory[:] = 0
+        tables[0][:] = 1
+        truth = bool(tables[1].any())
+        assert _rows_overlap(tables[0], tables[1]) == truth
+        seen[truth] += 1
+    assert min(seen.values()) > 300
 
 
 @pytest.mark.parametrize(

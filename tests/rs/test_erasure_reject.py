@@ -1,5 +1,7 @@
 """What ``Erasure`` refuses, and that it says what was needed and what came."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -16,10 +18,40 @@ def test_rejects_impossible_codes(k, n):
         Erasure(k, n)
 
 
-@pytest.mark.parametrize(("k", "n"), [("3", 5), (3, 5.0), (True, 2), (None, 1)])
+@pytest.mark.parametrize(
+    ("k", "n"), [("3", 5), (3, 5.0), (True, 2), (np.True_, 2), (None, 1), (np.float64(3), 5)]
+)
 def test_rejects_codes_of_another_type(k, n):
     with pytest.raises(TypeError):
         Erasure(k, n)
+
+
+class Three:
+    def __index__(self):
+        return 3
+
+
+@pytest.mark.parametrize(
+    "three", [np.int64(3), np.uint8(3), Three(), np.array(3)], ids=lambda t: type(t).__name__
+)
+def test_takes_whatever_is_an_index_to_python(three):
+    code = Erasure(three, np.int16(5))
+    assert (type(code.k), type(code.n), code.k, code.n) == (int, int, 3, 5)
+    assert repr(code) == "Erasure(k=3, n=5, matrix='cauchy')"
+    assert pickle.loads(pickle.dumps(code)).n == 5
+    kept = {index: row for index, row in SHARDS.items() if index != 3}
+    if type(three) is not np.ndarray:  # has no hash
+        kept[three] = SHARDS[3]
+    back = CODE.reconstruct(kept, wanted=[three, 0], threads=three)
+    assert [row.tobytes() for row in back] == [SHARDS[3].tobytes(), SHARDS[0].tobytes()]
+    parity = CODE.encode(DATA)
+    CODE.update(parity, np.int64(0), DATA[0], DATA[0], threads=three)
+    assert np.array_equal(parity, CODE.encode(DATA, threads=three))
+
+
+def test_keys_that_are_one_index_are_refused():
+    with pytest.raises(ParameterError, match="each index once"):
+        CODE.reconstruct({**SHARDS, Three(): SHARDS[3]})
 
 
 def test_rejects_an_unknown_matrix():

@@ -277,6 +277,7 @@ def craft(
     *,
     garbage=False,
     bad_for=(),
+    spoiled_for=(),
     share_plain=None,
     member_packet=None,
     manifest=None,
@@ -291,6 +292,7 @@ def craft(
         values: Integers to encrypt; zeros of weight 1 if None.
         garbage: Random bits for a ciphertext, with a manifest that fits them.
         bad_for: Members whose share is off the polynomials, though committed to: their degree test fails.
+        spoiled_for: Members whose packet does not open, of which there is no proof.
         share_plain: ``f(j, MemberShare) -> bytes``: plaintext of member j's packet.
         member_packet: ``f(j, packet) -> bytes``: member j's packet itself.
         manifest: ``f(Manifest) -> Manifest``: replaces it after the shares were tied to it.
@@ -323,6 +325,8 @@ def craft(
         packet = clsc.signcrypt(
             plain, sender=key, receivers=[member.decrypt], ad=associated_data(header.hash, "share", j)
         )
+        if j in spoiled_for:
+            packet = packet[:-1] + bytes([packet[-1] ^ 1])
         packets.append(packet if member_packet is None else member_packet(j, packet))
     update = Update(original if manifest is None else manifest(original), ciphertext, tuple(packets))
     plain = update.to_bytes() if plaintext is None else plaintext(update)

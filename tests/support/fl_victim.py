@@ -221,6 +221,7 @@ class ServersScenario:
             bound = store.last_binding(header.epoch, header.round_number)
             if "set" in left:
                 assert left["set"] == {bound.root}
+            if "answer" in left:
                 assert left["answer"] == {store.find_answer(header.epoch, header.round_number, bound)}
             if "header" in left:
                 store.sign_header(header.aggregator.name, header.epoch, header.round_number, *left["header"])

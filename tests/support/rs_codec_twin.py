@@ -20,9 +20,10 @@ class Field:
         return product
 
     def power(self, a, exponent):
-        result = 1
-        for _ in range(exponent % ((1 << self.c_exp) - 1)):
-            result = self.times(result, a)
+        result, exponent = 1, exponent % ((1 << self.c_exp) - 1)
+        while exponent:
+            result = self.times(result, a) if exponent & 1 else result
+            a, exponent = self.times(a, a), exponent >> 1
         return result
 
     def inverse(self, a):

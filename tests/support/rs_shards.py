@@ -1,11 +1,16 @@
-"""Shard files of tests: where things are in them, by arithmetic of its own."""
+"""Shard files of tests: made and joined, and where things are in them, by arithmetic of its own."""
 
 import os
 import random
 from pathlib import Path
 
+import pytest
+
+from sottovoce import rs
+
 HEAD = 55
 DIGEST = 16
+BLOCK = 64
 
 
 def seeded(size, seed=1):
@@ -50,3 +55,26 @@ def at(position, length, k, block):
     stripe, within = divmod(position, k * block)
     row = min(block, -(-(length - stripe * k * block) // k))
     return within // row, HEAD + stripe * (DIGEST + block) + DIGEST + within % row
+
+
+def split(data, k=3, n=5, **options):
+    """Write ``file`` in the working directory, and cut it."""
+    Path("file").write_bytes(data)
+    done = rs.split_file("file", k, n, **{"block_bytes": BLOCK, "overwrite": True, **options})
+    return [Path(path) for path in done.paths]
+
+
+def joined(shards, **options):
+    """The file again."""
+    rs.join_file(shards, "out", overwrite=True, **options)
+    return Path("out").read_bytes()
+
+
+def refused(error, shards, **options):
+    """The message; nothing was written."""
+    Path("out").unlink(missing_ok=True)
+    before = names(".")
+    with pytest.raises(error) as caught:
+        rs.join_file(shards, "out", **options)
+    assert names(".") == before
+    return str(caught.value)

@@ -1,0 +1,56 @@
+"""``install``: the query actions by which a node serves as a member of the committee."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+
+from .folders import NodeFolder
+from .messages import ANSWER, CHECK, COSIGN, read_bytes, refusal, reply_with
+
+Action = Callable[[Message, NodeFolder], Message]
+
+
+def install(app: ClientApp) -> ClientApp:
+    """Register the actions of committee members with an app, and give it back.
+
+    Every node may run the same app: one without member's keys in its folder refuses.
+
+    Args:
+        app: With :func:`seal_mod` first among its ``mods``.
+
+    Raises:
+        ValueError: The app was made from a ``client_fn``, or has these actions already.
+    """
+    for name, action in {COSIGN: _cosign, CHECK: _check, ANSWER: _answer}.items():
+        app.query(name)(_guarded(action))
+    return app
+
+
+def _guarded(action: Action) -> Callable[[Message, Context], Message]:
+    def run(message: Message, context: Context) -> Message:
+        try:
+            return action(message, NodeFolder.of(context))
+        except Exception as error:  # its text would go to the server
+            return refusal(message, error)
+
+    return run
+
+
+def _cosign(message: Message, folder: NodeFolder) -> Message:
+    member = folder.member()
+    return reply_with(message, name=member.name, reply=member.cosign(read_bytes(message, "header")))
+
+
+def _check(message: Message, folder: NodeFolder) -> Message:
+    member = folder.member()
+    reply = member.check(read_bytes(message, "header"), read_bytes(message, "request"))
+    return reply_with(message, name=member.name, reply=reply)
+
+
+def _answer(message: Message, folder: NodeFolder) -> Message:
+    member = folder.member()
+    reply = member.answer(read_bytes(message, "header"), read_bytes(message, "request"))
+    return reply_with(message, name=member.name, reply=reply)

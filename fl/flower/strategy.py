@@ -1,0 +1,318 @@
+"""``SealedStrategy``: an averaging strategy that gets one averaged reply, and never a client's own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Result, Strategy
+
+from ... import rs
+from ..._ext.errors import ParameterError
+from ..aggregator import Aggregator
+from ..closing import RoundResult
+from ..errors import ProtocolError, Reason
+from ..plan import plan_round
+from ..signed import SignedHeader
+from ..stores import AggregatorStore, MemoryAggregatorStore
+from .averaging import check_averaging
+from .committee import Committee, Deadlines
+from .folders import ServerFolder
+from .grid import SealedGrid, ask
+from .messages import RECORD, category, log, own_record, sealed_packet
+
+SLACK_S = 120
+"""Added to a round's deadline for everything between its steps."""
+
+
+@dataclass(frozen=True)
+class SealedRound:
+    """One round that was opened.
+
+    Attributes:
+        server_round: Flower's number, from 1.
+        signed_header: What the parties agreed on.
+        published: The signed result, for :meth:`sottovoce.fl.Client.read_result`.
+        result: The same, as an object.
+        refused: How often something was refused, by kind.
+    """
+
+    server_round: int
+    signed_header: bytes = field(repr=False)
+    published: bytes = field(repr=False)
+    result: RoundResult = field(repr=False)
+    refused: dict[str, int]
+
+
+@dataclass
+class _Open:
+    """The round between ``configure_train`` and ``aggregate_train``."""
+
+    server_round: int
+    grid: Grid
+    arrays: ArrayRecord
+    aggregator: Aggregator
+    signed_header: bytes
+    first_message: Message
+
+
+class SealedStrategy(Strategy):
+    """Sealed rounds around an averaging strategy.
+
+    ``configure_train`` makes the round's header, lets the committee co-sign it and sends it along with the
+    inner strategy's messages.  ``aggregate_train`` takes sealed packets, has the committee check and answer,
+    opens the sum, and gives the inner strategy one reply: the model plus the mean of the updates.  A round
+    that fails raises, and with it the run: never another mean than that of the accepted.
+
+    Args:
+        inner: FedAvg, FedProx, FedAvgM, FedAdagrad, FedAdam, FedYogi, or a subclass that leaves their
+            ``aggregate_train`` as it is.
+        folder: Of a :class:`ServerFolder`; None: SOTTOVOCE_FLOWER_SERVER names it.
+        clip: Updates (what training changed) are clipped to ``[-clip, clip]``, at the clients.
+        max_examples: Clients weigh by their examples, more than this count as this many; 0: all the same.
+        min_contributors: At least 3; nodes have their own floor, by default 8.
+        max_contributors: Up to 2**20; more cost bits.
+        value_bits: Bits of a quantised value, 4 to 24.
+        members_train: Whether nodes of the committee train, too.
+        train_timeout_s: Longest wait for ``min_contributors`` to send.
+        straggler_s: Wait for the other trainers after that: what a dead one costs.
+        member_timeout_s: Longest wait for ``t`` members, in each of three steps.
+        first_timeout_s: The same for the first step of a run, while nodes may still be starting.
+        grace_s: Wait for the other members after that: what a dead one costs in each step.
+        averages: Vouch for a strategy of your own.
+        store: Keeps packets; in memory if None.
+        audit_s: Seconds after the deadline that the ciphertexts may be kept.
+
+    Attributes:
+        rounds: What was opened, in order.
+
+    Raises:
+        TypeError, ParameterError: Another kind of strategy, a folder or numbers that will not do.
+    """
+
+    def __init__(
+        self,
+        inner: Strategy,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        clip: float,
+        max_examples: int = 0,
+        min_contributors: int = 8,
+        max_contributors: int = 1024,
+        value_bits: int = 16,
+        members_train: bool = True,
+        train_timeout_s: float = 600.0,
+        straggler_s: float = 20.0,
+        member_timeout_s: float = 60.0,
+        first_timeout_s: float = 120.0,
+        grace_s: float = 10.0,
+        averages: bool = False,
+        store: AggregatorStore | None = None,
+        audit_s: int = 0,
+    ) -> None:
+        check_averaging(inner, vouched=averages)
+        deadlines = Deadlines(train_timeout_s, straggler_s, first_timeout_s, member_timeout_s, grace_s)
+        if min(train_timeout_s, first_timeout_s, member_timeout_s) <= 0 or min(straggler_s, grace_s) < 0:
+            raise ParameterError(f"seconds above 0 expected, got {deadlines}")
+        self.inner = inner
+        self.rounds: list[SealedRound] = []
+        self._folder = ServerFolder.named(folder)
+        self._keys = self._folder.keys()
+        self._members = self._folder.members()
+        self._clip = clip
+        self._max_examples = max_examples
+        self._min_contributors = min_contributors
+        self._max_contributors = max_contributors
+        self._value_bits = value_bits
+        self._members_train = members_train
+        self._deadlines = deadlines
+        self._audit_s = audit_s
+        self._store = store if store is not None else MemoryAggregatorStore()
+        self._shard_key = rs.ShardKey.generate()
+        self._committee = Committee(deadlines)
+        self._open: _Open | None = None
+
+    # -- Flower's interface -----------------------------------------------------------------------
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+    ) -> Result:
+        """As :meth:`flwr.serverapp.strategy.Strategy.start`, with own deadlines for sealed training."""
+        wrapped = SealedGrid(grid, collect=self._collect, is_sealed=_is_sealed)
+        return super().start(
+            wrapped, initial_arrays, num_rounds, timeout, train_config, evaluate_config, evaluate_fn
+        )
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> list[Message]:
+        """The inner strategy's messages, with the round's header in them.
+
+        Raises:
+            ProtocolError: Fewer than ``t`` members co-signed.
+            ParameterError: Arrays that are not floats.
+        """
+        self._open = None
+        self._wait_for_nodes(grid)
+        aggregator, signed_header = self._begin(grid, arrays)
+        messages = list(self.inner.configure_train(server_round, arrays, config, self._trainers(grid)))
+        for message in messages:
+            # A dict of its own: strategies share one among all messages.
+            content = RecordDict(dict(message.content.items()))
+            content[RECORD] = ConfigRecord({"header": signed_header})
+            message.content = content
+        if messages:
+            self._open = _Open(server_round, grid, arrays, aggregator, signed_header, messages[0])
+        return messages
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Open the sum of the sealed replies, and let the inner strategy go on from their mean.
+
+        Raises:
+            ProtocolError: Too few contributors, no quorum, or no opening: nothing was averaged.
+        """
+        current, self._open = self._open, None
+        if current is None:  # nobody was asked to train
+            return self.inner.aggregate_train(server_round, [])
+        if current.server_round != server_round:
+            raise ProtocolError(Reason.STATE, f"round {current.server_round} is open, not {server_round}")
+        aggregator = current.aggregator
+        for reply in replies:
+            self._take(aggregator, reply)
+        aggregator.process()
+        result = self._committee.close(current.grid, aggregator, current.signed_header)
+        refused = {reason.value: count for reason, count in aggregator.refused.items()}
+        published = aggregator.publish(result)
+        self.rounds.append(SealedRound(server_round, current.signed_header, published, result, refused))
+        log.info(
+            "round %d: %d contributors, refused: %s", server_round, result.agreed.count, refused or "none"
+        )
+        return self.inner.aggregate_train(server_round, [self._averaged(current, result)])
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> list[Message]:
+        """The inner strategy's; nodes answer with what their owners allow in clear."""
+        return list(self.inner.configure_evaluate(server_round, arrays, config, self._trainers(grid)))
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """The inner strategy's."""
+        return self.inner.aggregate_evaluate(server_round, replies)
+
+    def summary(self) -> None:
+        """The inner strategy's."""
+        self.inner.summary()
+
+    # -- a round ----------------------------------------------------------------------------------
+
+    def _wait_for_nodes(self, grid: Grid) -> None:
+        """As Flower's sampling does, but before the header's clock runs."""
+        least = max(int(getattr(self.inner, "min_available_nodes", 0)), 1)
+        if not self._members_train:
+            least += len(self._members)
+        while len(list(grid.get_node_ids())) < least:
+            time.sleep(1)
+
+    def _begin(self, grid: Grid, arrays: ArrayRecord) -> tuple[Aggregator, bytes]:
+        waits = self._deadlines
+        deadline = int(time.time() + waits.first_s + waits.train_s + 2 * waits.member_s) + SLACK_S
+        header = plan_round(
+            _numpy(arrays),
+            aggregator=self._keys.public,
+            members=self._members,
+            shard_key=self._shard_key.public_key,
+            sender_params=self._folder.sender_params(),
+            trust=self._folder.trust,
+            # Never used twice, whoever starts the server again.
+            round_number=time.time_ns() // 1_000_000,
+            clip=self._clip,
+            deadline=deadline,
+            audit_deadline=deadline + self._audit_s,
+            max_examples=self._max_examples,
+            min_contributors=self._min_contributors,
+            max_contributors=self._max_contributors,
+            value_bits=self._value_bits,
+            # Flower carries whole packets; there is no relay to spread shards over.
+            shard_k=1,
+            shard_n=1,
+        )
+        signed_header = self._committee.cosign(grid, SignedHeader.propose(header, self._keys))
+        aggregator = Aggregator(
+            self._keys, self._shard_key, self._folder.trust, signed_header, store=self._store
+        )
+        return aggregator, signed_header
+
+    def _trainers(self, grid: Grid) -> Grid:
+        if self._members_train:
+            return grid
+        return SealedGrid(grid, hidden=lambda: self._committee.nodes)
+
+    def _collect(self, grid: Grid, messages: list[Message]) -> list[Message]:
+        """Replies that came in time: all, or those until the stragglers' time was up."""
+        replies: list[Message] = []
+
+        def take(node: int, reply: Message) -> bool:
+            replies.append(reply)
+            if reply.has_error():
+                log.warning("train: node %d: %s", node, reply.error.reason)
+            return sealed_packet(reply) is not None
+
+        ask(
+            grid,
+            messages,
+            timeout_s=self._deadlines.train_s,
+            grace_s=self._deadlines.straggler_s,
+            take=take,
+            enough=self._min_contributors,
+        )
+        return replies
+
+    def _take(self, aggregator: Aggregator, reply: Message) -> None:
+        packet = sealed_packet(reply)
+        if packet is None:
+            return  # an error, or something in clear that is not even looked at
+        try:
+            aggregator.receive_packet(packet)
+        except ProtocolError as error:
+            if error.reason is not Reason.MALFORMED:
+                raise
+            log.warning("train: node %d: %s", reply.metadata.src_node_id, error.reason.value)
+
+    def _averaged(self, current: _Open, result: RoundResult) -> Message:
+        """One reply as a plain strategy would get it: the model plus the mean, and the weight."""
+        header = current.aggregator.header
+        mean = header.layout.unflatten(result.mean)
+        arrays = {
+            key: Array(np.asarray(old + change, dtype=old.dtype))
+            for key, old, change in zip(current.arrays, _numpy(current.arrays), mean, strict=True)
+        }
+        weight = result.total_weight if header.max_examples else result.agreed.count
+        content = RecordDict(
+            {
+                getattr(self.inner, "arrayrecord_key", "arrays"): ArrayRecord(arrays),
+                "metrics": MetricRecord({getattr(self.inner, "weighted_by_key", "num-examples"): weight}),
+            }
+        )
+        return Message(content, reply_to=current.first_message)
+
+
+def _is_sealed(messages: list[Message]) -> bool:
+    return bool(messages) and all(category(m) == "train" and own_record(m) is not None for m in messages)
+
+
+def _numpy(record: ArrayRecord) -> list[np.ndarray]:
+    return [np.asarray(array.numpy()) for array in record.values()]

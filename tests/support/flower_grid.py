@@ -1,0 +1,94 @@
+"""A grid of nodes that run a real ClientApp in this process, with real messages; some do not answer."""
+
+from collections import Counter
+
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid
+
+SERVER = 1
+
+
+class LoopGrid(Grid):
+    """Nodes 100, 101, ...; ``dead`` ones never reply, ``lost`` is a set of (message type, node)."""
+
+    def __init__(self, apps, keys):
+        self.apps = {100 + i: app for i, app in enumerate(apps)}
+        self.keys = keys
+        self.dead, self.lost = set(), set()
+        self.seen = []  # every message that a node got, and every reply: what the network saw
+        self.asked = Counter()
+        self._replies = {}
+
+    def context(self, node):
+        config = {"partition-id": node - 100, "sottovoce": str(self.keys / f"node-{node - 100}")}
+        return Context(1, node, config, RecordDict(), {})
+
+    def set_run(self, run):
+        raise NotImplementedError
+
+    @property
+    def run(self):
+        raise NotImplementedError
+
+    def create_message(self, content, message_type, dst_node_id, group_id, ttl=None):
+        raise NotImplementedError
+
+    def get_node_ids(self):
+        return list(self.apps)
+
+    def push_messages(self, messages):
+        ids = []
+        for message in messages:
+            node, kind = message.metadata.dst_node_id, message.metadata.message_type
+            message.metadata.__dict__["_message_id"] = message.object_id
+            ids.append(message.object_id)
+            self.asked[kind] += 1
+            self.seen.append(message)
+            if node in self.dead or (kind, node) in self.lost:
+                continue
+            # A copy, as over a network: what a mod changes in it stays at the node.
+            arrived = Message(RecordDict(dict(message.content.items())), reply_to=message)
+            arrived.metadata.__dict__.update(message.metadata.__dict__)
+            reply = self.apps[node](arrived, self.context(node))
+            self.seen.append(reply)
+            self._replies[message.object_id] = reply
+        return ids
+
+    def pull_messages(self, message_ids):
+        return [self._replies.pop(i) for i in list(message_ids) if i in self._replies]
+
+    def send_and_receive(self, messages, *, timeout=None):
+        return self.pull_messages(self.push_messages(messages))
+
+    def give_up(self, node):
+        """What Flower says in the name of a dead node, after more than a minute."""
+        return Error(5, f"node {node} unavailable")
+
+
+def text_of(messages):
+    """Everything in messages, as bytes to search through."""
+    parts = []
+    for message in messages:
+        if message.has_error():
+            parts.append(repr(message.error).encode())
+            continue
+        for name, record in message.content.items():
+            parts.append(name.encode())
+            for key, value in record.items():
+                parts.append(key.encode())
+                parts.append(
+                    value.data if hasattr(value, "data") and hasattr(value, "stype") else repr(value).encode()
+                )
+    return b"\n".join(parts)
+
+
+def client_app(*mods, train, evaluate=None):
+    """An app around two functions, with ``install`` done."""
+    from sottovoce.fl.flower import install, seal_mod
+
+    app = install(ClientApp(mods=[seal_mod, *mods]))
+    app.train()(train)
+    if evaluate is not None:
+        app.evaluate()(evaluate)
+    return app
