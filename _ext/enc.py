@@ -27,7 +27,7 @@ def enc(*fields: Field) -> bytes:
 
     Timing: depends on lengths only.
     """
-    out = bytearray()
+    parts: list[bytes] = []
     for field in fields:
         if isinstance(field, str):
             if not field.isascii():
@@ -43,9 +43,8 @@ def enc(*fields: Field) -> bytes:
             raise TypeError(f"enc: bytes, str or int expected, got {type(field).__name__}")
         if len(data) >= 1 << 32:
             raise ParameterError("enc: fields of 4 GiB or more have no encoding")
-        out += len(data).to_bytes(4, "big")
-        out += data
-    return bytes(out)
+        parts += (len(data).to_bytes(4, "big"), data)
+    return b"".join(parts)
 
 
 def sha256_enc(*fields: Field) -> bytes:

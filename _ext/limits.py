@@ -29,6 +29,9 @@ MAX_SHARE_EVIDENCE_BYTES: Final = 1 << 15
 """Evidence about a client's packet for one member takes 2 KiB, and twice the parameters of an issuer of 64
 servers 14 KiB more."""
 
+MAX_SHOWN_CONVICTION_BYTES: Final = 1 << 19
+"""With the longest header 256 KiB, and the evidence about a packet for one member of 64."""
+
 MAX_REMOVALS: Final = 64
 """Times that convicted clients may be taken out of a set that members have answered: a member hashes the
 whole list once for each, and an aggregator can always take several clients at once."""

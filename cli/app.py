@@ -10,6 +10,7 @@ from . import console
 from .bench.areas import Area
 from .client.commands import client
 from .demo.options import MAX_CLIENTS, MAX_ROUNDS, MIN_CLIENTS, MIN_ROUNDS, Options
+from .fl.commands import fl
 from .he.commands import he
 from .kgc.commands import kgc
 from .rs.commands import rs
@@ -50,6 +51,7 @@ app.add_typer(he, name="he", epilog=_EPILOG)
 app.add_typer(rs, name="rs", epilog=_EPILOG)
 app.add_typer(serve, name="serve", epilog=_EPILOG)
 app.add_typer(client, name="client", epilog=_EPILOG)
+app.add_typer(fl, name="fl", epilog=_EPILOG)
 
 JsonTarget = Annotated[
     str | None,

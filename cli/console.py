@@ -60,6 +60,7 @@ _HINTS: Final[dict[str, str]] = {
         "the shards again"
     ),
     "MixedShardsError": "name the shards of one file",
+    "AuditError": "keep the record: with the signatures in it, it shows what the aggregator did",
     "UnsigncryptError": (
         "it may be for another of your keys (--as), sealed with associated data (--ad), cut or changed on "
         "its way, or no packet at all"

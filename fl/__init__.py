@@ -28,8 +28,8 @@ from .aggregator import Aggregator, State
 from .audit import AuditError, AuditFault, AuditFinding, AuditReport, audit_round
 from .beacon import Beacon, BeaconServer, combine_beacon
 from .client import Client, Sealed
-from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
-from .conviction import Conviction, Fault
+from .closing import Answer, ContributorSet, RoundResult
+from .conviction import Conviction, Fault, judge_conviction, show_conviction
 from .errors import ProtocolError, Reason
 from .header import RoundHeader, revocation_digest
 from .member import Member
@@ -41,6 +41,7 @@ from .peer_choice import Choice, choose, choose_peers, committee_risk
 from .peer_policy import PeerPolicy
 from .plan import plan_round
 from .policy import Policy
+from .request import CheckReply, CloseRequest, Removal
 from .roster import Roster
 from .roster_book import RosterBook
 from .server import ServerIdentity, ServerKeys
@@ -134,8 +135,10 @@ __all__ = [
     "drop_key",
     "handover",
     "hold_key",
+    "judge_conviction",
     "model_digest",
     "plan_round",
     "revocation_digest",
+    "show_conviction",
     "update_packet_bytes",
 ]

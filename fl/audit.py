@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -117,6 +117,9 @@ class AuditError(SottovoceError):
         first, *more = report.findings
         super().__init__(f"audit: {first}" + (f", and {len(more)} more" if more else ""))
         self.report = report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (AuditError, (self.report,))
 
 
 def audit_round(

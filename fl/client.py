@@ -241,16 +241,7 @@ class Client:
 
     def _check_unused(self, header: RoundHeader, update: Arrays) -> frozenset[bytes]:
         """Digests of the update, after seeing that the outbox would take it."""
-        # Stochastic rounding makes two encodings of one update differ, so its floats and the integers
-        # nearest to it are compared: what only the clip or the rounding would tell apart is the same.
-        vector = header.layout.flatten(update)
-        nearest = replace(header.codec, rounding="nearest").quantize_model(header.layout, update)
-        digests = frozenset(
-            {
-                hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE", vector.astype("<f8").tobytes())).digest(),
-                hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE-ENCODED", nearest.astype("<i8").tobytes())).digest(),
-            }
-        )
+        digests = _update_digests(header, update)
         try:
             self._outbox.check(header.model, digests, allow_retrained=self._policy.allow_retrained)
         except ProtocolError as error:
@@ -276,3 +267,28 @@ class Client:
                 packets.append(clsc.signcrypt(plain, sender=self._key, receivers=[member.decrypt], ad=ad))
             stage.n_bytes += sum(map(len, packets))
         return Update(manifest, ciphertext, tuple(packets))
+
+
+_DIGEST_BLOCK = 1 << 15
+"""Numbers hashed at a time: their copies stay in the cache, and a large model needs no second one."""
+
+
+def _update_digests(header: RoundHeader, update: Arrays) -> frozenset[bytes]:
+    """SHA-256 over ``enc(tag, vector)`` of the update's floats, and of the integers nearest to them.
+
+    Stochastic rounding makes two encodings of one update differ, so these are compared: what only the clip
+    or the rounding would tell apart is the same.
+    """
+    nearest = replace(header.codec, rounding="nearest")
+    size = header.layout.size
+    floats = hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE") + (8 * size).to_bytes(4, "big"))
+    integers = hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE-ENCODED") + (8 * (size + 1)).to_bytes(4, "big"))
+    for array in update:
+        flat = array.reshape(-1)
+        for at in range(0, flat.size, _DIGEST_BLOCK):
+            block = flat[at : at + _DIGEST_BLOCK].astype("<f8", order="C")
+            floats.update(block.data)
+            encoded = nearest.quantize(block.astype(np.float64, copy=False))
+            integers.update(encoded[:-1].astype("<i8", copy=False).data)
+    integers.update(nearest.max_weight.to_bytes(8, "little"))
+    return frozenset({floats.digest(), integers.digest()})

@@ -22,7 +22,7 @@ from .header import RoundHeader
 from .meter import Meter
 from .opening import OpenedBatch, OpenedPacket, Opener, Receipt
 from .stores import Accepted, AggregatorStore
-from .update import Update
+from .update import Manifest, Update
 
 BATCH = 32
 """Packets opened together: at 32 the shared pairings of a batch verification are amortised."""
@@ -228,6 +228,10 @@ class Collection:
         for pid, _ in self.entries:
             update = self.update(pid)
             yield update.manifest.to_bytes(), update.ciphertext.to_bytes()
+
+    def outline(self, pid: bytes) -> tuple[Manifest, tuple[bytes, ...]]:
+        """Manifest and members' packets of one that counts."""
+        return Update.outline(self._store.update(self._header.hash, pid), self._header)
 
     def drop(self, update: Update) -> None:
         """Let an update count no more."""

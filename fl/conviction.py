@@ -26,7 +26,7 @@ from .._ext.errors import (
     SignatureError,
     UnsigncryptError,
 )
-from .._ext.limits import MAX_SHARE_EVIDENCE_BYTES
+from .._ext.limits import MAX_SHARE_EVIDENCE_BYTES, MAX_SHOWN_CONVICTION_BYTES
 from .errors import ProtocolError, Reason
 from .header import RoundHeader, check_sender
 from .sizes import manifest_bytes, member_packet_bytes
@@ -34,6 +34,7 @@ from .update import Manifest, MemberShare
 from .wire import associated_data, check_length, expect, read_int, split_exactly
 
 _TAG = b"SOTTOVOCE-V1-CONVICTION"
+_SHOWN_TAG = b"SOTTOVOCE-V1-SHOWN-CONVICTION"
 
 
 class Fault(StrEnum):
@@ -208,3 +209,39 @@ def conviction_max_bytes(header: RoundHeader) -> int:
     """No conviction of this round is longer."""
     params = header.kahe_params
     return 256 + member_packet_bytes(params) + manifest_bytes(params) + MAX_SHARE_EVIDENCE_BYTES
+
+
+def show_conviction(header: RoundHeader, conviction: Conviction) -> bytes:
+    """A conviction with its round, for somebody who has neither: what ``sottovoce fl judge`` reads.
+
+    Returns:
+        ``enc(tag, EpochParams of the servers, header, conviction)``.
+    """
+    expect("header", header, RoundHeader)
+    expect("conviction", conviction, Conviction)
+    params = header.aggregator.sign.params
+    return enc(_SHOWN_TAG, params.to_bytes(), header.to_bytes(), conviction.to_bytes())
+
+
+def judge_conviction(data: bytes, root_public_key: bytes) -> tuple[RoundHeader, Conviction, Fault]:
+    """Read and verify what :func:`show_conviction` gave; needs the issuer's root key and no secret.
+
+    Returns:
+        The round, the conviction, and what it shows.
+
+    Raises:
+        TypeError, ParameterError: Wrong arguments.
+        DecodeError: Malformed.
+        SenderError: Of another issuer.
+        ProtocolError: It does not convict (:attr:`Reason.CONVICTION`).
+    """
+    if isinstance(data, bytes) and len(data) > MAX_SHOWN_CONVICTION_BYTES:
+        raise DecodeError(f"conviction: at most {MAX_SHOWN_CONVICTION_BYTES} bytes, got {len(data)}")
+    tag, params, header_bytes, conviction_bytes = split_exactly(data, 4)
+    if tag != _SHOWN_TAG:
+        raise DecodeError("conviction: not one with its round")
+    trust = clsc.TrustStore(root_public_key)
+    trust.add_bytes(params)
+    header = RoundHeader.from_bytes(header_bytes, trust)
+    conviction = Conviction.from_bytes(conviction_bytes, header)
+    return header, conviction, conviction.verify(header, root_public_key)

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from .. import clsc
 from .._ext.errors import DecodeError, ParameterError, ProofError
 from ..he import kahe
-from .closing import Answer, CheckReply, CloseRequest
+from .closing import Answer
 from .conviction import Conviction
 from .errors import ProtocolError, Reason
 from .header import RoundHeader, check_sender
 from .meter import Meter
 from .policy import Policy, check_revocations
+from .request import CheckReply, CloseRequest
 from .server import ServerKeys
 from .signed import HeaderReader, SignedHeader
 from .stores import Binding, MemberStore, MemoryMemberStore

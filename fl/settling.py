@@ -14,13 +14,14 @@ from .. import clsc
 from .._ext.errors import OverflowDetected, StoreError, TooManyErasures
 from .._ext.limits import MAX_REMOVALS
 from ..he import kahe
-from .closing import Answer, CheckReply, CloseRequest, ContributorSet, Removal, RoundResult
+from .closing import Answer, ContributorSet, RoundResult
 from .collecting import Collection
 from .complaints import settle_complaints
 from .conviction import Conviction
 from .errors import ProtocolError, Reason
 from .header import RoundHeader
 from .meter import Meter
+from .request import CheckReply, CloseRequest, Removal
 from .server import ServerKeys
 from .stores import AggregatorStore, Step, StepKind
 from .update import Manifest
@@ -228,10 +229,10 @@ class Settlement:
         manifests: list[Manifest] = []
         packets: dict[int, list[bytes]] = {j: [] for j in indices}
         for pid, _ in collection.entries:
-            update = collection.update(pid)
-            manifests.append(update.manifest)
+            manifest, member_packets = collection.outline(pid)
+            manifests.append(manifest)
             for j, of_member in packets.items():
-                of_member.append(update.member_packets[j - 1])
+                of_member.append(member_packets[j - 1])
         return {
             j: CloseRequest(agreed, tuple(manifests), tuple(of_member), removals).to_bytes(
                 header, j, self._keys

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
+from typing import BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -273,6 +273,11 @@ class Simulation:
         self.close()
 
     @property
+    def root_public_key(self) -> bytes:
+        """The issuer's root key, the one thing that all believe without proof; 32 bytes."""
+        return self._authority.root_public_key
+
+    @property
     def pids(self) -> tuple[bytes, ...]:
         """The clients' pseudonyms, by index."""
         return tuple(client.pid for client in self._clients)
@@ -290,6 +295,7 @@ class Simulation:
         *,
         faults: Faults | None = None,
         progress: Progress | None = None,
+        audit: BinaryIO | None = None,
     ) -> RoundReport:
         """One round: every client in ``updates`` contributes, the network does as ``faults`` says.
 
@@ -298,6 +304,7 @@ class Simulation:
             updates: Client index -> (arrays of the layout, number of examples at least 1).
             faults: None: none.
             progress: Called with stage, done and total.
+            audit: Gets the record with which :func:`sottovoce.fl.audit_round` recomputes the sum.
 
         Raises:
             ProtocolError: The round failed: too few contributors survived, no quorum, or no opening.
@@ -344,6 +351,8 @@ class Simulation:
         published = aggregator.publish(result)
         for index in updates:
             self._clients[index].read_result(signed_header, published)
+        if audit is not None:
+            aggregator.write_audit(published, audit)
         pids = dict(zip(self.pids, range(len(self._clients)), strict=True))
         accepted = tuple(sorted(pids[pid] for pid, _ in result.entries))
         refused: Counter[str] = Counter({reason.value: n for reason, n in aggregator.refused.items()})

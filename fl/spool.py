@@ -42,7 +42,7 @@ class Part:
 
 
 class SpoolFolder:
-    """The folder; one process at a time.
+    """The folder.
 
     Args:
         path: Made with mode 0700 if it is not there; its parent must exist.
@@ -100,8 +100,17 @@ class SpoolFolder:
             raise StoreError(f"{self._path}: {part.name} is damaged: not the bytes that were written")
         return data
 
+    def has(self, name: str, n_bytes: int) -> bool:
+        """Whether a file is there, whole."""
+        try:
+            return os.stat(os.path.join(self._path, name)).st_size == n_bytes
+        except FileNotFoundError:
+            return False
+
     def keep_only(self, known: Iterable[tuple[str, int]]) -> None:
         """At the start: remove what a crash left, and see that the rest is there.
+
+        Nobody may be writing meanwhile: the caller holds the lock that writers hold until they have a row.
 
         Args:
             known: Name and length of every file that has a row.

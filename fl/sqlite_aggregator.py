@@ -128,6 +128,20 @@ class SqliteAggregatorStore(SqliteStore):
             elif known != header_hash:
                 raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
 
+    def kept_rounds(self) -> dict[bytes, tuple[bytes, int]]:
+        """Header hash -> epoch and round number, of every round that was opened and not erased.
+
+        For :meth:`erase` when no :class:`Aggregator` can be made for a round any more, because the keys of
+        its epoch are out of their validity.
+        """
+        with self._file.reading() as db:
+            rows = db.execute(
+                "SELECT header_hash, epoch, number FROM rounds WHERE header_hash NOT IN"
+                " (SELECT header_hash FROM steps WHERE kind = ?) ORDER BY rowid",
+                (str(StepKind.ERASED),),
+            ).fetchall()
+        return {header_hash: (epoch, number) for header_hash, epoch, number in rows}
+
     def erase(self, header_hash: bytes) -> None:
         """See :class:`AggregatorStore`; rows are overwritten and the log is cut, files are unlinked."""
         with self._file.changing() as db:

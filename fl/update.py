@@ -127,6 +127,18 @@ class Update:
         """``enc(manifest, ciphertext, packet_1, ..., packet_n)``."""
         return enc(self.manifest.to_bytes(), self.ciphertext.to_bytes(), *self.member_packets)
 
+    @staticmethod
+    def outline(data: bytes, header: RoundHeader) -> tuple[Manifest, tuple[bytes, ...]]:
+        """Manifest and members' packets of an update that :meth:`from_bytes` has read before.
+
+        The ciphertext, nearly all of it, is not hashed again.
+
+        Raises:
+            DecodeError: Malformed.
+        """
+        manifest_bytes, _, *packets = split_exactly(data, 2 + len(header.members))
+        return Manifest.from_bytes(manifest_bytes, header), tuple(packets)
+
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
         """Parse an update of the round ``header``: manifest and ciphertext belong together.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PUBLIC = ["clsc", "he", "rs", "fl"]
+PUBLIC = ["clsc", "he", "rs", "fl", "fl.flower"]
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -1,4 +1,4 @@
-"""``install``: the query actions by which a node serves as a member of the committee."""
+"""``install``: the query actions by which a node serves as a member, and gets its keys."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Callable
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from .enrolment import ask_keys, take_keys
 from .folders import NodeFolder
-from .messages import ANSWER, CHECK, COSIGN, read_bytes, refusal, reply_with
+from .messages import ANSWER, ASK_KEYS, CHECK, COSIGN, TAKE_KEYS, read_bytes, refusal, reply_with
 
 Action = Callable[[Message, NodeFolder], Message]
 
 
 def install(app: ClientApp) -> ClientApp:
-    """Register the actions of committee members with an app, and give it back.
+    """Register the actions of committee members and of enrolment with an app, and give it back.
 
     Every node may run the same app: one without member's keys in its folder refuses.
 
@@ -24,7 +25,8 @@ def install(app: ClientApp) -> ClientApp:
     Raises:
         ValueError: The app was made from a ``client_fn``, or has these actions already.
     """
-    for name, action in {COSIGN: _cosign, CHECK: _check, ANSWER: _answer}.items():
+    actions = {COSIGN: _cosign, CHECK: _check, ANSWER: _answer, ASK_KEYS: ask_keys, TAKE_KEYS: take_keys}
+    for name, action in actions.items():
         app.query(name)(_guarded(action))
     return app
 
@@ -40,17 +42,17 @@ def _guarded(action: Action) -> Callable[[Message, Context], Message]:
 
 
 def _cosign(message: Message, folder: NodeFolder) -> Message:
-    member = folder.member()
-    return reply_with(message, name=member.name, reply=member.cosign(read_bytes(message, "header")))
+    with folder.member() as member:
+        return reply_with(message, name=member.name, reply=member.cosign(read_bytes(message, "header")))
 
 
 def _check(message: Message, folder: NodeFolder) -> Message:
-    member = folder.member()
-    reply = member.check(read_bytes(message, "header"), read_bytes(message, "request"))
-    return reply_with(message, name=member.name, reply=reply)
+    with folder.member() as member:
+        reply = member.check(read_bytes(message, "header"), read_bytes(message, "request"))
+        return reply_with(message, name=member.name, reply=reply)
 
 
 def _answer(message: Message, folder: NodeFolder) -> Message:
-    member = folder.member()
-    reply = member.answer(read_bytes(message, "header"), read_bytes(message, "request"))
-    return reply_with(message, name=member.name, reply=reply)
+    with folder.member() as member:
+        reply = member.answer(read_bytes(message, "header"), read_bytes(message, "request"))
+        return reply_with(message, name=member.name, reply=reply)

@@ -10,7 +10,8 @@
     members/NN.pub        (server) public keys of the committee, in order
     device.sqlite, member.sqlite    (nodes) what was sent, signed and answered
 
-Nothing in here comes from a message or from a run's configuration, which the server writes.
+Nothing in here comes from a message or from a run's configuration, which the server writes.  Flower runs an
+app in a process of its own for every message, so what a node remembers is on disk.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +36,8 @@ from ..errors import ProtocolError, Reason
 from ..member import Member
 from ..policy import Policy
 from ..server import ServerIdentity, ServerKeys
-from .memory import member_store, outbox
+from ..sqlite_member import SqliteMemberStore
+from ..sqlite_outbox import SqliteOutbox
 
 NODE_ENV = "SOTTOVOCE_FLOWER_NODE"
 SERVER_ENV = "SOTTOVOCE_FLOWER_SERVER"
@@ -190,28 +193,32 @@ class NodeFolder(_Folder):
             raise ParameterError("settings: clear_metrics: a list of names expected")
         return frozenset(listed)
 
-    def client(self) -> Client:
+    @contextmanager
+    def client(self) -> Iterator[Client]:
         """The device, with its key of the epoch in force and its outbox.
 
         Raises:
             ParameterError: No such key.
-            KeyFileError, OSError: It cannot be read.
+            KeyFileError, StoreError, OSError: Key or outbox cannot be read.
         """
         params = self._newest(DEVICE, frozenset({clsc.Mode.BLIND, clsc.Mode.TRACEABLE}))
         key = clsc.load_key(self.key_path(DEVICE, params), self.passphrase, clsc.SecretKey)
-        return Client(key, self.trust, self.policy, outbox=outbox(self.path / "device.sqlite"))
+        with SqliteOutbox(self.path / "device.sqlite") as outbox:
+            yield Client(key, self.trust, self.policy, outbox=outbox)
 
-    def member(self) -> Member:
+    @contextmanager
+    def member(self) -> Iterator[Member]:
         """The committee member.
 
         Raises:
             ProtocolError: This node is none (:attr:`Reason.NOT_MEMBER`).
-            KeyFileError, OSError: Its keys cannot be read.
+            KeyFileError, StoreError, OSError: Its keys or its memory cannot be read.
         """
         if not any((self.path / "keys").glob(f"{MEMBER}-{SIGN}-*.key")):
             raise ProtocolError(Reason.NOT_MEMBER)
         keys = self._server_keys(MEMBER)
-        return Member(keys, self.trust, self.policy, store=member_store(self.path / "member.sqlite"))
+        with SqliteMemberStore(self.path / "member.sqlite") as store:
+            yield Member(keys, self.trust, self.policy, store=store)
 
 
 @dataclass(frozen=True)

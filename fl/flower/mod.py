@@ -45,8 +45,8 @@ def _train(message: Message, context: Context, call_next: ClientAppCallable) -> 
     try:
         folder = NodeFolder.of(context)
         signed_header = read_bytes(message, "header")
-        client = folder.client()
-        header = client.check(signed_header)
+        with folder.client() as client:
+            header = client.check(signed_header)
         name, global_arrays = _only(message.content.array_records, "message: one ArrayRecord expected")
         model = _numpy(global_arrays, list(global_arrays))
         weighted_by = folder.weighted_by
@@ -62,7 +62,8 @@ def _train(message: Message, context: Context, call_next: ClientAppCallable) -> 
             raise ParameterError(f"reply: the arrays of {name!r} expected")
         update = [new - old for new, old in zip(_numpy(trained, list(global_arrays)), model, strict=True)]
         examples = _examples(header, reply, weighted_by)
-        sealed = client.seal(signed_header, model, update, examples=examples)
+        with folder.client() as client:
+            sealed = client.seal(signed_header, model, update, examples=examples)
     except Exception as error:
         return refusal(message, error)
     return sealed_reply(message, sealed.packet)

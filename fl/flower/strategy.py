@@ -14,7 +14,7 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from ... import rs
 from ..._ext.errors import ParameterError
-from ..aggregator import Aggregator
+from ..aggregator import Aggregator, State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
 from ..plan import plan_round
@@ -85,8 +85,10 @@ class SealedStrategy(Strategy):
         first_timeout_s: The same for the first step of a run, while nodes may still be starting.
         grace_s: Wait for the other members after that: what a dead one costs in each step.
         averages: Vouch for a strategy of your own.
-        store: Keeps packets; in memory if None.
-        audit_s: Seconds after the deadline that the ciphertexts may be kept.
+        store: Keeps packets until the audit deadline; in memory if None: that of many rounds, if they are
+            short.  A :class:`sottovoce.fl.SqliteAggregatorStore` keeps them on disk.
+        audit_s: Seconds after a round's deadline that its ciphertexts are kept; they are erased when the
+            next round begins.
 
     Attributes:
         rounds: What was opened, in order.
@@ -136,6 +138,7 @@ class SealedStrategy(Strategy):
         self._shard_key = rs.ShardKey.generate()
         self._committee = Committee(deadlines)
         self._open: _Open | None = None
+        self._kept: list[Aggregator] = []
 
     # -- Flower's interface -----------------------------------------------------------------------
 
@@ -227,7 +230,15 @@ class SealedStrategy(Strategy):
         while len(list(grid.get_node_ids())) < least:
             time.sleep(1)
 
+    def _erase_old(self) -> None:
+        """Erase the packets of rounds that nobody may audit any more, and of rounds that failed."""
+        for aggregator in self._kept[:]:
+            if aggregator.state is not State.DONE or time.time() > aggregator.header.audit_deadline:
+                aggregator.erase()
+                self._kept.remove(aggregator)
+
     def _begin(self, grid: Grid, arrays: ArrayRecord) -> tuple[Aggregator, bytes]:
+        self._erase_old()
         waits = self._deadlines
         deadline = int(time.time() + waits.first_s + waits.train_s + 2 * waits.member_s) + SLACK_S
         header = plan_round(
@@ -254,6 +265,7 @@ class SealedStrategy(Strategy):
         aggregator = Aggregator(
             self._keys, self._shard_key, self._folder.trust, signed_header, store=self._store
         )
+        self._kept.append(aggregator)
         return aggregator, signed_header
 
     def _trainers(self, grid: Grid) -> Grid:

@@ -1,10 +1,9 @@
-"""The registry on disk: the file, its versions, several processes, restored backups, epochs, revocations."""
+"""A registry in a file: its rules, what survives, who else may use it, epochs."""
 
 import json
 import os
 import pathlib
 import pickle
-import shutil
 import sqlite3
 import stat
 import subprocess
@@ -13,9 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from sottovoce._ext import limits, sqlite_file
+from sottovoce._ext import sqlite_file
 from sottovoce._ext.errors import RegistryError
-from sottovoce._ext.sqlite_digest import misfit
 from sottovoce._ext.sqlite_file import SqliteFile, read_mark
 from sottovoce.clsc import (
     Account,
@@ -24,12 +22,10 @@ from sottovoce.clsc import (
     ParameterError,
     ParamsConflict,
     RootKey,
-    hashes,
     sqlite_registry,
 )
-from sottovoce.clsc.revocation import RevocationConflict, RevocationList
 from sottovoce.clsc.sqlite_registry import APPLICATION_ID, MIGRATIONS, SqliteRegistry
-from support.clsc_stores import account, entry, forked_root, params_id, some_params
+from support.clsc_stores import account, entry, forked_root, some_params
 from support.clsc_world import Drbg
 
 TESTS = pathlib.Path(__file__).parents[1]
@@ -51,16 +47,6 @@ def filled(path):
     with SqliteRegistry(path) as registry:
         registry.enrol(account("a", 3))
         registry.record(entry("a", 1))
-
-
-def copy(path, name):
-    """What a backup of a closed registry is: the database alone."""
-    target = path.with_name(name)
-    shutil.copy2(path, target)
-    return target
-
-
-# -- the file --------------------------------------------------------------------------------------
 
 
 def test_everything_survives_the_process(path):
@@ -255,9 +241,6 @@ def test_error_in_a_transaction_leaves_nothing_and_the_registry_usable(registry)
     assert registry.account("a").quota == 1
 
 
-# -- several processes -----------------------------------------------------------------------------
-
-
 def test_processes_spend_a_quota_exactly(path):
     """Made, enrolled and spent by four processes at once: every open, every transaction races."""
     folders = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
@@ -327,318 +310,6 @@ def test_registry_of_before_a_fork_is_refused(path, monkeypatch):
     registry.close()
 
 
-# -- backups ---------------------------------------------------------------------------------------
-
-
-def test_attack_backup_brought_back_would_spend_a_unit_twice(path):
-    filled(path)
-    backup = copy(path, "backup")
-    with SqliteRegistry(path) as registry:
-        registry.record(entry("a", 2))
-        registry.record(entry("a", 3))
-    os.replace(backup, path)
-    for _ in range(2):
-        with pytest.raises(RegistryError, match=r"restored from a backup.* 2 changes are missing"):
-            SqliteRegistry(path)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda r: r.enrol(account("b")),
-        lambda r: r.disable("a"),
-        lambda r: r.record(entry("a", 2)),
-        lambda r: r.reserve_epoch(bytes(32), Mode.BLIND, b"e"),
-        lambda r: r.add_epoch(some_params()),
-        lambda r: r.revoke(params_id(), bytes(16)),
-        lambda r: r.add_revocations(listing(forked_root())),
-    ],
-)
-def test_every_kind_of_change_is_missed(path, change):
-    filled(path)
-    backup = copy(path, "backup")
-    with SqliteRegistry(path) as registry:
-        change(registry)
-    os.replace(backup, path)
-    with pytest.raises(RegistryError, match="1 changes are missing"):
-        SqliteRegistry(path)
-
-
-def test_what_changes_nothing_is_not_counted(path):
-    filled(path)
-    before = read_mark(f"{path}.mark")
-    with SqliteRegistry(path) as registry:
-        registry.record(entry("a", 1))
-        registry.check(entry("a", 2))
-        registry.use_challenge(registry.new_challenge())
-        for refused in (lambda: registry.enrol(account("a")), lambda: registry.disable("b")):
-            with pytest.raises(IssueError):
-                refused()
-    assert read_mark(f"{path}.mark") == before
-
-
-def test_database_without_its_log_is_refused(path):
-    """The commonest wrong backup: the file copied while it is open, without the -wal beside it."""
-    with SqliteRegistry(path) as registry:
-        registry.enrol(account("a", 3))
-        registry.record(entry("a", 1))
-        elsewhere = path.parent / "elsewhere"
-        elsewhere.mkdir()
-        for name in (path.name, f"{path.name}.mark"):
-            shutil.copy2(path.parent / name, elsewhere / name)
-    with pytest.raises(RegistryError, match=r"backup|another program|its mark counts"):
-        SqliteRegistry(elsewhere / path.name)
-
-
-def test_lost_database_is_not_silently_begun_anew(path):
-    filled(path)
-    path.unlink()
-    with pytest.raises(RegistryError, match="its mark counts 2 changes"):
-        SqliteRegistry(path)
-    with pytest.raises(RegistryError, match="its mark counts 2 changes"):
-        SqliteRegistry.restore(path)
-
-
-def test_mark_that_is_missing_damaged_or_another_s_is_refused(path, tmp_path):
-    filled(path)
-    other = tmp_path / "other.sqlite"
-    filled(other)
-    mark = path.with_name(f"{path.name}.mark")
-    good = mark.read_bytes()
-    assert len(good) == 62
-    bad = [b"", good[:-1], good + b"\0", b"X" + good[1:], other.with_name("other.sqlite.mark").read_bytes()]
-    for content in bad:
-        mark.write_bytes(content)
-        with pytest.raises(RegistryError, match=r"damaged|another database"):
-            SqliteRegistry(path)
-        assert mark.read_bytes() == content
-    mark.unlink()
-    with pytest.raises(RegistryError, match="missing"):
-        SqliteRegistry(path)
-    mark.write_bytes(good)
-    SqliteRegistry(path).close()
-
-
-def test_mark_may_lie_elsewhere(path, tmp_path):
-    mark = tmp_path / "elsewhere.mark"
-    with SqliteRegistry(path, mark=mark) as registry:
-        registry.enrol(account("a"))
-    assert read_mark(str(mark))[1] == 1
-    assert not path.with_name(f"{path.name}.mark").exists()
-    with pytest.raises(RegistryError, match="missing"):
-        SqliteRegistry(path)
-
-
-def test_answer_that_the_mark_does_not_cover_does_not_leave(path, monkeypatch):
-    def fail(*_):
-        raise OSError("disk gone")
-
-    filled(path)
-    registry = SqliteRegistry(path)
-    with monkeypatch.context() as patched:
-        patched.setattr(sqlite_file, "write_mark", fail)
-        with pytest.raises(OSError, match="disk gone"):
-            registry.record(entry("a", 2))
-        with pytest.raises(RegistryError, match="closed"):  # nor the second time
-            registry.find("a", params_id(), "", entry("a", 2).issued)
-        with pytest.raises(OSError, match="disk gone"):
-            SqliteRegistry(path)
-    with SqliteRegistry(path) as registry:  # the mark is brought up
-        assert registry.record(entry("a", 2)) == entry("a", 2)
-    assert read_mark(f"{path}.mark")[1] == 3
-
-
-def test_restored_registry_issues_in_new_epochs_only(path):
-    old, lost, new = (some_params(epoch=epoch) for epoch in (b"old", b"lost", b"new"))
-
-    def wanted(params, i):
-        return replace(entry("a", i), params_id=params.params_id)
-
-    with SqliteRegistry(path) as registry:
-        registry.enrol(account("a", 2))
-        registry.add_epoch(old)
-        answered = registry.record(wanted(old, 1))
-        challenge = registry.new_challenge()
-    backup = copy(path, "backup")
-    with SqliteRegistry(path) as registry:
-        registry.add_epoch(lost)
-        registry.record(wanted(old, 2))
-        registry.record(wanted(lost, 1))
-    os.replace(backup, path)
-    with pytest.raises(RegistryError):
-        SqliteRegistry(path)
-    with SqliteRegistry.restore(path) as registry:
-        assert registry.record(answered) == answered
-        for params in (old, lost):
-            with pytest.raises(IssueError, match="closed since the registry was restored"):
-                registry.record(wanted(params, 3))
-        assert not registry.use_challenge(challenge)
-    with SqliteRegistry(path) as registry:  # opens again, and remembers
-        with pytest.raises(IssueError, match="closed"):
-            registry.check(wanted(old, 3))
-        registry.add_epoch(old)  # known already: stays closed
-        with pytest.raises(IssueError, match="closed"):
-            registry.record(wanted(old, 3))
-        registry.add_epoch(new)
-        registry.record(wanted(new, 3))
-        registry.record(wanted(new, 4))
-        with pytest.raises(IssueError, match="quota"):
-            registry.record(wanted(new, 5))
-    with pytest.raises(RegistryError, match="no such file"):
-        SqliteRegistry.restore(path.with_name("nothing"))
-
-
-def test_restored_registry_is_told_what_was_signed_since(path):
-    old, lost = some_params(epoch=b"old"), some_params(epoch=b"lost")
-    wanted = replace(entry("a", 1), params_id=lost.params_id)
-    with SqliteRegistry(path) as registry:
-        registry.enrol(account("a", 2))
-        registry.add_epoch(old)
-    with SqliteRegistry.restore(path, signed=iter([old, lost])) as registry:
-        assert registry.epochs() == (old, lost)
-        registry.add_epoch(lost)  # not new: stays closed
-        with pytest.raises(IssueError, match="closed since the registry was restored"):
-            registry.record(wanted)
-        assert not registry.is_reserved(lost.root_public_key, lost.mode, lost.epoch)
-    with pytest.raises(TypeError, match="EpochParams"):
-        SqliteRegistry.restore(path, signed=[b""])
-    with pytest.raises(ParamsConflict):
-        SqliteRegistry.restore(path, signed=[some_params(epoch=b"old", root=forked_root(), secret="other")])
-
-
-def beside_log(path, backup, last):
-    """The backup beside the log and the mark of a process that was killed after ``last``."""
-    place = path.parent / "place"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
-    shutil.copy2(backup, place / path.name)
-    with SqliteRegistry(path) as registry:
-        last(registry)
-        for end in ("-wal", ".mark"):
-            shutil.copy2(f"{path}{end}", place / f"{path.name}{end}")
-    return place / path.name
-
-
-def enrol(registry, *numbers):
-    for number in numbers:
-        registry.enrol(account(f"party {number:04}"))
-
-
-ENROL = [lambda r, n=n: enrol(r, *range(n, n + 60)) for n in range(1000, 1600, 60)]
-
-
-@pytest.mark.parametrize(
-    ("forgotten", "last"),
-    [
-        pytest.param(ENROL[:1], ENROL[1], id="older by one checkpoint"),
-        pytest.param(ENROL[:1], lambda r: r.new_challenge(), id="the log has only a challenge"),
-        pytest.param(ENROL[:1], lambda r: r.revoke(params_id(), bytes(16)), id="the log has another table"),
-        pytest.param(ENROL[:-1], ENROL[-1], id="older by many checkpoints"),
-        pytest.param([lambda r: r.disable("party 0008")], ENROL[1], id="only a row changed"),
-        pytest.param([lambda r: r.record(entry("party 0008", 1))], ENROL[1], id="only issuances"),
-        pytest.param([lambda r: r.revoke(params_id(), bytes(16))], ENROL[1], id="only revoked"),
-        pytest.param([lambda r: r.add_revocations(listing(forked_root()))], ENROL[1], id="only lists"),
-        pytest.param([lambda r: r.add_epoch(some_params())], ENROL[1], id="only epochs"),
-        pytest.param([lambda r: r.reserve_epoch(bytes(32), Mode.BLIND, b"e")], ENROL[1], id="only reserved"),
-        pytest.param([lambda r: r.new_challenge()], ENROL[1], id="only challenges"),
-        # Both rows lie on one page of the table, which comes with the log, but on two of each index.
-        pytest.param([lambda r: enrol(r, 7)], lambda r: enrol(r, 9999), id="only indexes"),
-    ],
-)
-def test_attack_backup_beside_the_log_of_another_moment_is_refused(path, forgotten, last):
-    with SqliteRegistry(path) as registry:
-        enrol(registry, *range(7), *range(8, 400))
-    backup, before = copy(path, "backup"), read_mark(f"{path}.mark")
-    for change in forgotten:
-        with SqliteRegistry(path) as registry:  # closing empties the log into the database
-            change(registry)
-    place = beside_log(path, backup, last)
-    for opener in (SqliteRegistry, SqliteRegistry.restore, SqliteRegistry):
-        with pytest.raises(RegistryError, match=r"damaged: .* Remove .*-wal and -shm, .* then restore"):
-            opener(place)
-        # The log is in the database now; refused all the same.
-        assert not place.with_name(f"{place.name}-wal").exists()
-    shutil.copy2(backup, place)
-    if read_mark(f"{place}.mark") != before:  # challenges are not counted
-        with pytest.raises(RegistryError, match="changes are missing"):
-            SqliteRegistry(place)
-    SqliteRegistry.restore(place).close()
-    with SqliteRegistry(place) as registry:
-        assert registry.account("party 0399") is not None
-
-
-def test_log_of_a_killed_process_is_applied_to_its_own_database(path):
-    with SqliteRegistry(path) as registry:
-        enrol(registry, *range(100))
-        registry.disable("party 0001")
-    place = beside_log(path, copy(path, "database"), ENROL[0])
-    with SqliteRegistry(place) as registry:
-        assert registry.account("party 1019") is not None
-        assert registry.account("party 0001") is None
-
-
-def test_rows_that_could_not_be_checked_are_checked_at_the_next_opening(path, monkeypatch):
-    def fail(_):
-        raise sqlite3.OperationalError("disk I/O error")
-
-    filled(path)
-    place = beside_log(path, copy(path, "database"), lambda r: r.disable("a"))
-    with monkeypatch.context() as patched:
-        patched.setattr(sqlite_file, "misfit", fail)
-        for _ in range(2):
-            with pytest.raises(RegistryError, match="I/O"):
-                SqliteRegistry(place)
-    SqliteRegistry(place).close()
-    monkeypatch.setattr(sqlite_file, "misfit", fail)
-    SqliteRegistry(place).close()  # fits, and no log: not read again
-
-
-def test_sum_follows_every_kind_of_change(path):
-    """Rows that come, change and go, from two connections; a transaction that is undone; a restoration."""
-
-    def undone(*statements):
-        with registry._file.changing() as db:
-            for statement in statements:
-                db.execute(statement)
-            found.append(misfit(db))
-            raise ZeroDivisionError
-
-    found = []
-    with SqliteRegistry(path) as one, SqliteRegistry(path) as two:
-        enrol(one, 1, 2)
-        two.record(entry("party 0001", 1))
-        one.disable("party 0001")
-        used, _ = one.new_challenge(), two.new_challenge()
-        assert two.use_challenge(used)
-        change = "UPDATE accounts SET quota = quota + 1"
-        for registry in (one, two):
-            for statements in ([change], ["DROP TRIGGER sum_accounts_UPDATE", change]):
-                with pytest.raises(ZeroDivisionError):
-                    undone(*statements)
-            with registry._file.reading() as db:
-                found.append(misfit(db))
-        assert found == [None, "rows are missing, or too many", None] * 2
-    with SqliteRegistry.restore(path, signed=[some_params()]) as registry, registry._file.reading() as db:
-        assert misfit(db) is None
-
-
-def test_torn_registry_is_not_restored(path):
-    """As one copied while it was written: each page is whole, but not of one moment."""
-    with SqliteRegistry(path) as registry:
-        for _ in range(300):
-            registry.new_challenge()
-        registry.enrol(account("a", 2))
-    data = bytearray(path.read_bytes())
-    last = len(data) - 4096
-    data[last:] = bytes(4096)
-    path.write_bytes(data)
-    with pytest.raises(RegistryError, match=r"damaged|malformed"):
-        SqliteRegistry.restore(path)
-
-
-# -- epochs ----------------------------------------------------------------------------------------
-
-
 def test_epoch_is_reserved_once(registry):
     root = bytes(32)
     registry.reserve_epoch(root, Mode.BLIND, b"e")
@@ -696,144 +367,3 @@ def test_epochs_come_in_the_order_in_which_they_were_added(registry):
     for one in params:
         registry.add_epoch(one)
     assert list(registry.epochs()) == params
-
-
-# -- revocations -----------------------------------------------------------------------------------
-
-
-def listing(root, number=1, pids=(), epoch=0, issued_at=5):
-    return RevocationList.sign(root, params_id(epoch), number=number, issued_at=issued_at, pids=pids)
-
-
-def pid(i):
-    return bytes([i]) * 16
-
-
-def test_pids_of_a_party(registry):
-    for party in "ab":
-        registry.enrol(account(party, 9))
-    entries = [
-        entry("a", 9, Mode.TRACEABLE, identity=b"z"),
-        entry("a", 1, Mode.TRACEABLE, identity=b"y"),
-        entry("b", 2, Mode.TRACEABLE, identity=b"x"),
-        entry("a", 3, Mode.TRACEABLE, identity=b"z", epoch=1),
-        entry("a", 4, Mode.BLIND),
-    ]
-    for one in entries:
-        registry.record(one)
-    pids = [hashes.pid(e.params_id, e.usage, e.identity, e.issued) for e in entries]
-    assert registry.pids_of("a", params_id()) == (pids[0], pids[1])
-    assert registry.pids_of("b", params_id()) == (pids[2],)
-    assert registry.pids_of("a", params_id(1)) == (pids[3],)
-    assert registry.pids_of("a", params_id(2)) == registry.pids_of("c", params_id()) == ()
-
-
-def test_revoked_keys_are_kept_sorted_and_bounded(registry, monkeypatch):
-    for i in (3, 1, 2, 1):
-        registry.revoke(params_id(), pid(i))
-    registry.revoke(params_id(1), pid(9))
-    assert registry.revoked(params_id()) == (pid(1), pid(2), pid(3))
-    assert registry.revoked(params_id(1)) == (pid(9),)
-    assert registry.revoked(params_id(2)) == ()
-    monkeypatch.setattr(limits, "MAX_REVOKED", 3)
-    with pytest.raises(IssueError, match="begin a new epoch"):
-        registry.revoke(params_id(), pid(4))
-    registry.revoke(params_id(), pid(3))
-    registry.revoke(params_id(1), pid(4))
-    for wrong in ((b"", pid(1)), (params_id(), b""), (pid(1), params_id())):
-        with pytest.raises(ParameterError):
-            registry.revoke(*wrong)
-    for wrong in ((params_id(), "x" * 16), ("x" * 32, pid(1))):
-        with pytest.raises(TypeError):
-            registry.revoke(*wrong)
-    with pytest.raises(TypeError):
-        registry.add_revocations(listing(forked_root()).to_bytes())
-
-
-def test_lists_only_grow(registry):
-    root = forked_root()
-    first, second = listing(root, 1, [pid(1)]), listing(root, 4, [pid(1), pid(2)])
-    assert registry.revocations(root.public_key, params_id()) is None
-    for one in (first, first, second, second, first):
-        registry.add_revocations(one)
-    assert registry.revocations(root.public_key, params_id()) == second
-    assert registry.revocations(root.public_key, params_id(1)) is None
-    for wrong, against in (
-        (listing(root, 4, [pid(1), pid(2), pid(3)]), second),  # the same number, another content
-        (listing(root, 4, [pid(1), pid(2)], issued_at=6), second),
-        (listing(root, 1, [pid(2)]), first),
-        (listing(root, 5, [pid(1)]), second),  # un-revokes
-        (listing(root, 3, [pid(1)]), second),  # behind what is out
-        (listing(root, 3, [pid(3)]), second),
-    ):
-        with pytest.raises(RevocationConflict) as caught:
-            registry.add_revocations(wrong)
-        assert (caught.value.first, caught.value.second) == (against.to_bytes(), wrong.to_bytes())
-    assert registry.revocations(root.public_key, params_id()) == second
-    registry.add_revocations(listing(root, 1, [pid(3)], epoch=1))
-    registry.add_revocations(listing(RootKey.generate(), 1, [pid(3)]))
-    registry.add_revocations(listing(root, 5, [pid(1), pid(2)]))
-
-
-def test_forgotten_challenges_are_forgotten_some_at_a_time(path, monkeypatch):
-    monkeypatch.setattr(limits, "MAX_CHALLENGES", 32)
-    with SqliteRegistry(path) as registry:
-        values = [registry.new_challenge() for _ in range(32)]
-        for value in values[1:20]:
-            assert registry.use_challenge(value)
-        values += [registry.new_challenge() for _ in range(19)]
-        # 32 are outstanding, though 51 were made: none is forgotten yet.
-        assert n_challenges(registry) == 32
-        values.append(registry.new_challenge())
-        assert n_challenges(registry) == 30
-        assert not registry.use_challenge(values[0])
-        assert registry.use_challenge(values[-1])
-
-
-def n_challenges(registry):
-    with registry._file.reading() as db:
-        return db.execute("SELECT count(*) FROM challenges").fetchone()[0]
-
-
-def test_a_file_for_everybody_fits_before_the_first_one_asks():
-    """Two challenges for each of ten thousand people, enrolled on one day."""
-    assert limits.MAX_CHALLENGES >= 2 * 10_000
-
-
-@pytest.mark.skipif(os.name != "posix", reason="named pipes")
-def test_pipe_in_the_place_of_the_file_is_not_waited_for(path):
-    os.mkfifo(path, 0o600)
-    with pytest.raises(RegistryError, match="not a regular file"):
-        SqliteRegistry(path)
-
-
-def test_half_a_mark_is_none(path, monkeypatch):
-    """The disk is full in the middle of it: the next attempt begins again."""
-    real = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:30]))
-    with pytest.raises(OSError, match="No space"):
-        SqliteRegistry(path)
-    monkeypatch.undo()
-    assert sorted(p.name for p in path.parent.iterdir() if "mark" in p.name) == []
-    SqliteRegistry(path).close()
-
-
-@pytest.mark.parametrize("opener", ["same", "link"])
-def test_second_opening_in_one_process_keeps_the_locks(path, opener):
-    """What SQLite's list of ways to corrupt a file begins with: a descriptor closed, and all locks go."""
-    with SqliteRegistry(path) as first:
-        first.enrol(account("a", 1))
-        name = path
-        if opener == "link":
-            name = path.with_name("link")
-            name.symlink_to(path)
-            shutil.copy(f"{path}.mark", f"{name}.mark")
-        SqliteRegistry(name, mark=f"{path}.mark").close()
-        program = (
-            "import sys; from sottovoce.clsc import Account, SqliteRegistry\n"
-            "with SqliteRegistry(sys.argv[1]) as r: r.enrol(Account('b', b'b', 1, bytes(32)))"
-        )
-        subprocess.run([sys.executable, "-c", program, path], check=True, timeout=60)
-        first.enrol(account("c", 1))  # into a log that nobody would read any more
-    with SqliteRegistry(path) as registry:
-        assert [registry.account(name) is not None for name in "abc"] == [True] * 3

@@ -24,6 +24,7 @@ from sottovoce.fl import (
     Step,
     StepKind,
     sqlite_aggregator,
+    sqlite_outbox,
 )
 
 H = [bytes([i]) * 32 for i in range(8)]
@@ -106,7 +107,7 @@ def test_only_the_owner_may_read(kind, path):
     with pytest.raises(StoreError, match="0600 expected, got 0640"):
         kind(path)
     path.chmod(0o600)
-    if kind is SqliteAggregatorStore:
+    if kind is not SqliteMemberStore:
         spool = path.with_name(f"{path.name}.spool")
         spool.chmod(0o750)
         with pytest.raises(StoreError, match="0700 expected, got 0750"):
@@ -138,7 +139,7 @@ def test_durability_is_what_the_docs_say(kind, path):
     with kind(path) as store, store._file.reading() as db:
         assert db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         assert db.execute("PRAGMA synchronous").fetchone()[0] == 2
-        if kind is not SqliteMemberStore:  # it deletes nothing
+        if kind is SqliteAggregatorStore:  # the others delete nothing
             assert db.execute("PRAGMA secure_delete").fetchone()[0] == 1
         locking = "exclusive" if kind is SqliteAggregatorStore else "normal"
         assert db.execute("PRAGMA locking_mode").fetchone()[0] == locking
@@ -206,12 +207,13 @@ def test_a_torn_packet_is_refused_at_the_start(path, cut):
         SqliteAggregatorStore(path)
 
 
-def test_a_missing_packet_is_refused_at_the_start(path):
-    filled(SqliteAggregatorStore, path)
+@pytest.mark.parametrize("kind", [SqliteAggregatorStore, SqliteOutbox])
+def test_a_missing_packet_is_refused_at_the_start(kind, path):
+    filled(kind, path)
     (packet,) = spooled(path)
     packet.unlink()
     with pytest.raises(StoreError, match="missing; restored without its database"):
-        SqliteAggregatorStore(path)
+        kind(path)
 
 
 @pytest.mark.parametrize("position", [0, 7, 8, 29])
@@ -232,15 +234,26 @@ def test_a_changed_packet_is_never_taken_for_what_was_written(path, position):
             list(store.accepted(H[0]))
 
 
-def test_what_a_crash_left_goes_and_nothing_else(path):
-    filled(SqliteAggregatorStore, path)
+def test_a_changed_packet_of_a_client_does_not_leave(path):
+    filled(SqliteOutbox, path)
+    (packet,) = spooled(path)
+    packet.write_bytes(b"the packet that leaveS")
+    with SqliteOutbox(path) as outbox:
+        with pytest.raises(StoreError, match="not the bytes that were written"):
+            outbox.find(H[0])
+        assert reason(lambda: fill(outbox)) is Reason.SEALED
+
+
+@pytest.mark.parametrize("kind", [SqliteAggregatorStore, SqliteOutbox])
+def test_what_a_crash_left_goes_and_nothing_else(kind, path):
+    filled(kind, path)
     spool = path.with_name(f"{path.name}.spool")
     kept = {p.name for p in spooled(path)} | {"notes of the operator"}
     for name in (f"{H[0].hex()}-{bytes(16).hex()}", ".sottovoce-abc", "notes of the operator"):
         (spool / name).write_bytes(b"half a pack")
-    with SqliteAggregatorStore(path) as store:
+    with kind(path):
         assert {p.name for p in spool.iterdir()} == kept
-        assert len(list(store.accepted(H[0]))) == 1
+        assert len(kept) == 2
 
 
 def test_damaged_pages_are_errors_of_ours(kind, path):
@@ -268,6 +281,27 @@ def test_a_row_lost_with_its_log_is_noticed(path):
     for _ in range(2):
         with pytest.raises(StoreError, match="damaged"):
             SqliteAggregatorStore(path)
+
+
+def test_a_packet_that_cannot_be_written_is_not_sent(path, monkeypatch):
+    with SqliteOutbox(path) as outbox:
+        fill(outbox)
+        with monkeypatch.context() as patched:
+
+            def fail(*args):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            patched.setattr(os, "fsync", fail)
+            with pytest.raises(OSError, match="No space"):
+                fill(outbox, 1)
+            patched.undo()
+            patched.setattr(sqlite_outbox, "_insert", fail)
+            with pytest.raises(OSError, match="No space"):
+                fill(outbox, 1)
+        assert outbox.find(H[1]) is None
+        assert len(spooled(path)) == 1
+        fill(outbox, 1)
+        assert len(spooled(path)) == 2
 
 
 @pytest.mark.parametrize("where", ["write", "row"])
@@ -329,7 +363,9 @@ def test_an_erased_round_is_in_no_file(path):
         store.note(H[0], Step(StepKind.CHECK, 2, b"what a member complained of"))
         secrets = (b"another packet", b"a conviction", b"what a member complained of")
         assert all(anywhere(path, secret) for secret in secrets)
+        assert store.kept_rounds() == {H[0]: (b"epoch", 0), H[4]: (b"epoch", 4)}
         store.erase(H[0])
+        assert store.kept_rounds() == {H[4]: (b"epoch", 4)}
         # While it is open: the log and the free pages are part of what must hold nothing.
         assert not any(anywhere(path, secret) for secret in secrets)
         assert len(spooled(path)) == 1
@@ -339,12 +375,12 @@ def test_an_erased_round_is_in_no_file(path):
         assert store.steps(H[0]) == (Step(StepKind.ERASED),)
 
 
-def test_a_discarded_packet_is_overwritten(path):
+def test_a_discarded_packet_is_in_no_file(path):
     with SqliteOutbox(path) as outbox:
         fill(outbox)
+        assert len(anywhere(path, b"the packet that leaves")) == 1
         outbox.discard(H[0])
-        outbox._file.empty_log()
-    assert anywhere(path, b"the packet that leaves") == []
+        assert anywhere(path, b"the packet that leaves") == []
 
 
 # -- backups ----------------------------------------------------------------------------------------
@@ -455,6 +491,10 @@ def test_a_restored_outbox_seals_for_no_model_that_there_was(path):
         assert outbox.find(H[0]).packet == b"the packet that leaves"
         fill(outbox, 3)
     filled(SqliteOutbox, path, 4)
+    shutil.rmtree(path.with_name(f"{path.name}.spool"))  # a backup without it
+    with SqliteOutbox.restore(path, models=[]) as outbox:
+        assert [outbox.find(H[i]).packet for i in (0, 3, 4)] == [b"", b"", b""]
+        assert reason(lambda: fill(outbox, 4)) is Reason.SEALED
     for bad in (["text"], [b"short"]):
         with pytest.raises(ParameterError):
             SqliteOutbox.restore(path, models=bad)

@@ -31,7 +31,8 @@ from sottovoce.fl import (
     Update,
 )
 from sottovoce.fl import Sealed as OneSealed
-from sottovoce.fl.closing import _TAG_CLOSE, _TAG_RESULT
+from sottovoce.fl.closing import _TAG_RESULT
+from sottovoce.fl.request import _TAG_CLOSE
 from sottovoce.fl.wire import associated_data, open_body, sign_body, split, split_exactly
 from support.fl_federation import MODEL, craft, snapshot, update_of
 

@@ -7,6 +7,7 @@ clients and members follow the protocol, and nobody may call one of them a cheat
 
 import itertools
 import random
+import tempfile
 
 import numpy as np
 import pytest
@@ -22,7 +23,14 @@ from hypothesis.stateful import (
 )
 
 from sottovoce._ext.enc import enc
-from sottovoce.fl import CheckReply, ProtocolError, Reason, State
+from sottovoce.fl import (
+    CheckReply,
+    MemoryAggregatorStore,
+    ProtocolError,
+    Reason,
+    SqliteAggregatorStore,
+    State,
+)
 from sottovoce.fl import Sealed as OneSealed
 from sottovoce.fl.wire import split_exactly
 from support.fl_federation import CLIP, craft, from_member, lying_answer
@@ -60,16 +68,23 @@ def machine(world):
     light[-1] = 1
 
     class Round(RuleBasedStateMachine):
-        @initialize(seed=st.integers(0, 2**32), absent=st.sampled_from([None, None, 2, 5]))
-        def start(self, seed, absent):
+        @initialize(
+            seed=st.integers(0, 2**32), absent=st.sampled_from([None, None, 2, 5]), on_disk=st.booleans()
+        )
+        def start(self, seed, absent, on_disk):
             self.random = random.Random(seed)
-            self.aggregator = fed.aggregator(sealed.signed)
+            self.folder = tempfile.TemporaryDirectory() if on_disk else None
+            self.store = self.new_store() if on_disk else MemoryAggregatorStore()
+            self.aggregator = fed.aggregator(sealed.signed, store=self.store)
             self.members = sealed.members()
             self.absent, self.liar = absent, None
             self.requests = self.final = None
             self.equivocators = set()
             self.checked = set()
             self.opened = False
+
+        def new_store(self):
+            return SqliteAggregatorStore(f"{self.folder.name}/aggregator.sqlite")
 
         def collecting(self):
             return self.aggregator.state is State.COLLECTING
@@ -123,13 +138,32 @@ def machine(world):
         def process(self):
             self.aggregator.process()
 
-        @precondition(collecting)
         @rule()
         def crash(self):
-            """What was accepted is spooled; what waited is lost with the process."""
-            before = self.aggregator.accepted
-            self.aggregator = fed.aggregator(sealed.signed, store=self.aggregator._store)
-            assert self.aggregator.accepted == before
+            """What was accepted is spooled and every step noted; what waited is lost with the process."""
+
+            def found():
+                aggregator = self.aggregator
+                agreed, heard = aggregator._settlement.agreed, (aggregator.checked, aggregator.answered)
+                return aggregator.state, aggregator.accepted, agreed, heard
+
+            before = found()
+            if self.folder is not None:
+                self.store.close()
+                self.store = self.new_store()
+            self.aggregator = fed.aggregator(sealed.signed, store=self.store)
+            assert found() == before
+            if self.aggregator.state is State.CLOSING:
+                self.requests = self.aggregator.requests()
+            elif self.aggregator.state is State.ANSWERING:
+                final = self.aggregator.requests()
+                assert final.keys() == self.final.keys()
+                self.final = final
+
+        @rule(j=st.integers(1, 5))
+        def member_crashes(self, j):
+            """What it had opened is lost; what it signed and answered is in its store."""
+            self.members[j] = fed.member(j, store=self.members[j]._store)
 
         # -- closing ------------------------------------------------------------------------------------
 
@@ -260,6 +294,14 @@ def machine(world):
                 assert set(self.aggregator.accepted) <= {*fed.pids[:6], *fed.pids[7:11]}
 
         def teardown(self):
+            try:
+                self.finish()
+            finally:
+                if getattr(self, "folder", None) is not None:
+                    self.store.close()
+                    self.folder.cleanup()
+
+        def finish(self):
             """Every round ends: with all packets in and all honest members asked, exactly or loudly."""
             if not hasattr(self, "aggregator") or self.opened:
                 return

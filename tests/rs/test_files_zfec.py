@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -28,14 +29,22 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def command(name, *arguments):
-    """Run ``zfec`` or ``zunfec`` of the installed package."""
-    program = f"import sys; from zfec.cmdline_{name} import main; sys.exit(main())"
+def commands(name, *calls):
+    """Run ``zfec`` or ``zunfec`` of the installed package, once a list of arguments, in one process."""
+    program = (
+        f"import json, sys; from zfec.cmdline_{name} import main\n"
+        f"for call in json.loads(sys.argv[1]): sys.argv[:] = ['{name}', *call]; assert not main(), call"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)],
+        [sys.executable, "-c", program, json.dumps([list(map(str, call)) for call in calls])],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def command(name, *arguments):
+    """Run it once."""
+    commands(name, arguments)
 
 
 def sizes(k):
@@ -48,13 +57,20 @@ def sizes(k):
 
 @pytest.mark.parametrize(("k", "n"), SHAPES)
 def test_shares_are_those_of_the_command_to_the_byte(k, n, folder):
-    for i, size in enumerate(sorted(set(sizes(k)))):
-        data = seeded(size)
-        name = f"in{i}"
-        Path(name).write_bytes(data)
+    all_sizes = sorted(set(sizes(k)))
+    for i, size in enumerate(all_sizes):
+        Path(f"in{i}").write_bytes(seeded(size))
         (folder / f"theirs{i}").mkdir()
         (folder / f"ours{i}").mkdir()
-        command("zfec", "-q", "-k", k, "-m", n, "-d", f"theirs{i}", "-p", name, name)
+    commands(
+        "zfec",
+        *(
+            ("-q", "-k", k, "-m", n, "-d", f"theirs{i}", "-p", f"in{i}", f"in{i}")
+            for i in range(len(all_sizes))
+        ),
+    )
+    for i, size in enumerate(all_sizes):
+        name = f"in{i}"
         done = rs.split_file(name, k, n, folder=f"ours{i}", format="zfec")
         assert names(f"ours{i}") == names(f"theirs{i}") == [os.path.basename(path) for path in done.paths]
         for path in done.paths:

@@ -1,6 +1,7 @@
-"""The roles of a round, killed: ``fl_victim.py ROLE HOW FOLDER [FIRST STRIDE]``, JSON on its output.
+"""The roles of a round, killed: ``fl_victim.py ROLE FOLDER JOB ...``, JSON on its output.
 
-How it is done: :mod:`support.killing`.  ROLE is ``client`` or ``servers``.
+How it is done: :mod:`support.killing`.  ROLE is ``client`` or ``servers``, a JOB ``HOW`` or
+``HOW:FIRST:STRIDE``.
 
 In its second life everybody is tempted first: the client by another update for the same round, the member by
 another header of the round number and by another set, the aggregator by another packet of client 0 and by
@@ -253,5 +254,10 @@ class ServersScenario:
 SCENARIOS = {"client": ClientScenario, "servers": ServersScenario}
 
 if __name__ == "__main__":
-    scenario = SCENARIOS[sys.argv[1]]()
-    print(json.dumps(kill_everywhere(scenario, *sys.argv[2:4], *map(int, sys.argv[4:]))))
+    scenario, results = SCENARIOS[sys.argv[1]](), {}
+    for job in sys.argv[3:]:
+        how, *numbers = job.split(":")
+        folder = f"{sys.argv[2]}/{how}"
+        os.mkdir(folder)
+        results[how] = kill_everywhere(scenario, how, folder, *map(int, numbers))
+    print(json.dumps(results))

@@ -105,12 +105,17 @@ class Cluster:
             time.sleep(0.1)
         raise TimeoutError(f"nothing listens on port {port}\n{self.logs()}")
 
-    def submit(self, app=APP, *, config="", federation=""):
-        """``flwr run``; returns when the run has been taken."""
+    def submit(self, app=APP, *, config="", federation="", stream_s=None):
+        """``flwr run``: its output when the run has been taken, or with ``stream_s`` when it ended."""
         command = [str(BIN / "flwr"), "run", str(app), "loop"]
         command += ["--run-config", config] if config else []
         command += ["--federation-config", federation] if federation else []
-        subprocess.run(command, env=self.env, cwd=self.home, check=True, timeout=120, capture_output=True)
+        command += ["--stream"] if stream_s else []
+        done = subprocess.run(
+            command, env=self.env, cwd=self.home, timeout=stream_s or 120, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}{self.logs()}"
+        return done.stdout
 
     def await_file(self, path, timeout_s):
         end = time.monotonic() + timeout_s

@@ -2,11 +2,16 @@
 
 from collections import Counter
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
-SERVER = 1
+
+def copy_of(message):
+    """The same message anew, as from a network: what a mod changes in one stays there."""
+    copy = Message(RecordDict(dict(message.content.items())), reply_to=message)
+    copy.metadata.__dict__.update(message.metadata.__dict__)
+    return copy
 
 
 class LoopGrid(Grid):
@@ -47,10 +52,7 @@ class LoopGrid(Grid):
             self.seen.append(message)
             if node in self.dead or (kind, node) in self.lost:
                 continue
-            # A copy, as over a network: what a mod changes in it stays at the node.
-            arrived = Message(RecordDict(dict(message.content.items())), reply_to=message)
-            arrived.metadata.__dict__.update(message.metadata.__dict__)
-            reply = self.apps[node](arrived, self.context(node))
+            reply = self.apps[node](copy_of(message), self.context(node))
             self.seen.append(reply)
             self._replies[message.object_id] = reply
         return ids
@@ -60,10 +62,6 @@ class LoopGrid(Grid):
 
     def send_and_receive(self, messages, *, timeout=None):
         return self.pull_messages(self.push_messages(messages))
-
-    def give_up(self, node):
-        """What Flower says in the name of a dead node, after more than a minute."""
-        return Error(5, f"node {node} unavailable")
 
 
 def text_of(messages):

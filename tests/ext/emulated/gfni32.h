@@ -2,18 +2,21 @@
 #define SV_EMULATED_GFNI32_H
 
 /* What gf256_avx512.c and gf256_avx2_gfni.c use beside immintrin.h and gfni.h: vectors of 32 bytes with bit
-   matrices, and stores past the cache, which fault at an address that is no multiple of the vector. */
+   matrices, and stores past the cache, which fault at an address that is no multiple of the vector, and are counted. */
 
 #include <immintrin.h>
 #include <stdlib.h>
 
 #include "gfni.h"
 
+unsigned long emu_streamed __attribute__((weak)); /* one for the whole program */
+
 EMU void emu_stream(void *p, const void *a, size_t size) {
     if ((uintptr_t)p % size) {
         abort();
     }
     memcpy(p, a, size);
+    emu_streamed++;
 }
 EMU void _mm512_stream_si512(void *p, __m512i a) { emu_stream(p, &a, sizeof a); }
 EMU void _mm256_stream_si256(__m256i *p, __m256i a) { emu_stream(p, &a, sizeof a); }

@@ -28,10 +28,11 @@ def keys(made, tmp_path):
     return shutil.copytree(made, tmp_path / "keys")
 
 
-@pytest.fixture(autouse=True)
-def run_of_flower(monkeypatch):
+@pytest.fixture(autouse=True, scope="session")
+def run_of_flower():
     """What Flower's engines set before they call an app; and polling without waiting."""
-    monkeypatch.setattr(TaskIdentity, "_run_id", 1)
-    monkeypatch.setattr(TaskIdentity, "_node_id", 1)
-    monkeypatch.setattr(TaskIdentity, "_task_id", 1)
-    monkeypatch.setattr(flower_grid, "POLL_S", 0.001)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_run_id", "_node_id", "_task_id"):
+            patch.setattr(TaskIdentity, name, 1)
+        patch.setattr(flower_grid, "POLL_S", 0.001)
+        yield

@@ -1,6 +1,7 @@
 """What leaves a node: one sealed packet, metrics that its owner allows, or the kind of a refusal."""
 
 import json
+import shutil
 
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -11,7 +12,7 @@ from flwr.serverapp.exception import InconsistentMessageReplies
 from sottovoce.fl import ParameterError
 from sottovoce.fl.flower import NodeFolder, SealedStrategy, install
 from support.flower_app.averaged.known import CLIP, first_model
-from support.flower_grid import LoopGrid, client_app, text_of
+from support.flower_grid import LoopGrid, client_app, copy_of, text_of
 
 PRIVATE = "4711 patients in /data/of/mrs-example"
 
@@ -27,24 +28,36 @@ def honest(message, context):
 
 
 class World:
-    def __init__(self, keys, train=honest, evaluate=None):
+    """Nodes with one app, and the messages of one round, co-signed once for all tests."""
+
+    def __init__(self, keys, prepared, train=honest, evaluate=None):
         self.app = client_app(train=train, evaluate=evaluate or (lambda message, _: reply_of(message)))
         self.grid = LoopGrid([self.app] * 5, keys)
-        self.strategy = SealedStrategy(
-            flower.FedAvg(), keys / "server", clip=CLIP, max_examples=5000, min_contributors=3
-        )
+        self.strategy, self._messages = prepared
         self.arrays = ArrayRecord(first_model())
 
     def messages(self):
-        return self.strategy.configure_train(1, self.arrays, ConfigRecord(), self.grid)
+        return [copy_of(message) for message in self._messages]
 
     def run(self, message, node=100):
         return self.app(message, self.grid.context(node))
 
 
+def new_strategy(keys):
+    return SealedStrategy(flower.FedAvg(), keys / "server", clip=CLIP, max_examples=5000, min_contributors=3)
+
+
+@pytest.fixture(scope="module")
+def prepared(made, tmp_path_factory):
+    keys = shutil.copytree(made, tmp_path_factory.mktemp("prepared") / "keys")
+    grid = LoopGrid([client_app(train=honest)] * 5, keys)
+    strategy = new_strategy(keys)
+    return strategy, strategy.configure_train(1, ArrayRecord(first_model()), ConfigRecord(), grid)
+
+
 @pytest.fixture
-def world(keys):
-    return World(keys)
+def world(keys, prepared):
+    return World(keys, prepared)
 
 
 def test_reply_is_one_packet_of_a_length_that_the_data_do_not_change(world):
@@ -67,11 +80,11 @@ def test_a_plain_strategy_that_averages_sealed_replies_fails(world):
         flower.FedAvg().aggregate_train(1, [reply])
 
 
-def test_trains_for_nobody_who_sends_no_header(keys):
+def test_trains_for_nobody_who_sends_no_header(keys, prepared):
     def untouched(message, context):
         pytest.fail("trained without a header")
 
-    world = World(keys, untouched)
+    world = World(keys, prepared, untouched)
     message = next(iter(flower.FedAvg().configure_train(1, world.arrays, ConfigRecord(), world.grid)))
     assert world.run(message).error.reason == "sottovoce: DecodeError"
 
@@ -91,16 +104,14 @@ def test_refuses_a_model_that_is_not_the_one_of_the_header(world):
 
 
 def test_a_second_packet_for_one_header_is_the_first(world):
-    first, _ = world.messages()[:2]
-    again = Message(RecordDict(dict(first.content.items())), reply_to=first)
-    again.metadata.__dict__.update(first.metadata.__dict__)
-    packets = [world.run(m).content["sottovoce"]["packet"].data for m in (first, again)]
+    packets = [world.run(world.messages()[0]).content["sottovoce"]["packet"].data for _ in range(2)]
     assert packets[0] == packets[1]
 
 
-def test_one_model_is_trained_on_once(world):
+def test_one_model_is_trained_on_once(keys, world):
     assert world.run(world.messages()[0]).has_content()
-    assert "an update for it has left already" in world.run(world.messages()[0]).error.reason
+    other = new_strategy(keys).configure_train(1, world.arrays, ConfigRecord(), world.grid)[0]
+    assert world.run(other).error.reason == "sottovoce: model: an update for it has left already"
 
 
 def raises(message, context):
@@ -131,25 +142,25 @@ def integers(message, context):
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize("train", [raises, says_error, no_examples, other_arrays, not_finite, integers])
-def test_an_app_that_fails_tells_the_server_nothing(keys, train):
-    world = World(keys, train, train)
+def test_an_app_that_fails_tells_the_server_nothing(keys, prepared, train):
+    world = World(keys, prepared, train, train)
     reply = world.run(world.messages()[0])
     assert reply.has_error()
     assert "4711" not in reply.error.reason
     assert "mrs-example" not in reply.error.reason
 
 
-def test_evaluation_lets_out_what_the_owner_allows(keys):
+def test_evaluation_lets_out_what_the_owner_allows(keys, prepared):
     def evaluate(message, context):
         return reply_of(message, accuracy=0.75, loss=0.123)
 
-    world = World(keys, evaluate=evaluate)
+    world = World(keys, prepared, evaluate=evaluate)
     message = world.strategy.configure_evaluate(1, world.arrays, ConfigRecord(), world.grid)[0]
     reply = world.run(message)
     assert {name: dict(record) for name, record in reply.content.items()} == {
         "metrics": {"accuracy": 0.75, "num-examples": 1}
     }
-    world = World(keys, evaluate=raises)
+    world = World(keys, prepared, evaluate=raises)
     message = world.strategy.configure_evaluate(1, world.arrays, ConfigRecord(), world.grid)[0]
     assert PRIVATE not in world.run(message).error.reason
 
@@ -176,7 +187,6 @@ def test_the_run_of_the_server_cannot_choose_the_folder(keys, world, monkeypatch
 
 
 def test_actions_of_members_refuse_nonsense_and_strangers(world):
-    world.messages()
     for action in ("cosign", "check", "answer"):
         message = Message(
             RecordDict({"sottovoce": ConfigRecord({"header": b"x"})}), 100, f"query.sottovoce_{action}"

@@ -12,9 +12,8 @@ SCRIPT = Path(__file__).parents[3] / "examples" / "http_round" / "run.py"
 
 @pytest.mark.slow
 def test_the_example_trains_as_plain_averaging_does_and_stops_everything(tmp_path):
-    done = subprocess.run(
-        [sys.executable, SCRIPT, "--rounds", "2"], capture_output=True, text=True, cwd=tmp_path, timeout=580, check=False
-    )  # fmt: skip
+    command = [sys.executable, SCRIPT, "--rounds", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=580, check=False)
     assert done.returncode == 0, done.stderr
     private, plain = map(float, re.search(r"accuracy +([\d.]+) +([\d.]+)", done.stdout).groups())
     assert abs(private - plain) <= 0.005
