@@ -3,6 +3,7 @@
 * :class:`RelayService` takes shards of one size from anybody, holds a batch, shuffles it and forwards it.
 * :class:`AggregatorService` opens rounds, collects, drives the closing at the members, and publishes.
 * :class:`MemberService` co-signs, checks and answers when it is asked.
+* :class:`PeerService` is a peer where nobody is the server: member, client, and aggregator on its turn.
 * :class:`IssuerService` answers requests for keys over any :class:`IssuerDesk`.
 * :class:`Courier` is the client's side: fetches a header, sends shards over relays, fetches the result.
 * :func:`serve` runs one service until SIGTERM or SIGINT.
@@ -19,6 +20,7 @@ from .courier import Courier, Delivery
 from .errors import TransportError
 from .issuer import IssuerDesk, IssuerService
 from .member import MemberService
+from .peer import PeerPlan, PeerService
 from .relay import RelayService
 from .runner import Binding, serve
 
@@ -30,6 +32,8 @@ __all__ = [
     "IssuerDesk",
     "IssuerService",
     "MemberService",
+    "PeerPlan",
+    "PeerService",
     "RelayService",
     "RoundPlan",
     "TransportError",

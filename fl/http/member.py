@@ -46,6 +46,7 @@ class MemberService:
 
     Attributes:
         app: The ASGI application.
+        routes: Its endpoints, for an application that has others besides.
         counts: How often it ``cosigned``, ``checked``, ``answered``, and ``refused``.
     """
 
@@ -64,18 +65,22 @@ class MemberService:
         self.counts: Counter[str] = Counter(cosigned=0, checked=0, answered=0, refused=0)
         metrics = Metrics("member")
         metrics.watch("requests", "What became of requests.", lambda: self.counts, label="fate", counts=True)
-        routes = [
+        self.routes = [
             route("/v1/identity", self._tell_identity, "GET"),
             route("/v1/cosign", self._cosign, "POST"),
             route("/v1/check", self._on_request("checked", member.check), "POST"),
             route("/v1/answer", self._on_request("answered", member.answer), "POST"),
         ]
         self.app: ASGIApp = application(
-            routes, metrics, bounds if bounds is not None else Limits(concurrent=_CONCURRENT), self._lifespan
+            self.routes,
+            metrics,
+            bounds if bounds is not None else Limits(concurrent=_CONCURRENT),
+            self.lifespan,
         )
 
     @asynccontextmanager
-    async def _lifespan(self) -> AsyncIterator[None]:
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Around the application's life: stops the member's thread."""
         try:
             yield
         finally:

@@ -32,9 +32,9 @@ class _Recorded(Client):
 class PeerWorld:
     """Keys of an issuer, of its beacon servers and of the peers."""
 
-    def __init__(self, n_peers=N_PEERS):
-        self.authority = Authority(EPOCH, NOW, valid_s=86_400)
-        self.other_authority = Authority(EPOCH, NOW, valid_s=86_400)
+    def __init__(self, n_peers=N_PEERS, now=NOW):
+        self.authority = Authority(EPOCH, now, valid_s=86_400)
+        self.other_authority = Authority(EPOCH, now, valid_s=86_400)
         self.keys = [self.authority.server(peer_name(i)) for i in range(n_peers)]
         self.senders = [self.authority.pseudonym(f"device of peer {i}") for i in range(n_peers)]
         # From a seed, so that every run has the same choices.

@@ -1,0 +1,371 @@
+"""A peer as a service: its member answers, its book takes rosters and beacons, and on its turn it collects.
+
+No peer is named as the aggregator: everybody asks the address of whoever the book says it is now.  Packets
+go there whole and directly, so that an aggregator sees from which address a pseudonym writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp
+
+from ... import clsc, he, rs
+from ..._ext import limits
+from ..._ext.errors import ParameterError, SottovoceError
+from ..aggregator import Aggregator, State
+from ..closing import RoundResult
+from ..errors import ProtocolError, Reason
+from ..header import RoundHeader
+from ..peer import Peer
+from ..peer_choice import Choice
+from ..server import ServerIdentity
+from ..signed import SignedHeader
+from .base import RoleThread, application, bytes_answer, cbor_answer, route
+from .courier import Courier
+from .errors import Refusal
+from .guard import Limits, read_body
+from .logs import log
+from .member import MemberService
+from .metrics import Metrics
+from .outgoing import post_patiently, quiet_client
+from .rounds import Committee, Patience
+
+_KEPT_RESULTS: Final = 8
+_TICK_S: Final = 0.1
+_WAIT_S: Final = 86_400.0
+"""Longer than any view; who waits is cancelled when the round is over."""
+_ROSTER_BYTES: Final = limits.ROSTER_MAX_BYTES + 256
+
+Arrays = list[NDArray[np.floating]]
+Train = Callable[[Arrays, int, int], Arrays]
+"""``train(model, round number, view)``: an update, trained anew every time."""
+
+
+@dataclass(frozen=True)
+class PeerPlan:
+    """What this peer puts into headers when it is its turn.
+
+    Attributes:
+        clip: Values are clipped to ``[-clip, clip]``.
+        close_at: Collecting ends as soon as so many count; 0: only with time.
+        close_s: Seconds before the end of the turn at which collecting ends, for checking and answering.
+        max_contributors: As of :func:`sottovoce.fl.plan_round`.
+        rounds: Take part in so many, one after the other, while the service runs; 0: only in those that
+            :meth:`PeerService.run_round` is called for.
+        first_round: Number of the first of them.
+
+    Raises:
+        ParameterError: A negative number.
+    """
+
+    clip: float
+    close_at: int = 0
+    close_s: int = 60
+    max_contributors: int = 1024
+    rounds: int = 0
+    first_round: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.close_at, self.close_s, self.rounds, self.first_round) < 0:
+            raise ParameterError("plan: no negative number expected")
+
+
+@dataclass(frozen=True)
+class _Open:
+    """The round that this peer collects."""
+
+    signed_header: bytes
+    role: Aggregator
+    until: float
+
+    @property
+    def header(self) -> RoundHeader:
+        return self.role.header
+
+
+class PeerService:
+    """One peer and its part in rounds.
+
+    Args:
+        peer: The roles.
+        identity: Its public keys.
+        trust: Verifies headers before large bodies are read.
+        addresses: Name -> URL of every peer, this one included.
+        model: The first global model, float arrays; every peer has the same.
+        train: Makes this peer's update; called in a thread.
+        plan: For its turns.
+        patience: For members.
+        bounds: Limits of requests.
+        make_client: Makes the connections to others; for tests.
+        clock: Unix seconds; that of the peer.
+
+    Attributes:
+        app: The ASGI application.
+        counts: How often it ``contributed``, ``sat out``, ``led`` a view, got a ``result``, or ``failed``.
+        model: The global model after the last result.
+        results: Round number -> the last verified results.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        identity: ServerIdentity,
+        trust: clsc.TrustStore,
+        addresses: Mapping[bytes, str],
+        model: Arrays,
+        train: Train,
+        plan: PeerPlan,
+        *,
+        patience: Patience | None = None,
+        bounds: Limits | None = None,
+        make_client: Callable[[], httpx.AsyncClient] = quiet_client,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._peer = peer
+        self._trust = trust
+        self._addresses = {name: url.rstrip("/") for name, url in addresses.items()}
+        self._train = train
+        self._plan = plan
+        self._patience = patience
+        self._make_client = make_client
+        self._clock = clock
+        self._client = make_client()
+        self._thread = RoleThread("peer")
+        self._open: _Open | None = None
+        self._published: OrderedDict[str, bytes] = OrderedDict()
+        self._member = MemberService(peer.member, identity, trust)
+        self.model = model
+        self.results: OrderedDict[int, RoundResult] = OrderedDict()
+        self.counts: Counter[str] = Counter(contributed=0, sat_out=0, led=0, result=0, failed=0)
+        metrics = Metrics("peer")
+        metrics.watch("rounds", "What this peer did.", lambda: self.counts, label="what", counts=True)
+        routes = [
+            *self._member.routes,
+            route("/v1/roster", self._take_roster, "POST"),
+            route("/v1/beacon", self._take_beacon, "POST"),
+            route("/v1/status", self._tell_status, "GET"),
+            route("/v1/round", self._round, "GET"),
+            route("/v1/header", self._header, "GET"),
+            route("/v1/packet", self._packet, "POST"),
+            route("/v1/result/{header:str}", self._result, "GET"),
+        ]
+        self.app: ASGIApp = application(
+            routes, metrics, bounds if bounds is not None else Limits(), self._lifespan
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self) -> AsyncIterator[None]:
+        async with self._member.lifespan():
+            running = asyncio.create_task(self._run())
+            try:
+                yield
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+                self._thread.stop()
+                await self._client.aclose()
+
+    # -- taking part ------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        first = self._plan.first_round
+        for number in range(first, first + self._plan.rounds):
+            try:
+                await self.run_round(number)
+            except ProtocolError as error:
+                log("error", "round failed", round=number, reason=str(error))
+            except Exception:
+                log("error", "round failed", round=number, exc_info=True)
+
+    async def run_round(self, number: int) -> RoundResult:
+        """Wait for a round's beacon, take part view by view, and return the verified result.
+
+        On its turn this peer collects; on every view it contributes, trained anew, or sits out what its
+        policy or its outbox refuses.  A result of an earlier view that comes late counts as well: members
+        answer one view only, so there is one result at most.
+
+        Raises:
+            ProtocolError: All views passed without a result (:attr:`Reason.VIEW`).
+        """
+        takers: dict[int, asyncio.Task[RoundResult]] = {}
+        leader: asyncio.Task[None] | None = None
+        failed: set[int] = set()
+        try:
+            while True:
+                for view, task in takers.items():
+                    if task.done() and task.exception() is None:
+                        return await self._take_result(number, task.result())
+                    if task.done() and view not in failed:  # nothing more to do but wait for the next one
+                        failed.add(view)
+                        log("warning", "no part in a view", view=view, reason=str(task.exception()))
+                try:
+                    choice = self._peer.choice(number)
+                except ProtocolError as error:
+                    if error.reason is not Reason.BEACON:
+                        raise
+                else:
+                    if choice.view not in takers:
+                        log("info", "view", round=number, view=choice.view)
+                        takers[choice.view] = asyncio.create_task(self._contribute(choice))
+                        if choice.aggregator.name == self._peer.name:
+                            leader = asyncio.create_task(self._lead(choice))
+                await asyncio.sleep(_TICK_S)
+        except ProtocolError:
+            self.counts["failed"] += 1
+            raise
+        finally:
+            tasks: list[asyncio.Task[Any]] = [*takers.values(), *([leader] if leader is not None else [])]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _take_result(self, number: int, result: RoundResult) -> RoundResult:
+        self.counts["result"] += 1
+        self.results[number] = result
+        while len(self.results) > _KEPT_RESULTS:
+            self.results.popitem(last=False)
+        means = he.ModelLayout.of(self.model).unflatten(result.mean)
+        self.model = [(a + m).astype(a.dtype) for a, m in zip(self.model, means, strict=True)]
+        log("info", "result", round=number, contributors=result.agreed.count)
+        return result
+
+    async def _contribute(self, choice: Choice) -> RoundResult:
+        """One update for one view, and its result."""
+        address = self._addresses[choice.aggregator.name]
+        courier = Courier(address, make_client=self._make_client)
+        while True:
+            # Whoever proposes early, or is not the chosen one, is refused by the policy.
+            signed_header = await courier.header(wait_s=_WAIT_S, after=choice.round_number - 1)
+            try:
+                header = await self._thread(self._peer.client.check, signed_header)
+                break
+            except SottovoceError as error:
+                log("warning", "header refused", view=choice.view, reason=str(error))
+                await asyncio.sleep(_TICK_S)
+        await self._send(choice, signed_header, address)
+        published = await courier.result(header, wait_s=_WAIT_S)
+        return await self._thread(self._peer.client.read_result, signed_header, published)
+
+    async def _send(self, choice: Choice, signed_header: bytes, address: str) -> None:
+        update = await asyncio.to_thread(self._train, self.model, choice.round_number, choice.view)
+        try:
+            sealed = await self._thread(self._peer.client.seal, signed_header, self.model, update)
+        except ProtocolError as error:
+            if error.reason not in (Reason.MODEL_REUSED, Reason.UPDATE_REUSED):
+                raise
+            self.counts["sat_out"] += 1
+            log("info", "sits out", view=choice.view, reason=error.reason.value)
+            return
+        async with self._make_client() as client:
+            url, until = f"{address}/v1/packet", time.monotonic() + _WAIT_S
+            await post_patiently(client, url, sealed.packet, at_most=limits.HTTP_SMALL_BYTES, until=until)
+        self.counts["contributed"] += 1
+
+    # -- on its turn ------------------------------------------------------------------------------
+
+    async def _lead(self, choice: Choice) -> None:
+        try:
+            await self._lead_view(choice)
+        except SottovoceError as error:
+            log("error", "view failed", round=choice.round_number, view=choice.view, reason=str(error))
+
+    async def _lead_view(self, choice: Choice) -> None:
+        number, plan = choice.round_number, self._plan
+        end = self._peer.book.turn(choice.epoch, number, choice.view)[1]
+        fields: dict[str, Any] = {"clip": plan.clip, "max_contributors": plan.max_contributors}
+        proposal = await self._thread(self._peer.propose, self.model, number, **fields)
+        header = await self._thread(SignedHeader.from_bytes, proposal, self._trust, proposal=True)
+        members = {m.name: self._addresses[m.name] for m in choice.members}
+        committee = Committee(members, self._client, self._patience)
+        while True:
+            try:
+                signed = await committee.cosign(header)
+                break
+            except ProtocolError as error:
+                # Members that have not heard of the beacon yet, or whose clock is behind.
+                if error.reason is not Reason.HEADER_SIGNATURE or self._clock() > end:
+                    raise
+            await asyncio.sleep(_TICK_S)
+        signatures = {j: s for j, s in enumerate(signed.member_signatures, 1) if s}
+        signed_header = await self._thread(self._peer.begin, number, signatures)
+        opened = _Open(signed_header, self._peer.aggregator, end - plan.close_s)
+        self._open = opened
+        self.counts["led"] += 1
+        await self._collect(opened)
+        result = await committee.finish(opened.role, signed_header, self._thread)
+        self._published[opened.header.hash.hex()] = await self._thread(opened.role.publish, result)
+        while len(self._published) > _KEPT_RESULTS:
+            self._published.popitem(last=False)
+
+    async def _collect(self, opened: _Open) -> None:
+        while True:
+            await self._thread(opened.role.process)
+            accepted, now = len(opened.role.accepted), self._clock()
+            if now > opened.header.deadline:
+                raise ProtocolError(Reason.TOO_FEW, f"{accepted} present", round_id=opened.header.hash)
+            all_here = 0 < self._plan.close_at <= accepted
+            if accepted >= opened.header.min_contributors and (all_here or now > opened.until):
+                return
+            await asyncio.sleep(_TICK_S)
+
+    # -- endpoints --------------------------------------------------------------------------------
+
+    async def _take_roster(self, request: Request) -> Response:
+        data = await read_body(request, at_most=_ROSTER_BYTES)
+        await self._thread(self._peer.book.add_roster, data)
+        return PlainTextResponse("taken\n", 202)
+
+    async def _take_beacon(self, request: Request) -> Response:
+        data = await read_body(request, at_most=limits.HTTP_SMALL_BYTES)
+        await self._thread(self._peer.book.add_beacon, data)
+        return PlainTextResponse("taken\n", 202)
+
+    async def _tell_status(self, _: Request) -> Response:
+        last = max(self.results, default=0)
+        return cbor_answer({"v": 1, "last_result": last, **self.counts})
+
+    def _require_open(self) -> _Open:
+        if self._open is None:
+            raise Refusal(404, "no round here")
+        return self._open
+
+    async def _round(self, _: Request) -> Response:
+        opened = self._require_open()
+        header, role = opened.header, opened.role
+        return cbor_answer(
+            {
+                "v": 1,
+                "round": header.round_number,
+                "header": header.hash,
+                "shard_bytes": rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n),
+                "state": "collecting" if role.state is State.COLLECTING else role.state.name.lower(),
+                "until": int(opened.until),
+            }
+        )
+
+    async def _header(self, _: Request) -> Response:
+        return bytes_answer(self._require_open().signed_header)
+
+    async def _packet(self, request: Request) -> Response:
+        opened = self._require_open()
+        packet = await read_body(request, at_most=opened.header.packet_bytes)
+        await self._thread(opened.role.receive_packet, packet)
+        return PlainTextResponse("taken\n", 202)
+
+    async def _result(self, request: Request) -> Response:
+        result = self._published.get(request.path_params["header"])
+        if result is None:
+            raise Refusal(404, "no such result")
+        return bytes_answer(result)

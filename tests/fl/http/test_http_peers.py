@@ -1,0 +1,236 @@
+"""A round among seven peers over HTTP: each speaks to whoever is chosen, and the chosen one may die."""
+
+import asyncio
+import contextlib
+import time
+
+import numpy as np
+import pytest
+
+from sottovoce.fl import BeaconServer, Peer, PeerPolicy, ProtocolError, Reason, RosterBook, combine_beacon
+from sottovoce.fl.http import PeerPlan, PeerService
+from sottovoce.fl.http.rounds import Patience
+from sottovoce.he import ModelLayout
+from support.fl_federation import CLIP, EPOCH, MODEL, NOW, update_of
+from support.fl_http import Net
+from support.fl_peers import MIN_CONTRIBUTORS, VIEW_S
+
+
+class Peers:
+    """Seven services in one event loop; the clock goes when the test says so."""
+
+    def __init__(self, world, *, close_at=7, train=None):
+        self.world, self.net, self.now = world, Net(), NOW
+        self.servers = {s.index: BeaconServer(s, EPOCH) for s in world.beacon_shares}
+        addresses = {k.public.name: self.url(i) for i, k in enumerate(world.keys)}
+        self.services, self.updates = [], {}
+        for i, (keys, sender) in enumerate(zip(world.keys, world.senders, strict=True)):
+            trust = world.trust(self.clock)
+            book = RosterBook(trust, clock=self.clock)
+            policy = PeerPolicy(book=book, min_contributors=MIN_CONTRIBUTORS, allow_retrained=True)
+            peer = Peer(keys, sender, trust, policy, clock=self.clock)
+            self.services.append(
+                PeerService(
+                    peer,
+                    keys.public,
+                    world.trust(self.clock),
+                    addresses,
+                    [a.copy() for a in MODEL],
+                    lambda model, number, view, i=i: (train or self.train)(i, number, view),
+                    PeerPlan(clip=CLIP, close_at=close_at, max_contributors=16),
+                    patience=Patience(ask_s=20.0, more_s=0.5),
+                    make_client=self.net.client,
+                    clock=self.clock,
+                )
+            )
+            self.net.apps[f"peer-{i}"] = self.services[-1].app
+
+    @staticmethod
+    def url(i):
+        return f"http://peer-{i}"
+
+    def clock(self):
+        return self.now
+
+    def train(self, i, number, view):
+        return update_of(1000 * number + 100 * view + i)
+
+    async def __aenter__(self):
+        self._stack = contextlib.AsyncExitStack()
+        for service in self.services:
+            await self._stack.enter_async_context(service.app.router.lifespan_context(service.app))
+        await self.tell("/v1/roster", self.world.signed_roster())
+        return self
+
+    async def __aexit__(self, *error):
+        await self._stack.aclose()
+
+    @property
+    def alive(self):
+        return [i for i in range(7) if f"peer-{i}" not in self.net.down]
+
+    async def tell(self, path, body):
+        async with self.net.client() as client:
+            for i in self.alive:
+                response = await client.post(self.url(i) + path, content=body)
+                assert response.status_code == 202, response.content
+
+    async def release(self, number):
+        parts = {j: server.end_round(number - 1) for j, server in self.servers.items()}
+        beacon, _ = combine_beacon(self.world.beacon_key, EPOCH, number, parts)
+        await self.tell("/v1/beacon", beacon.to_bytes())
+
+    def chosen(self, number, view):
+        name = self.services[0]._peer.book.choice(EPOCH, number, view).aggregator.name
+        return next(i for i, s in enumerate(self.services) if s._peer.name == name)
+
+    def begin(self, number):
+        """A task for every living peer."""
+        return {i: asyncio.create_task(self.services[i].run_round(number)) for i in self.alive}
+
+    async def kill(self, i, tasks):
+        self.net.down.add(f"peer-{i}")
+        tasks.pop(i).cancel()
+
+    async def until(self, condition, timeout_s=60):
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            await asyncio.sleep(0.02)
+
+
+def mean_of(number, view, peers):
+    updates = [np.concatenate([a.ravel() for a in update_of(1000 * number + 100 * view + i)]) for i in peers]
+    return np.mean(np.clip(updates, -CLIP, CLIP), axis=0)
+
+
+def check(peers, results, number, view, contributors):
+    for result in results:
+        assert result.agreed.count == len(contributors)
+        assert np.allclose(result.mean, mean_of(number, view, contributors), atol=CLIP / 2**13)
+    models = [peers.services[i].model for i in peers.alive]
+    expected = ModelLayout.of(MODEL).unflatten(results[0].mean)
+    for model in models:
+        for new, old, mean in zip(model, MODEL, expected, strict=True):
+            np.testing.assert_allclose(new, old + mean, atol=1e-5)
+
+
+def test_a_round_with_everybody(peer_world):
+    async def whole():
+        async with Peers(peer_world) as peers:
+            tasks = peers.begin(1)  # before the beacon: they wait for it
+            await peers.release(1)
+            results = await asyncio.gather(*tasks.values())
+            first = peers.chosen(1, 0)
+            assert [s.counts["led"] for s in peers.services] == [int(i == first) for i in range(7)]
+            check(peers, results, 1, 0, range(7))
+            return peers
+
+    peers = asyncio.run(whole())
+    # Packets go to the chosen one and to nobody else.
+    first = peers.chosen(1, 0)
+    posts = {i: [s for s in peers.net.of(f"peer-{i}", "POST") if s.path == "/v1/packet"] for i in range(7)}
+    assert [len(posts[i]) for i in range(7)] == [7 * int(i == first) for i in range(7)]
+
+
+def test_dead_before_it_collected_the_next_views_takes_over(peer_world):
+    async def whole():
+        async with Peers(peer_world, close_at=6) as peers:
+            await peers.release(1)
+            peers.net.down.add(f"peer-{peers.chosen(1, 0)}")
+            tasks = peers.begin(1)
+            await asyncio.sleep(0.3)
+            peers.now += VIEW_S
+            results = await asyncio.gather(*tasks.values())
+            assert peers.services[peers.chosen(1, 1)].counts["led"] == 1
+            check(peers, results, 1, 1, peers.alive)
+
+    asyncio.run(whole())
+
+
+def collected(peers, i):
+    opened = peers.services[i]._open
+    return opened is not None and len(opened.role.accepted) == 7
+
+
+def test_dead_after_it_collected_clients_train_anew(peer_world):
+    async def whole():
+        async with Peers(peer_world, close_at=6) as peers:
+            await peers.release(1)
+            first, second = peers.chosen(1, 0), peers.chosen(1, 1)
+            peers.services[first]._plan = PeerPlan(clip=CLIP)  # it collects to the end of its turn
+            tasks = peers.begin(1)
+            await peers.until(lambda: collected(peers, first))
+            await peers.kill(first, tasks)
+            peers.now += VIEW_S
+            results = await asyncio.gather(*tasks.values())
+            check(peers, results, 1, 1, peers.alive)
+            sent = [s.body for i in (first, second) for s in peers.net.of(f"peer-{i}", "POST")
+                    if s.path == "/v1/packet"]  # fmt: skip
+            assert len(set(sent)) == len(sent) == 7 + 6
+
+    asyncio.run(whole())
+
+
+def test_dead_after_it_collected_the_same_vector_never_goes_again(peer_world):
+    """Peers that would send what they sent sit out, and the round ends with no result rather than that."""
+
+    async def whole():
+        same = lambda i, number, view: update_of(i)  # noqa: E731 - in place of training
+        async with Peers(peer_world, close_at=6, train=same) as peers:
+            await peers.release(1)
+            first, second = peers.chosen(1, 0), peers.chosen(1, 1)
+            peers.services[first]._plan = PeerPlan(clip=CLIP)
+            tasks = peers.begin(1)
+            await peers.until(lambda: collected(peers, first))
+            await peers.kill(first, tasks)
+            peers.now += VIEW_S
+            await peers.until(lambda: all(peers.services[i].counts["sat_out"] == 1 for i in peers.alive))
+            assert not [s for s in peers.net.of(f"peer-{second}", "POST") if s.path == "/v1/packet"]
+            peers.now += 2 * VIEW_S
+            errors = await asyncio.gather(*tasks.values(), return_exceptions=True)
+            assert [e.reason for e in errors if isinstance(e, ProtocolError)] == [Reason.VIEW] * 6
+            assert all(peers.services[i].counts["failed"] == 1 for i in peers.alive)
+            for i in peers.alive:
+                np.testing.assert_array_equal(peers.services[i].model[0], MODEL[0])
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/v1/roster", b"", 400),
+        ("POST", "/v1/roster", bytes(1 << 22), 413),
+        ("POST", "/v1/beacon", b"\xa0", 400),
+        ("POST", "/v1/beacon", bytes(5000), 413),
+        ("POST", "/v1/packet", b"packet", 404),
+        ("POST", "/v1/cosign", b"", 400),
+        ("POST", "/v1/answer", b"", 400),
+        ("GET", "/v1/header", b"", 404),
+        ("GET", "/v1/round", b"", 404),
+        ("GET", "/v1/result/00", b"", 404),
+        ("GET", "/healthz", b"", 200),
+        ("GET", "/metrics", b"", 200),
+        ("GET", "/v1/beacon", b"", 405),
+    ],
+)
+def test_bad_requests_get_a_short_refusal(peer_world, method, path, body, status):
+    async def whole():
+        async with Peers(peer_world) as peers, peers.net.client() as client:
+            response = await client.request(method, peers.url(3) + path, content=body)
+            assert response.status_code == status
+            assert len(response.content) < 200 or status == 200
+
+    asyncio.run(whole())
+
+
+def test_a_late_roster_is_refused(peer_world):
+    async def whole():
+        async with Peers(peer_world) as peers, peers.net.client() as client:
+            await peers.release(1)
+            late = peer_world.signed_roster(version=2, view_s=1)
+            response = await client.post(peers.url(3) + "/v1/roster", content=late)
+            assert (response.status_code, response.content[:15]) == (403, b"roster: refused")
+
+    asyncio.run(whole())
