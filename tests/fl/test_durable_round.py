@@ -101,7 +101,7 @@ def test_restarted_after_every_step(sealed, restart):
 
 
 def test_who_was_dropped_stays_dropped(fed, sealed, restart):
-    cheat = craft(fed, sealed.header, fed.client_keys[9], bad_for=[2, 3])[0]
+    cheat = craft(fed, sealed.header, fed.client_keys[9], spoiled_for=[2, 3])[0]
     members = sealed.members()
     aggregator = restart()
     for packet in [*sealed.packets, cheat]:

@@ -25,6 +25,7 @@ from sottovoce.clsc import (
     TraceableRequest,
     TracingKey,
     Usage,
+    bls,
     dealer,
     hashes,
     keybody,
@@ -84,6 +85,7 @@ def secrets_of_every_kind(world):
         ),
         ("blind-request", BlindRequest._derand(params[Mode.BLIND], Usage.SIGN, token, Drbg("blind"))),
         ("admission", AdmissionKey(Drbg("admission")(32))),
+        ("bls-share", bls._deal_bls_derand(2, 3, Drbg("bls"))[1]),
     ]
 
 
