@@ -99,7 +99,7 @@ void sv_gf256_prepare(uint8_t *tables, const uint8_t *matrix, size_t rows, size_
    old bytes of the outputs are not fetched first. */
 enum { LEAST = 1024, MOST = 4096, INPUTS = 24 << 10, LARGE_INPUTS = 128 << 10, LINE = 64 };
 #ifndef SV_GF256_LARGE /* lower in tests, where instructions are emulated */
-#define SV_GF256_LARGE ((size_t)12 << 20)
+#define SV_GF256_LARGE ((size_t)24 << 20)
 #endif
 static const size_t LARGE = SV_GF256_LARGE;
 

@@ -100,7 +100,7 @@ int main(int argc, char **argv) {
             printf("back end %d differs: blocks\n", backend);
             return 1;
         }
-        /* Packed because the rows are large, in the cache and past it, is 3 rows of 5 inputs of 2 MiB or 4. */
+        /* Packed and stored past the cache because the rows are large: 3 rows of 5 inputs of 4 MiB; 2 MiB are not. */
         if (STREAM_ROWS && (!run(3, 5, ((size_t)2 << 20) + 61, 0, 0, backend) ||
                             !run(3, 5, ((size_t)4 << 20) + 61, 0, 0, backend) ||
                             !run(STREAM_ROWS, 1, ((size_t)2 << 20) + 61, 5, 0, backend) ||

@@ -113,7 +113,7 @@ def test_an_altered_ciphertext_decrypts_to_another_vector_or_not_at_all(data):
 
 @given(
     st.sampled_from(ALL_SETS),
-    st.integers(1, 9000),
+    st.integers(1, 20_000),
     st.integers(4, 20),
     st.lists(st.integers(-5, 5).filter(bool), min_size=1, max_size=5),
     st.integers(0, 3),
