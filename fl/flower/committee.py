@@ -95,8 +95,19 @@ class Committee:
         requests = aggregator.close()
         self._put(grid, CHECK, aggregator.header, signed_header, requests, aggregator.receive_check)
         requests = aggregator.settle()
-        self._put(grid, ANSWER, aggregator.header, signed_header, requests, aggregator.receive_answer)
-        return aggregator.open()
+        while True:
+            self._put(grid, ANSWER, aggregator.header, signed_header, requests, aggregator.receive_answer)
+            try:
+                return aggregator.open()
+            except ProtocolError as error:
+                if error.reason is not Reason.NO_QUORUM:
+                    raise
+                # Who does not answer may hold a share that convicts its sender: then the set is another.
+                rest = {j: request for j, request in requests.items() if j not in aggregator.answered}
+                self._put(grid, CHECK, aggregator.header, signed_header, rest, aggregator.receive_check)
+                if aggregator.convictions.keys().isdisjoint(aggregator.accepted):
+                    raise
+            requests = aggregator.settle()  # refuses after MAX_REMOVALS
 
     def _put(
         self,

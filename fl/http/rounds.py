@@ -170,6 +170,12 @@ class Committee:
                 if requests.keys() <= set(aggregator.answered) or time.monotonic() > until:
                     raise
                 log("warning", "not opened yet", answers=len(aggregator.answered), reason=error.reason.value)
+                # Who does not answer may hold a share that convicts its sender: then the set is another.
+                framed = _framed(signed_header, requests, aggregator.answered)
+                await self._ask("check", framed, take_check, MemberState.CHECKED, _convicted(aggregator))
+                if _convicted(aggregator)():
+                    requests, enough = await role(aggregator.settle), threshold
+                    continue
                 enough = len(aggregator.answered) + 1
                 await asyncio.sleep(_AGAIN_S)
 
@@ -224,6 +230,11 @@ class Committee:
 def _framed(signed_header: bytes, requests: Mapping[int, bytes], done: Collection[int]) -> dict[int, bytes]:
     """What is sent to members that have not answered: ``enc(signed header, request)``."""
     return {j: enc(signed_header, request) for j, request in requests.items() if j not in done}
+
+
+def _convicted(aggregator: Aggregator) -> Callable[[], bool]:
+    """Whether somebody who is still in the set is convicted."""
+    return lambda: not aggregator.convictions.keys().isdisjoint(aggregator.accepted)
 
 
 def _reached(aggregator: Aggregator, count: int) -> Callable[[], bool]:
