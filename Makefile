@@ -14,11 +14,18 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
 
-# build/ first: a file deleted from the checkout would come back from it.
-$(VENV)/.installed-%: $(SOURCES) | $(BIN)/python
-	@echo "installing into $(VENV), a minute or more ..."
-	rm -rf build
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check ".[$*]"
+# Compiled once, whatever extras follow.  build/ first: a file deleted from the checkout would come back from it.
+$(VENV)/.built: $(SOURCES) | $(BIN)/python
+	@echo "building the package, a minute or more ..."
+	rm -rf build $(VENV)/wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(VENV)/wheel .
+	@touch $@
+
+# A wheel of the version that is there already would be left alone, so it is forced; its extras are not.
+$(VENV)/.installed-%: $(VENV)/.built
+	@echo "installing into $(VENV): what $* needs ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(VENV)/wheel/*.whl
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(echo $(VENV)/wheel/*.whl)[$*]"
 	@touch $@
 
 demo: $(VENV)/.installed-demo

@@ -22,6 +22,7 @@ from ..._ext.errors import SottovoceError
 from ..aggregator import Aggregator, State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
+from ..header import TAG_MEMBER
 from ..server import ServerIdentity
 from ..signed import SignedHeader
 from .base import RoleThread, read_cbor
@@ -118,14 +119,15 @@ class Committee:
         """The header with the co-signatures of those that gave one.
 
         Raises:
-            ProtocolError: Fewer than ``t``, or a wrong one (:attr:`Reason.HEADER_SIGNATURE`).
+            ProtocolError: Fewer than ``t`` (:attr:`Reason.HEADER_SIGNATURE`).
         """
-        data = proposal.to_bytes()
+        data, header = proposal.to_bytes(), proposal.header
         signatures: dict[int, bytes] = {}
 
         async def take(index: int, signature: bytes) -> None:
-            if len(signature) == clsc.SIGNATURE_BYTES:
-                signatures[index] = signature
+            # One that is wrong is refused here, and does not spoil the header of the others.
+            clsc.verify(header.members[index - 1].sign, enc(TAG_MEMBER, header.hash, index), signature)
+            signatures[index] = signature
 
         everybody = range(1, len(self._urls) + 1)
         await self._ask("cosign", dict.fromkeys(everybody, data), take, MemberState.SIGNED,

@@ -6,7 +6,7 @@ import httpx
 import numpy as np
 import pytest
 
-from sottovoce.fl import ProtocolError, Reason
+from sottovoce.fl import ProtocolError, Reason, SignedHeader
 from sottovoce.fl.http import MemberService
 from sottovoce.fl.http.base import RoleThread
 from sottovoce.fl.http.outgoing import quiet_client
@@ -17,8 +17,8 @@ from support.fl_federation import craft, member_name
 class Away(httpx.AsyncBaseTransport):
     """Members by host name; ``away`` holds the pairs of member and request to which nobody answers."""
 
-    def __init__(self, services, away):
-        self.services, self.away, self.asked = services, set(away), []
+    def __init__(self, services, away=(), wrong=None):
+        self.services, self.away, self.wrong, self.asked = services, set(away), wrong or {}, []
 
     async def handle_async_request(self, request):
         j, what = int(request.url.host.removeprefix("member-")), request.url.path.removeprefix("/v1/")
@@ -27,14 +27,22 @@ class Away(httpx.AsyncBaseTransport):
             self.away.discard((j, "check"))  # it is up again
         if (j, what) in self.away:
             raise httpx.ConnectError("down", request=request)
+        if (j, what) in self.wrong:
+            return httpx.Response(200, content=self.wrong[j, what], request=request)
         return await httpx.ASGITransport(self.services[j].app).handle_async_request(request)
+
+
+def services_of(fed, sealed):
+    return {
+        j: MemberService(member, fed.member_keys[j - 1].public, fed.trust())
+        for j, member in sealed.members().items()
+    }
 
 
 def finish(fed, sealed, cheat, away):
     """Member 5 is not heard when the set is checked, member 1 not when it is answered."""
     aggregator = sealed.aggregator([*sealed.packets, cheat])
-    services = {j: MemberService(m, fed.member_keys[j - 1].public, fed.trust())
-                for j, m in sealed.members().items()}  # fmt: skip
+    services = services_of(fed, sealed)
     net = Away(services, away)
 
     async def whole():
@@ -42,7 +50,7 @@ def finish(fed, sealed, cheat, away):
         try:
             async with quiet_client(transport=net) as client:
                 urls = {member_name(j): f"http://member-{j}" for j in services}
-                committee = Committee(urls, client, Patience(ask_s=0.2, more_s=0.2))
+                committee = Committee(urls, client, Patience(ask_s=1.5, more_s=0.3))
                 return await committee.finish(aggregator, sealed.signed, role)
         finally:
             role.stop()
@@ -68,3 +76,27 @@ def test_a_packet_that_does_not_open_convicts_nobody_and_the_round_fails_loudly(
         run()
     assert caught.value.reason is Reason.NO_QUORUM
     assert not aggregator.convictions
+
+
+@pytest.mark.parametrize("n_wrong", [1, 2])
+def test_a_wrong_co_signature_is_one_that_is_missing(fed, sealed, n_wrong):
+    """Four of five are enough, whatever the fifth sends."""
+    proposal = SignedHeader.propose(sealed.header, fed.aggregator_keys)
+    services = services_of(fed, sealed)
+    other = fed.member(1).cosign(proposal.to_bytes())
+    net = Away(
+        services, wrong={(2, "cosign"): other, (3, "cosign"): b""} if n_wrong == 2 else {(2, "cosign"): other}
+    )
+
+    async def whole():
+        async with quiet_client(transport=net) as client:
+            urls = {member_name(j): f"http://member-{j}" for j in services}
+            return await Committee(urls, client, Patience(ask_s=1.5, more_s=0.3)).cosign(proposal)
+
+    if n_wrong == 1:
+        signed = asyncio.run(whole()).to_bytes()
+        assert SignedHeader.from_bytes(signed, fed.trust()).header == sealed.header
+    else:
+        with pytest.raises(ProtocolError) as caught:
+            asyncio.run(whole())
+        assert caught.value.reason is Reason.HEADER_SIGNATURE
