@@ -382,7 +382,8 @@ class AggregatorService:
         return PlainTextResponse("taken\n", 202)
 
     def _take(self, opened: _Open, shard: bytes, source: tuple[str, int]) -> None:
-        if self.status.state != "collecting":
+        # A body may begin in one round and end in the next.
+        if opened is not self._open or self.status.state != "collecting":
             raise Refusal(409, "no longer collecting")
         if opened.journal is not None:
             opened.journal.append(shard)  # before it is acknowledged

@@ -56,8 +56,11 @@ class ShardJournal:
             yield os.pread(self._fd, self._size, at)
 
     def close(self) -> None:
-        """Close the file, and leave it."""
-        os.close(self._fd)
+        """Close the file, and leave it; once more does nothing."""
+        # The number is free for another file at once: nothing may be written to it any more.
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def remove(self) -> None:
         """The round collects no more."""

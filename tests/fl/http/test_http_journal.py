@@ -41,3 +41,14 @@ def test_it_grows_to_its_bound_and_no_further(tmp_path):
     assert kept == [True] * 2 * ROUNDS_OF_SHARDS + [False, False]
     assert (tmp_path / "shards").stat().st_size == 8 * 2 * ROUNDS_OF_SHARDS
     journal.close()
+
+
+def test_a_closed_journal_writes_into_no_other_file(tmp_path):
+    """Its descriptor is somebody else's by then: a body that came too late must not end up there."""
+    journal = ShardJournal(tmp_path / "old", 4, 10)
+    journal.close()
+    with open(tmp_path / "other", "w+b", buffering=0) as other:  # takes the number that has become free
+        with pytest.raises(OSError, match="descriptor"):
+            journal.append(b"late")
+        assert other.read() == b""
+    journal.close()  # once more does no harm
