@@ -40,6 +40,9 @@ MAX_PEERS: Final = 1 << 12
 """Peers of one roster, and so views of a round: the roster (1.3 MB) is read and checked in one piece, key by
 key, in a second.  Rounds of more clients pin their aggregator."""
 
+MAX_READ_KEYS: Final = 256
+"""Keys that a trust store keeps decoded: twice those of an aggregator with a full committee, 130."""
+
 MAX_EPOCH_PARAMS_BYTES: Final = 1 << 13
 """Parameters of an issuer of 64 servers take 7 KiB."""
 
