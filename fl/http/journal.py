@@ -96,4 +96,5 @@ class ShardJournal:
     def remove(self) -> None:
         """The round collects no more."""
         self.close()
+        self._end = 0
         self._path.unlink(missing_ok=True)
