@@ -141,7 +141,7 @@ class AggregatorService(RoundSeries):
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
-        running = [asyncio.create_task(self.run()), asyncio.create_task(self.erase_after_audits())]
+        running = [asyncio.create_task(self.run()), asyncio.create_task(self.erase())]
         try:
             yield
         finally:
@@ -152,6 +152,8 @@ class AggregatorService(RoundSeries):
                 # Complete packets are opened and stored, so that they count at once after a restart.
                 with contextlib.suppress(OSError, StoreError):  # their shards are in the journal
                     await self._thread(self._open.role.process)
+            if self._open is not None and self._open.journal is not None:
+                await self._thread(self._open.journal.close)
             self._thread.stop()
             await self._client.aclose()
 

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from ..._ext import limits
 from .base import BYTES
 from .errors import Refusal
-from .guard import address_of
+from .guard import source_of
 
 _PIECE: Final = 1 << 16
 """As much as the server underneath takes before it waits for the reader."""
@@ -35,7 +35,7 @@ def map_file(path: Path) -> Buffer:
 
 
 class Downloads:
-    """Places for those who fetch; an address has half of them at most.
+    """Places for those who fetch; a source has half of them at most.
 
     Attributes:
         active: Downloads at work.
@@ -44,13 +44,13 @@ class Downloads:
 
     def __init__(self, most: int = limits.HTTP_DOWNLOADS) -> None:
         self._most = most
-        self._by_address: Counter[str] = Counter()
+        self._by_source: Counter[tuple[str, int]] = Counter()
         self.refused = 0
 
     @property
     def active(self) -> int:
         """Downloads at work."""
-        return self._by_address.total()
+        return self._by_source.total()
 
     def answer(self, request: Request, data: Buffer) -> Response:
         """``data`` as the body, piece by piece, as fast as it is read.
@@ -62,22 +62,22 @@ class Downloads:
         Raises:
             Refusal: 503, all places are taken.
         """
-        address = address_of(request.scope)
-        if self.active >= self._most or self._by_address[address] >= max(1, self._most // 2):
+        source = source_of(request)
+        if self.active >= self._most or self._by_source[source] >= max(1, self._most // 2):
             self.refused += 1
             raise Refusal(503, "busy: too many downloads", retry_after_s=2)
-        return _Pieces(data, self._by_address, address)
+        return _Pieces(data, self._by_source, source)
 
 
 class _Pieces(Response):
     media_type = BYTES
 
-    def __init__(self, data: Buffer, places: Counter[str], address: str) -> None:
+    def __init__(self, data: Buffer, places: Counter[tuple[str, int]], source: tuple[str, int]) -> None:
         super().__init__(headers={"content-length": str(len(data))})
-        self._data, self._places, self._address = data, places, address
+        self._data, self._places, self._source = data, places, source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._places[self._address] += 1
+        self._places[self._source] += 1
         try:
             size = len(self._data)
             async with asyncio.timeout(
@@ -88,7 +88,7 @@ class _Pieces(Response):
             # What was begun cannot be refused any more: the server closes what is not complete.
             raise ClientDisconnect from None
         finally:
-            self._places[self._address] -= 1
+            self._places[self._source] -= 1
             self._places += Counter()  # forgets those with none
 
     async def _send(self, send: Send, size: int) -> None:

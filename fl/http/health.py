@@ -67,7 +67,7 @@ class Health:
     @property
     def reason(self) -> str:
         """For ``/healthz``: empty if all is well."""
-        return "; ".join(f"{part}: {reason}" for part, reason in sorted(self._ill.items()))
+        return "; ".join(f"{part}: {reason}" for part, reason in sorted(self._ill.copy().items()))
 
 
 class BackOff:

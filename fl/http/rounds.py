@@ -180,32 +180,38 @@ class Committee:
             ProtocolError: Too few contributors, no quorum, or a sum that does not open.
             StoreError, OSError: A step could not be kept; what was kept counts.
         """
-
-        async def take_check(index: int, reply: bytes) -> None:
-            await role(aggregator.receive_check, index, reply)
-
-        async def take_answer(index: int, answer: bytes) -> None:
-            await role(aggregator.receive_answer, index, answer)
-
-        threshold = aggregator.header.threshold
         if aggregator.state in (State.COLLECTING, State.CLOSING):
-            again = aggregator.state is State.CLOSING
-            requests = await role(aggregator.requests if again else aggregator.close)
-            await role(closed)
-            framed = _framed(signed_header, requests, aggregator.checked)
-            await self._ask(
-                "check", framed, take_check, MemberState.CHECKED, lambda: len(aggregator.checked) >= threshold
-            )
-            requests = await role(aggregator.settle)
+            requests = await self._agree(aggregator, signed_header, role, closed)
         elif aggregator.state is State.ANSWERING:
             requests = await role(aggregator.requests)
         else:
             return await role(aggregator.open)  # it was, before a restart
-        until = time.monotonic() + 2 * self._patience.ask_s
+        return await self._open_sum(aggregator, signed_header, role, requests)
+
+    async def _agree(
+        self, aggregator: Aggregator, signed_header: bytes, role: RoleThread, closed: Callable[[], None]
+    ) -> dict[int, bytes]:
+        """Fix the set, have members check it, and settle: the requests to answer."""
+        threshold, again = aggregator.header.threshold, aggregator.state is State.CLOSING
+        requests = await role(aggregator.requests if again else aggregator.close)
+        await role(closed)
+        framed = _framed(signed_header, requests, aggregator.checked)
+        take = _taking(role, aggregator.receive_check)
+        await self._ask(
+            "check", framed, take, MemberState.CHECKED, lambda: len(aggregator.checked) >= threshold
+        )
+        return await role(aggregator.settle)
+
+    async def _open_sum(
+        self, aggregator: Aggregator, signed_header: bytes, role: RoleThread, requests: dict[int, bytes]
+    ) -> RoundResult:
+        """Collect answers until the sum opens, taking out who is convicted meanwhile."""
+        threshold, until = aggregator.header.threshold, time.monotonic() + 2 * self._patience.ask_s
+        check, answer = (_taking(role, m) for m in (aggregator.receive_check, aggregator.receive_answer))
         enough = threshold
         while True:
             framed = _framed(signed_header, requests, aggregator.answered)
-            await self._ask("answer", framed, take_answer, MemberState.ANSWERED, _reached(aggregator, enough))
+            await self._ask("answer", framed, answer, MemberState.ANSWERED, _reached(aggregator, enough))
             try:
                 return await role(aggregator.open)
             except ProtocolError as error:
@@ -213,12 +219,12 @@ class Committee:
                 if requests.keys() <= set(aggregator.answered) or time.monotonic() > until:
                     raise
                 log("warning", "not opened yet", answers=len(aggregator.answered), reason=error.reason.value)
-                # Who does not answer may hold a share that convicts its sender: then the set is another.
-                framed = _framed(signed_header, requests, aggregator.answered)
-                await self._ask("check", framed, take_check, MemberState.CHECKED, _convicted(aggregator))
-                if _convicted(aggregator)():
-                    requests, enough = await role(aggregator.settle), threshold
-                    continue
+            # Who does not answer may hold a share that convicts its sender: then the set is another.
+            framed = _framed(signed_header, requests, aggregator.answered)
+            await self._ask("check", framed, check, MemberState.CHECKED, _convicted(aggregator))
+            if _convicted(aggregator)():
+                requests, enough = await role(aggregator.settle), threshold
+            else:
                 enough = len(aggregator.answered) + 1
                 await asyncio.sleep(_AGAIN_S)
 
@@ -279,6 +285,17 @@ class Committee:
             log("warning", f"{what}: answer refused", member=index, reason=type(error).__name__)
         else:
             self.states[name] = then
+
+
+def _taking(
+    role: RoleThread, receive: Callable[[int, bytes], None]
+) -> Callable[[int, bytes], Awaitable[None]]:
+    """Give what a member sent to the role, in its thread."""
+
+    async def take(index: int, data: bytes) -> None:
+        await role(receive, index, data)
+
+    return take
 
 
 def _raise_of(done: Collection[asyncio.Task[None]]) -> None:

@@ -25,28 +25,28 @@ from ..._ext.errors import SottovoceError, StoreError
 from ..aggregator import Aggregator, State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
-from ..header import RoundHeader, revocation_digest
+from ..header import RoundHeader
 from ..model import model_digest
-from ..plan import plan_round
-from ..server import ServerIdentity, ServerKeys
+from ..server import ServerKeys
 from ..signed import SignedHeader
 from ..stores import AggregatorStore, MemoryAggregatorStore
 from . import model_bytes
 from .base import RoleThread
+from .erasing import Eraser
 from .errors import TransportError
 from .health import BackOff, Health, reason_of
 from .journal import ShardJournal
 from .logs import log
 from .outgoing import quiet_client
+from .proposing import Proposer
 from .records import Records
 from .round_plan import RoundPlan
-from .rounds import Committee, MemberState, Patience
+from .rounds import Committee, Patience
 from .state import RoundFolder, SavedRound
 from .status import RoundStatus, refused_by_kind, shown
 
 _KEPT_RESULTS: Final = 8
 _TICK_S: Final = 0.2
-_ERASE_S: Final = 10.0
 
 Arrays = list[NDArray[np.floating]]
 
@@ -104,12 +104,10 @@ class RoundSeries:
     ) -> None:
         self._keys = keys
         self._trust = trust
-        self._sender_params = sender_params
         self._plan = plan
         self._store = store if store is not None else MemoryAggregatorStore()
         self._folder = RoundFolder(folder) if folder is not None else None
         self._records = Records(self._folder.results) if self._folder is not None else None
-        self._keep_results = keep_results
         self._clock = clock
         self._client = client if client is not None else quiet_client()
         self._committee = Committee(members, self._client, patience)
@@ -120,12 +118,18 @@ class RoundSeries:
         self._going = False  # whether it still goes on
         self._reread = False  # a step failed: what the store says is what is
         self._results: OrderedDict[str, bytes] = OrderedDict()
-        self._audits: dict[bytes, int] = {}
         self._close_now = asyncio.Event()
         self._pause = BackOff()
         self._bytes = 0
         self.status = RoundStatus()
         self.health = Health()
+        self._eraser = Eraser(
+            self._store, self._folder, self._records, self._thread, self.health, keep_results=keep_results,
+            latest_s=plan.collect_s + plan.close_s + plan.audit_s, clock=clock,
+        )  # fmt: skip
+        self._proposer = Proposer(
+            keys, trust, sender_params, self._committee, plan, self._folder, self._thread, clock
+        )
         self.finished = asyncio.Event()
 
     def _use_model(self, model: Arrays) -> None:
@@ -151,6 +155,12 @@ class RoundSeries:
             log("info", "no more rounds", results=self.status.results)
         finally:
             self.finished.set()
+
+    async def erase(self) -> None:
+        """Erase what is due, until it is cancelled."""
+        await self._eraser.run(
+            lambda: self._open.header.hash if self._open is not None and self._going else None
+        )
 
     async def _next_round(self) -> bool:
         """One round, from wherever it is; False: there are no more."""
@@ -268,105 +278,17 @@ class RoundSeries:
             round_number=at.next_round, results=at.done, error=self.status.error if self.health.reason else ""
         )
         if not at.signed:
-            at = await self._sign(at)
-        if self._folder is not None:
-            # Before there is anything to erase.
-            await self._thread(self._note_audit, at)
+            at = await self._proposer.sign(at, self._keep)
         opened = await self._thread(self._reopen, at)
-        self._audits[opened.header.hash] = opened.header.audit_deadline
+        self._eraser.audits[opened.header.hash] = opened.header.audit_deadline
         self._open, self._going, self._reread = opened, True, False
-
-    def _note_audit(self, at: SavedRound) -> None:
-        assert self._folder is not None
-        header = SignedHeader.from_bytes(at.signed_header, self._trust).header
-        self._folder.keep_until(header.hash, header.audit_deadline)
-
-    async def _sign(self, at: SavedRound) -> SavedRound:
-        """A round whose header a quorum has signed, on the disk before anybody hears of it.
-
-        The proposal is kept before members sign it: after a restart they are asked for the same one, because
-        they sign no other with its number.
-        """
-        proposal = await self._thread(self._proposal, at)
-        if proposal is None:
-            if at.signed_header:
-                at = replace(at, signed_header=b"", shard_key=None, next_round=at.next_round + 1)
-            at, proposal = await self._propose(at)
-            await self._keep(at)
-        try:
-            signed = await self._committee.cosign(proposal)
-        except ProtocolError as error:
-            may_sign = self._committee.count(MemberState.SIGNED, MemberState.SILENT, MemberState.WAITING)
-            if error.reason is not Reason.HEADER_SIGNATURE or may_sign < proposal.header.threshold:
-                raise
-            raise TransportError("too few members answer") from None
-        at = replace(at, signed_header=signed.to_bytes(), signed=True)
-        await self._keep(at)
-        return at
-
-    def _proposal(self, at: SavedRound) -> SignedHeader | None:
-        """The proposal that was saved, if it may still be signed: same servers, same lists, and time left."""
-        if not at.signed_header or self._clock() > at.until:
-            return None
-        try:
-            proposal = SignedHeader.from_bytes(at.signed_header, self._trust, proposal=True)
-        except SottovoceError:
-            return None
-        header = proposal.header
-        same = (
-            header.aggregator.to_list() == self._keys.public.to_list()
-            and tuple(member.name for member in header.members) == self._committee.names
-            and header.sender_params == self._sender_params.params_id
-            and header.revoked == revocation_digest(self._trust.revoked)
-            and header.model == model_digest(at.model)
-        )
-        return proposal if same else None
-
-    async def _propose(self, at: SavedRound) -> tuple[SavedRound, SignedHeader]:
-        plan = self._plan
-        members = await self._members()
-        shard_key = rs.ShardKey.generate()
-        until = int(int(self._clock()) + plan.collect_s)
-        deadline = int(until + plan.close_s)
-        audit_deadline = int(deadline + plan.audit_s)
-        header = await self._thread(
-            plan_round,
-            at.model,
-            aggregator=self._keys.public,
-            members=members,
-            shard_key=shard_key.public_key,
-            sender_params=self._sender_params,
-            trust=self._trust,
-            round_number=at.next_round,
-            clip=plan.clip,
-            deadline=deadline,
-            audit_deadline=audit_deadline,
-            max_examples=plan.max_examples,
-            min_contributors=plan.min_contributors,
-            max_contributors=plan.max_contributors,
-            shard_k=plan.shard_k,
-            shard_n=plan.shard_n,
-        )
-        proposal = await self._thread(SignedHeader.propose, header, self._keys)
-        at = replace(
-            at, signed_header=proposal.to_bytes(), shard_key=shard_key, until=until, deadline=deadline,
-            audit_deadline=audit_deadline,
-        )  # fmt: skip
-        return at, proposal
-
-    async def _members(self) -> list[ServerIdentity]:
-        """The committee's keys: as they answer now, or as they were last known in this epoch."""
-        known: dict[bytes, ServerIdentity] = {}
-        if self._folder is not None:
-            known = await self._thread(self._folder.members, self._trust, self._keys.public.sign.params)
-        members = await self._committee.identities(self._trust, known)
-        if self._folder is not None and [known.get(member.name) for member in members] != members:
-            await self._thread(self._folder.keep_members, members)
-        return members
 
     def _reopen(self, at: SavedRound) -> OpenRound:
         """The round as it was saved; what the store has accepted counts."""
         assert at.shard_key is not None
+        if self._folder is not None:  # before there is anything to erase
+            header = SignedHeader.from_bytes(at.signed_header, self._trust).header
+            self._folder.keep_until(header.hash, header.audit_deadline)
         role = Aggregator(
             self._keys, at.shard_key, self._trust, at.signed_header, store=self._store, clock=self._clock
         )
@@ -462,48 +384,3 @@ class RoundSeries:
             members={shown(name): state.value for name, state in self._committee.states.items()},
             results=self._at.done,
         )
-
-    # -- erasing ----------------------------------------------------------------------------------
-
-    async def erase_after_audits(self) -> None:
-        """Forget the packets of rounds whose audit deadline has passed, and results beyond those kept."""
-        pause, looked = BackOff(), False
-        while True:
-            try:
-                if not looked:
-                    self._audits |= await self._thread(self._kept_on_disk)
-                    looked = True
-                await self._erase_due()
-            except Exception as error:
-                self.health.ill("erasing", reason_of(error))
-                log("error", "not erased", exc_info=True)
-                await asyncio.sleep(pause.seconds())
-            else:
-                self.health.well("erasing")
-                pause.reset()
-                await asyncio.sleep(_ERASE_S)
-
-    def _kept_on_disk(self) -> dict[bytes, int]:
-        """Header hash -> audit deadline; of rounds that nothing is known of, the latest that it can be."""
-        if self._folder is None:
-            return {}
-        kept, audits = self._store.kept_rounds(), self._folder.audits()
-        plan = self._plan
-        latest = int(self._clock() + plan.collect_s + plan.close_s + plan.audit_s)
-        for digest in kept.keys() - audits.keys():
-            self._folder.keep_until(digest, latest)
-            audits[digest] = latest
-        return audits
-
-    async def _erase_due(self) -> None:
-        going = self._open.header.hash if self._open is not None and self._going else None
-        for digest in [d for d, second in self._audits.items() if self._clock() > second and d != going]:
-            await self._thread(self._store.erase, digest)
-            if self._folder is not None:
-                await self._thread(self._folder.forget, digest)
-            del self._audits[digest]
-            log("info", "packets erased", header=digest.hex())
-        if self._records is not None:
-            gone = await self._thread(self._records.prune, self._keep_results, set(self._audits))
-            if gone:
-                log("info", "results erased", rounds=gone)

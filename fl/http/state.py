@@ -34,7 +34,7 @@ from .base import is_digest, read_cbor
 
 _SCHEMA: cbor.Schema = {
     "header": bytes, "signed": bool, "shard_key": bytes, "round": int, "until": int, "deadline": int,
-    "audit_deadline": int, "done": int, "failed": bool, "given": bytes,
+ "done": int, "failed": bool, "given": bytes,
 }  # fmt: skip
 
 
@@ -51,7 +51,6 @@ class SavedRound:
         next_round: Number of this round, or of the next where none is open.
         signed: The header has its signatures: clients may have heard of it.
         deadline: Unix seconds, of the header.
-        audit_deadline: Unix seconds, of the header.
         done: Rounds that gave a result so far.
         failed: The last round failed: ``model`` is used up.
         given: Digest of the model with which the series began.
@@ -64,7 +63,6 @@ class SavedRound:
     next_round: int
     signed: bool = False
     deadline: int = 0
-    audit_deadline: int = 0
     done: int = 0
     failed: bool = False
     given: bytes = b""

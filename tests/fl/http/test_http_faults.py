@@ -18,7 +18,7 @@ SOON = Patience(ask_s=0.3, more_s=0.3)
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
     monkeypatch.setattr("sottovoce.fl.http.health._FIRST_S", 0.02)
-    monkeypatch.setattr("sottovoce.fl.http.series._ERASE_S", 0.05)
+    monkeypatch.setattr("sottovoce.fl.http.erasing._EVERY_S", 0.05)
 
 
 class Failing(MemoryAggregatorStore):

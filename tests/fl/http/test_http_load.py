@@ -97,12 +97,12 @@ def run(fed, work, **options):
 def test_models_find_no_place_while_all_are_taken(fed):
     async def work(http, _):
         downloads = http.aggregator._downloads
-        downloads._by_address["elsewhere"] = limits.HTTP_DOWNLOADS
+        downloads._by_source["elsewhere", 1] = limits.HTTP_DOWNLOADS
         status, body = await http.call("aggregator", "GET", "/v1/model")
         assert (status, body) == (503, b"busy: too many downloads\n")
         metrics = (await http.call("aggregator", "GET", "/metrics"))[1]
         assert b"sottovoce_aggregator_downloads_refused_total 1.0" in metrics
-        downloads._by_address.clear()
+        downloads._by_source.clear()
         status, body = await http.call("aggregator", "GET", "/v1/model")
         assert (status, body) == (200, http.aggregator._model_bytes)
 

@@ -68,7 +68,7 @@ def test_no_round_goes_before_its_audit_deadline(tmp_path):
 
 
 def test_a_service_forgets_results_only_after_their_deadline(fed, tmp_path, monkeypatch):
-    monkeypatch.setattr("sottovoce.fl.http.series._ERASE_S", 0.02)
+    monkeypatch.setattr("sottovoce.fl.http.erasing._EVERY_S", 0.02)
     now = [NOW]
 
     async def whole():

@@ -231,7 +231,7 @@ def test_an_aggregator_that_restarts_goes_on_collecting(fed, tmp_path):
 
 
 def test_packets_are_erased_after_the_audit_deadline(fed, tmp_path, monkeypatch):
-    monkeypatch.setattr("sottovoce.fl.http.series._ERASE_S", 0.05)
+    monkeypatch.setattr("sottovoce.fl.http.erasing._EVERY_S", 0.05)
     now, store = [NOW], MemoryAggregatorStore()
 
     async def whole():

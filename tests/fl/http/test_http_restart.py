@@ -21,7 +21,7 @@ SOON = Patience(ask_s=2, more_s=0.5)
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr("sottovoce.fl.http.series._ERASE_S", 0.05)
+    monkeypatch.setattr("sottovoce.fl.http.erasing._EVERY_S", 0.05)
 
 
 def started(fed, folder, work, **options):
@@ -80,8 +80,8 @@ def test_a_failed_round_is_left_behind_and_its_packets_are_erased(fed, tmp_path)
         assert (await http.call("aggregator", "GET", "/healthz"))[0] == 503
         assert len(http.aggregator._store.kept_rounds()) == 1
         now[0] = audit[0] + 1
-        await http.until(lambda: not http.aggregator._audits)
-        assert not http.aggregator._store.kept_rounds()
+        await http.until(lambda: not http.aggregator._store.kept_rounds())
+        await http.until(lambda: not http.aggregator._eraser.audits)
 
     async def new_model(http):
         await http.until(lambda: http.aggregator.status.state == "collecting")
@@ -109,8 +109,8 @@ def test_a_round_that_only_the_store_knows_is_erased_when_no_audit_can_be_due(fe
         store.open_round(b"an epoch", 7, b"\x07" * 32)
 
     async def work(http):
-        await http.until(lambda: b"\x07" * 32 in http.aggregator._audits)
-        latest = http.aggregator._audits[b"\x07" * 32]
+        await http.until(lambda: b"\x07" * 32 in http.aggregator._eraser.audits)
+        latest = http.aggregator._eraser.audits[b"\x07" * 32]
         assert latest == RoundFolder(tmp_path).audits()[b"\x07" * 32] == NOW + 1800
         now[0] = latest
         await asyncio.sleep(0.2)
