@@ -246,6 +246,7 @@ class RoundSeries:
                 break
             except (OSError, StoreError) as trouble:
                 await self._wait_out(trouble)
+        self._going = False
         self.health.ill("rounds", reason)
         self.status = replace(self.status, state="failed", error=reason)
 

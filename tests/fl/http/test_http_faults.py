@@ -190,15 +190,39 @@ def test_every_step_that_cannot_be_kept_is_taken_again(fed, tmp_path, monkeypatc
 
 
 def test_a_series_that_an_error_has_ended_is_not_well(fed):
-    now = [NOW]
+    now, store = [NOW], MemoryAggregatorStore()
 
     async def work(http):
         await collecting(http)
         now[0] = NOW + 1201
         await http.until(http.aggregator.finished.is_set)
         assert await health(http) == (503, f"rounds: {Reason.TOO_FEW.value}")
+        # Its packets go all the same when their time has come.
+        assert len(store.kept_rounds()) == 1
+        now[0] = http.aggregator._open.header.audit_deadline + 1
+        await http.until(lambda: not store.kept_rounds())
 
-    run(work, fed, clock=lambda: now[0])
+    run(work, fed, clock=lambda: now[0], store=store)
+
+
+def test_a_bug_ends_the_series_and_shows_nothing_of_itself_and_the_round_is_still_there(
+    fed, tmp_path, monkeypatch
+):
+    async def broken(*_):
+        raise RuntimeError("a path that is nobody's business")
+
+    async def work(http):
+        await http.until(http.aggregator.finished.is_set)
+        assert await health(http) == (503, "rounds: internal error")
+        for path in ("/", "/v1/status", "/metrics"):
+            assert b"business" not in (await http.call("aggregator", "GET", path))[1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sottovoce.fl.http.series.RoundSeries._collect", broken)
+        run(work, fed, folder=tmp_path)
+    saved = RoundFolder(tmp_path).load()
+    assert (saved.signed, saved.failed) == (True, False)
+    run(collecting, fed, folder=tmp_path)
 
 
 def test_a_quorum_that_is_away_is_waited_for_until_the_deadline(fed):
