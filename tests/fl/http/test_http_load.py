@@ -153,10 +153,10 @@ def test_a_body_that_begins_in_one_round_and_ends_in_the_next_is_refused(fed, tm
 
     async def work(http, signed_header):
         shards = http.client(5).seal(signed_header, MODEL, update_of(5)).shards()
-        parts, answer = asyncio.Queue(), []
+        parts, answer, length = asyncio.Queue(), [], (b"content-length", b"%d" % len(shards[0]))
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",
-            "path": "/v1/shard", "raw_path": b"/v1/shard", "query_string": b"", "headers": [],
+            "path": "/v1/shard", "raw_path": b"/v1/shard", "query_string": b"", "headers": [length],
             "client": ("10.0.0.7", 1), "server": ("aggregator", 80), "scheme": "http",
         }  # fmt: skip
 
