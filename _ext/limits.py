@@ -120,7 +120,7 @@ HTTP_BODY_SECONDS: Final = 60.0
 HTTP_DOWNLOADS: Final = 16
 """Models and results that are on their way at once: half of the requests, so that shards find places."""
 
-HTTP_SLOWEST_BYTES_PER_SECOND: Final = 18_750
+HTTP_DOWNLOAD_BYTES_PER_SECOND: Final = 18_750
 """Who reads a model or result slower than 150 kbit/s gives its place to others."""
 
 HTTP_IDLE_SECONDS: Final = 15.0

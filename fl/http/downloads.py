@@ -81,7 +81,7 @@ class _Pieces(Response):
         try:
             size = len(self._data)
             async with asyncio.timeout(
-                limits.HTTP_BODY_SECONDS + size / limits.HTTP_SLOWEST_BYTES_PER_SECOND
+                limits.HTTP_BODY_SECONDS + size / limits.HTTP_DOWNLOAD_BYTES_PER_SECOND
             ):
                 await self._send(send, size)
         except TimeoutError:
