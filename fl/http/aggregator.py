@@ -129,7 +129,8 @@ class AggregatorService(RoundSeries):
         metrics.watch("downloads_refused", "No place.", lambda: {"": self._downloads.refused}, counts=True)
         metrics.watch(
             "troubles", "Errors that were waited for, or ended the rounds.",
-            lambda: {"rounds": 0, "erasing": 0, **self.health.troubles}, label="part", counts=True,
+            lambda: dict.fromkeys(("rounds", "shards", "erasing"), 0) | self.health.troubles, label="part",
+            counts=True,
         )  # fmt: skip
         metrics.watch("healthy", "What /healthz says: 1 for ok.", lambda: {"": int(not self.health.reason)})
         metrics.watch("state", "1 for the state of the round.", lambda: {self.status.state: 1}, label="state")
@@ -190,6 +191,7 @@ class AggregatorService(RoundSeries):
         assert opened.journal is not None
         try:
             opened.journal.append(shard, source)
+            self.health.well("shards")
         except JournalFullError as error:
             self._no_room["source" if error.by_source else "round"] += 1
             if error.by_source:
@@ -197,6 +199,7 @@ class AggregatorService(RoundSeries):
             raise Refusal(507, "no room for more shards of this round", retry_after_s=_FULL_S) from None
         except OSError as error:
             self._no_room["disk"] += 1
+            self.health.ill("shards", reason_of(error))
             log("error", "shard not kept", reason=str(error))
             status = 507 if is_full(error) else 503
             raise Refusal(status, reason_of(error), retry_after_s=_FULL_S) from None
@@ -228,7 +231,7 @@ class AggregatorService(RoundSeries):
         name = request.path_params["header"]
         result: Buffer | None = self._results.get(name)
         if result is None and self._records is not None:
-            result = await self._thread(self._records.result, name)
+            result = await asyncio.to_thread(self._records.result, name)  # the role may be busy for long
         if result is None:
             raise Refusal(404, "no such result")
         return self._downloads.answer(request, result)

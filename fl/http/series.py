@@ -274,6 +274,7 @@ class RoundSeries:
         """Open the round that was saved, or a new one."""
         self._committee.begin()
         self._close_now.clear()
+        self.health.well("shards")
         self._bytes = 0
         self.status = RoundStatus(
             round_number=at.next_round, results=at.done, error=self.status.error if self.health.reason else ""

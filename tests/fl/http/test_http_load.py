@@ -139,11 +139,17 @@ def test_a_shard_that_cannot_be_kept_is_not_acknowledged(fed, tmp_path, monkeypa
         def failing(*_):
             raise OSError(number, "it fails")
 
+        append = ShardJournal.append
         monkeypatch.setattr(ShardJournal, "append", failing)
         size = http.aggregator._open.shard_bytes
         assert (await http.call("aggregator", "POST", "/v1/shard", b"x" * size))[0] == status
         assert http.aggregator._open.role.shard_stats["received"] == 0
         assert http.aggregator._no_room["disk"] == 1
+        words = b"shards: disk: full\n" if status == 507 else b"shards: disk: fails\n"
+        assert await http.call("aggregator", "GET", "/healthz") == (503, words)
+        monkeypatch.setattr(ShardJournal, "append", append)
+        assert (await http.call("aggregator", "POST", "/v1/shard", b"x" * size))[0] == 202
+        assert await http.call("aggregator", "GET", "/healthz") == (200, b"ok\n")
 
     run(fed, work, plan={"close_at": 0}, folder=tmp_path)
 
