@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import time
 
 import pytest
 
@@ -13,18 +14,20 @@ from support.fl_federation import NOW, member_name
 from support.fl_http import HttpFederation
 
 SOON = Patience(ask_s=0.3, more_s=0.3)
+FOR_EVER = 1 << 30
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
     monkeypatch.setattr("sottovoce.fl.http.health._FIRST_S", 0.02)
+    monkeypatch.setattr("sottovoce.fl.http.health._LONGEST_S", 0.2)
     monkeypatch.setattr("sottovoce.fl.http.erasing._EVERY_S", 0.05)
 
 
 class Failing(MemoryAggregatorStore):
-    """Raises ``error`` the first ``times`` that each of ``what`` is done: a method, or the kind of a step."""
+    """Raises ``error`` the first ``times`` that each of ``what`` is done (a method, the kind of a step)."""
 
-    def __init__(self, error, *what, times=2):
+    def __init__(self, error, *what, times):
         super().__init__()
         self.error, self.left = error, dict.fromkeys(what, times)
 
@@ -53,12 +56,13 @@ async def health(http):
 
 async def ill(http, words):
     """Wait until ``/healthz`` says so."""
-    for _ in range(1000):
+    end = time.monotonic() + 20
+    while True:
         status, text = await health(http)
         if status == 503 and words in text:
             return
-        await asyncio.sleep(0.005)
-    raise AssertionError(f"{status} {text}")
+        assert time.monotonic() < end, f"{status} {text}"
+        await asyncio.sleep(0.01)
 
 
 def run(work, fed, **options):
@@ -87,6 +91,7 @@ def test_a_member_that_is_known_and_down_does_not_keep_the_aggregator_from_start
             assert [m.name for m in header.members] == [member_name(j) for j in range(1, 5)]
             assert header.members[3].to_list() == fed.member_keys[3].public.to_list()
             assert http.aggregator.status.members[member_name(4).decode()] == "does not answer"
+            await http.until(lambda: not http.aggregator.health.reason)
             assert await health(http) == (200, "ok")
         (tmp_path / "round").unlink()
         http = HttpFederation(fed, patience=SOON, folder=tmp_path)
@@ -146,17 +151,18 @@ def test_members_that_are_away_when_they_should_sign_are_waited_for_with_the_sam
 
 
 def test_a_full_disk_is_waited_for_and_nothing_that_was_acknowledged_is_lost(fed, tmp_path):
-    store = Failing(OSError(errno.ENOSPC, "No space left on device"), "accept", times=5)
+    store = Failing(OSError(errno.ENOSPC, "No space left on device"), "accept", times=FOR_EVER)
 
     async def work(http):
         await asyncio.gather(*(http.submit(i) for i in range(4)))
         await ill(http, "rounds: disk: full")
+        store.left.clear()
         await http.until(http.aggregator.finished.is_set)
         assert await health(http) == (200, "ok")
         assert http.aggregator.status.state == "ended"
         metrics = (await http.call("aggregator", "GET", "/metrics"))[1].decode()
         counted = [line for line in metrics.splitlines() if 'troubles_total{part="rounds"}' in line]
-        assert float(counted[0].split()[1]) >= 5
+        assert float(counted[0].split()[1]) >= 1
 
     run(work, fed, store=store, folder=tmp_path, patience=Patience(ask_s=5, more_s=1))
 
@@ -240,15 +246,16 @@ def test_a_quorum_that_is_away_is_waited_for_until_the_deadline(fed):
 
 
 def test_erasing_that_fails_is_told_and_tried_again(fed):
-    now, store = [NOW], Failing(StoreError("file: locked"), "erase", times=3)
+    now, store = [NOW], Failing(StoreError("file: locked"), "erase", times=FOR_EVER)
 
     async def work(http):
         await asyncio.gather(*(http.submit(i) for i in range(4)))
         await http.until(http.aggregator.finished.is_set)
         now[0] = http.aggregator._open.header.audit_deadline + 1
         await ill(http, "erasing: store: fails")
+        store.left.clear()
         await http.until(lambda: not store.kept_rounds())
         await http.until(lambda: not http.aggregator.health.reason)
-        assert http.aggregator.health.troubles["erasing"] == 3
+        assert http.aggregator.health.troubles["erasing"] >= 1
 
     run(work, fed, store=store, clock=lambda: now[0], patience=Patience(ask_s=5, more_s=1))
