@@ -120,6 +120,12 @@ HTTP_CONCURRENT: Final = 32
 HTTP_BODY_SECONDS: Final = 60.0
 """Within which a body must have come: 1 MiB over 150 kbit/s.  Who sends slower holds a place for nothing."""
 
+HTTP_DOWNLOADS: Final = 16
+"""Models and results that are on their way at once: half of the requests, so that shards find places."""
+
+HTTP_DOWNLOAD_BYTES_PER_SECOND: Final = 18_750
+"""Who reads a model or result slower than 150 kbit/s gives its place to others."""
+
 HTTP_IDLE_SECONDS: Final = 15.0
 """After which a connection without a request is closed."""
 

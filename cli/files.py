@@ -30,7 +30,7 @@ _MANY_LINES: Final = 1000
 """Blank lines between blocks that nobody minds."""
 
 _COPY_BYTES: Final = 1 << 20
-_FORCE_HINT: Final = "--force overwrites it"
+FORCE_HINT: Final = "--force overwrites it"
 
 
 # -- input ----------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def check_output(name: str | None, option: str, *, force: bool) -> None:
     """
     taken = name is not None and os.path.lexists(name) and not Path(name).is_dir() and not is_special(name)
     if taken and name != STDOUT and not force:
-        raise Refused(f"{name} is there already", _FORCE_HINT)
+        raise Refused(f"{name} is there already", FORCE_HINT)
     console.check_writable(name, option)
 
 

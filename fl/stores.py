@@ -276,6 +276,9 @@ class AggregatorStore(Protocol):
             ProtocolError: The number was used for another header (:attr:`Reason.OTHER_HEADER`).
         """
 
+    def kept_rounds(self) -> dict[bytes, tuple[bytes, int]]:
+        """Header hash -> epoch and round number, of every round that was opened and not erased."""
+
     def accept(self, header_hash: bytes, accepted: Accepted) -> None:
         """Keep a packet; the caller has seen that its pid has none yet."""
 
@@ -328,6 +331,12 @@ class MemoryAggregatorStore:
         with self._lock:
             if self._rounds.setdefault((epoch, round_number), header_hash) != header_hash:
                 raise ProtocolError(Reason.OTHER_HEADER, round_id=header_hash)
+
+    def kept_rounds(self) -> dict[bytes, tuple[bytes, int]]:
+        """See :class:`AggregatorStore`."""
+        erased = (Step(StepKind.ERASED),)
+        with self._lock:
+            return {h: key for key, h in self._rounds.items() if self._steps.get(h) != erased}
 
     def accept(self, header_hash: bytes, accepted: Accepted) -> None:
         """See :class:`AggregatorStore`."""

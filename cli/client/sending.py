@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._ext.errors import DecodeError
 from ...clsc import TrustStore
 from ...fl import Client, Outbox, RoundHeader, SignedHeader
-from ...fl.http import Courier
+from ...fl.http import Courier, TransportError
 from .. import console, files
 from ..armor import Label, armor, dearmor
 from ..console import Refused
@@ -21,6 +27,8 @@ from ..serve.roles import authorities
 from ..user.own import OwnKeys
 
 _MAX_HEADER_TEXT: Final = 1 << 20
+_BUSY_S: Final = 60.0
+_RANDOM: Final = secrets.SystemRandom()
 
 
 def submit(
@@ -44,15 +52,17 @@ def submit(
     json_target: str | None,
 ) -> None:
     """Seal and send; see the command's help."""
-    files.check_output(header_file, "--header", force=force)
+    kept_header = _kept_header(header_file, force=force)
     console.check_writable(json_target, "--json")
     update, model = arrays.read(update_file), arrays.read(model_file)
     courier = Courier(source, tls=authorities(ca_file))
     with stores.outbox(outbox) as kept:
         client, _ = _client(ring, passphrase, label, policy_file, kept)
         signed_header = asyncio.run(courier.header(wait_s=wait_s))
+        if kept_header not in (None, signed_header):
+            raise Refused(f"{header_file} is there already, of another round", files.FORCE_HINT)
         sealed = client.seal(signed_header, model.arrays, update.arrays, examples=examples)
-        if header_file is not None:
+        if header_file is not None and kept_header is None:
             files.write_text(armor(Label.HEADER, signed_header), header_file)
         delivery = asyncio.run(courier.deliver(sealed, relays, patience_s=patience_s, spread_s=spread_s))
     for why in delivery.failed.values():
@@ -74,6 +84,24 @@ def submit(
             "run it again before the deadline: the same packet is sent again",
         )
     console.note(f"round {header.round_number}: {delivery.taken} of {header.shard_n} shards sent")
+
+
+def _kept_header(name: str | None, *, force: bool) -> bytes | None:
+    """The header that an earlier run wrote: for the same round the command may simply be repeated.
+
+    Raises:
+        Refused: Something else is there, and ``force`` is not given.
+    """
+    try:
+        files.check_output(name, "--header", force=force)
+        return None
+    except Refused:
+        assert name is not None
+        try:
+            return dearmor(Label.HEADER, files.read_bytes(name, _MAX_HEADER_TEXT))
+        except (DecodeError, Refused):
+            pass
+        raise
 
 
 def model(
@@ -101,7 +129,7 @@ def model(
         signed_header = await courier.header(wait_s=wait_s, after=after)
         header = SignedHeader.from_bytes(signed_header, trust).header
         policy.check_parties(header)
-        values = await courier.model(header)
+        values = await _patiently(courier, header)
         names = tuple(f"arr_{i}" for i in range(len(values)))
         arrays.write(arrays.Model(names, list(values)), target, force=force)
         return header
@@ -114,6 +142,18 @@ def model(
         "max_examples": header.max_examples,
     }
     console.write_json(document, json_target)
+
+
+async def _patiently(courier: Courier, header: RoundHeader) -> list[NDArray[np.floating]]:
+    """The model, as soon as there is a place among those who fetch it."""
+    until = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            return await courier.model(header)
+        except TransportError as error:
+            if error.status not in (429, 503) or time.monotonic() > until:
+                raise
+        await asyncio.sleep(1 + _RANDOM.random())
 
 
 def result(
@@ -139,14 +179,21 @@ def result(
     with stores.outbox(outbox) as kept:
         client, trust = _client(ring, passphrase, label, policy_file, kept)
         header = SignedHeader.from_bytes(signed_header, trust).header
-        published = asyncio.run(courier.result(header, wait_s=wait_s))
+        try:
+            published = asyncio.run(courier.result(header, wait_s=wait_s))
+        except TransportError:
+            if time.time() > header.audit_deadline:
+                kept.discard(header.hash)  # nobody can want it any more
+            raise
         checked = client.read_result(signed_header, published)
         sent = kept.find(header.hash) is not None
-    included = client.included(checked)
-    if target is not None:
-        means = header.layout.unflatten(checked.mean)
-        names = tuple(f"arr_{i}" for i in range(len(means)))
-        arrays.write(arrays.Model(names, list(means)), target, force=force)
+        included = client.included(checked)
+        if target is not None:
+            means = header.layout.unflatten(checked.mean)
+            names = tuple(f"arr_{i}" for i in range(len(means)))
+            arrays.write(arrays.Model(names, list(means)), target, force=force)
+        # The round is over: the bytes are of no more use.  That they were sent stays known.
+        kept.discard(header.hash)
     document = {
         "round": header.round_number,
         "header": header.hash.hex(),

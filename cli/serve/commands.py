@@ -139,7 +139,7 @@ def aggregator(
         typer.Option("--clip", help="Values are clipped to plus and minus this.", rich_help_panel=ROUND),
     ],
     rounds: Annotated[
-        int, typer.Option("--rounds", min=1, help="How many, one after another.", rich_help_panel=ROUND)
+        int, typer.Option("--rounds", min=1, help="How many results in all.", rich_help_panel=ROUND)
     ] = 1,
     first_round: Annotated[
         int, typer.Option("--first-round", min=0, help="Number of the first.", rich_help_panel=ROUND)
@@ -189,6 +189,10 @@ def aggregator(
     member_patience: Annotated[
         float, typer.Option("--member-patience", min=0.1, help="Seconds that a member may take.")
     ] = 60.0,
+    keep_results: Annotated[
+        int,
+        typer.Option("--keep-results", min=0, help="Rounds whose results stay after their audit deadline."),
+    ] = 16,
     control_token: Annotated[
         Path | None,
         typer.Option("--control-token-file", metavar="FILE", help="Who shows it may end the collecting."),
@@ -240,6 +244,7 @@ def aggregator(
             plan=plan,
             patience=Patience(ask_s=member_patience),
             state=state,
+            keep_results=keep_results,
             token_file=control_token,
             ca_file=ca_file,
         )

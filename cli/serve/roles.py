@@ -113,6 +113,7 @@ def aggregator(
     plan: RoundPlan,
     patience: Patience,
     state: Path,
+    keep_results: int,
     token_file: Path | None,
     ca_file: Path | None,
 ) -> None:
@@ -137,6 +138,7 @@ def aggregator(
             patience=patience,
             store=store,
             folder=state,
+            keep_results=keep_results,
             control_token=token,
             # A member that checks a large set is silent for as long as it is waited for.
             client=quiet_client(tls=authorities(ca_file), timeout_s=patience.ask_s),

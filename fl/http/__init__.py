@@ -15,13 +15,14 @@ called from one thread each.  docs/fl-http.md has endpoints, limits and status c
 from __future__ import annotations
 
 from . import _extra  # noqa: F401  # before what needs it
-from .aggregator import AggregatorService, RoundPlan
+from .aggregator import AggregatorService
 from .courier import Courier, Delivery
 from .errors import TransportError
 from .issuer import IssuerDesk, IssuerService
 from .member import MemberService
 from .peer import PeerPlan, PeerService
 from .relay import RelayService
+from .round_plan import RoundPlan
 from .runner import Binding, serve
 
 __all__ = [

@@ -96,10 +96,6 @@ def route(path: str, handler: Handler, method: str) -> Route:
     return Route(path, endpoint, methods=[method])
 
 
-async def _healthz(_: Request) -> Response:
-    return PlainTextResponse("ok\n")
-
-
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
@@ -110,8 +106,21 @@ def application(
     metrics: Metrics,
     bounds: Limits,
     lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None,
+    health: Callable[[], str] = lambda: "",
 ) -> ASGIApp:
-    """The application of a service."""
+    """The application of a service.
+
+    Args:
+        routes: Its own endpoints.
+        metrics: Shown at ``/metrics``.
+        bounds: Limits of requests.
+        lifespan: Around its life.
+        health: Why it is not well, for ``/healthz``; empty if it is.
+    """
+
+    async def healthz(_: Request) -> Response:
+        reason = health()
+        return PlainTextResponse(f"{reason or 'ok'}\n", 503 if reason else 200)
 
     async def read_metrics(_: Request) -> Response:
         return Response(metrics.text(), media_type=_METRICS)
@@ -124,7 +133,7 @@ def application(
             async with lifespan():
                 yield
 
-    everywhere = [route("/healthz", _healthz, "GET"), route("/metrics", read_metrics, "GET")]
+    everywhere = [route("/healthz", healthz, "GET"), route("/metrics", read_metrics, "GET")]
     return Starlette(
         routes=[*routes, *everywhere],
         middleware=[Middleware(Guard, metrics=metrics, bounds=bounds)],

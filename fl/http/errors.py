@@ -37,7 +37,7 @@ class Refusal(Exception):  # noqa: N818  # says what happened, and never leaves 
     """A request is refused; nothing has changed.
 
     Attributes:
-        status: HTTP status, 4xx or 503.
+        status: HTTP status, 4xx, 503 or 507.
         reason: Short, for the answer's body.
         retry_after_s: When to come again, or 0.
     """

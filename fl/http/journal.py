@@ -2,19 +2,35 @@
 
 Who sends a shard may go offline as soon as it is taken, and a packet needs several.  What is in the file
 survives the process at once; whether it survives a loss of power is the file system's matter, because an
-fsync for each shard would let strangers stop the disk.
+fsync for each shard would let strangers stop the disk.  Bounded for the round and for each source, so that
+one relay fills neither the disk nor the room of the others.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Final
 
-ROUNDS_OF_SHARDS: Final = 2
-"""Room for all shards of a full round, and as many of strangers and repetitions.  What comes beyond that is
-taken, and lost if the process ends before its packet is complete."""
+ROUNDS_OF_SHARDS: Final = 4
+"""Room for all shards of a full round, for as many repetitions, and twice as many of strangers."""
+
+ROUNDS_OF_A_SOURCE: Final = 2
+"""Where all shards come by one relay, and all clients send twice."""
+
+
+class JournalFullError(Exception):
+    """No room for this shard; nothing has changed.
+
+    Attributes:
+        by_source: Its source has had its part; others still have room.
+    """
+
+    def __init__(self, *, by_source: bool) -> None:
+        super().__init__("source" if by_source else "round")
+        self.by_source = by_source
 
 
 class ShardJournal:
@@ -29,26 +45,41 @@ class ShardJournal:
     def __init__(self, path: Path, shard_bytes: int, max_shards: int) -> None:
         self._path = path
         self._size = shard_bytes
-        self._most = ROUNDS_OF_SHARDS * max_shards * shard_bytes
+        self._most = ROUNDS_OF_SHARDS * max_shards
+        self._most_of_source = ROUNDS_OF_A_SOURCE * max_shards
+        # In this process: of what is there from before, nobody knows from whom it came.
+        self._by_source: Counter[Hashable] = Counter()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         # A record that was cut off when the process ended was not acknowledged.
         self._end = os.fstat(self._fd).st_size // shard_bytes * shard_bytes
         os.ftruncate(self._fd, self._end)
 
-    def append(self, shard: bytes) -> bool:
-        """Keep a shard; False if the file is as long as it may be.
+    @property
+    def n_bytes(self) -> int:
+        """Length of what is kept."""
+        return self._end
+
+    def append(self, shard: bytes, source: Hashable = None) -> None:
+        """Keep a shard.
+
+        Args:
+            shard: The record.
+            source: Who delivers it.
 
         Raises:
+            JournalFullError: The round, or this source, has had its part.
             OSError: The disk is full, or failed; the file is as before.
         """
-        if self._end + self._size > self._most:
-            return False
+        if self._end >= self._most * self._size:
+            raise JournalFullError(by_source=False)
+        if self._by_source[source] >= self._most_of_source:
+            raise JournalFullError(by_source=True)
         view = memoryview(shard)
         done = 0
         while done < len(view):
             done += os.pwrite(self._fd, view[done:], self._end + done)
         self._end += self._size
-        return True
+        self._by_source[source] += 1
 
     def __iter__(self) -> Iterator[bytes]:
         """The shards, in the order in which they came."""
@@ -65,4 +96,5 @@ class ShardJournal:
     def remove(self) -> None:
         """The round collects no more."""
         self.close()
+        self._end = 0
         self._path.unlink(missing_ok=True)

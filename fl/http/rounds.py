@@ -18,7 +18,7 @@ import httpx
 from ... import clsc
 from ..._ext import limits
 from ..._ext.enc import enc
-from ..._ext.errors import SottovoceError
+from ..._ext.errors import SottovoceError, StoreError
 from ..aggregator import Aggregator, State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
@@ -87,17 +87,44 @@ class Committee:
         """Forget what members did in the round before."""
         self.states = dict.fromkeys(self._urls, MemberState.WAITING)
 
-    async def identities(self, trust: clsc.TrustStore) -> list[ServerIdentity]:
+    def count(self, *states: MemberState) -> int:
+        """Members in one of these states."""
+        return sum(state in states for state in self.states.values())
+
+    async def identities(
+        self, trust: clsc.TrustStore, known: Mapping[bytes, ServerIdentity] | None = None
+    ) -> list[ServerIdentity]:
         """The public keys of all members, from themselves; a name that is another's is refused.
 
+        Args:
+            trust: What is believed.
+            known: Identities of members from before: for one that does not answer, or wrongly, that one.
+
         Raises:
-            TransportError: One does not answer.
+            TransportError: One does not answer, and is not known.
             DecodeError, SenderError, ProtocolError: Not the keys of this name, or not acceptable.
         """
-        until = time.monotonic() + self._patience.ask_s
-        return list(await asyncio.gather(*(self._identity(name, trust, until) for name in self._urls)))
+        found = known if known is not None else {}
+        return list(
+            await asyncio.gather(*(self._identity(name, trust, found.get(name)) for name in self._urls))
+        )
 
-    async def _identity(self, name: bytes, trust: clsc.TrustStore, until: float) -> ServerIdentity:
+    async def _identity(
+        self, name: bytes, trust: clsc.TrustStore, known: ServerIdentity | None
+    ) -> ServerIdentity:
+        # Those that are known need not be waited for: whether they are up is seen when they sign.
+        until = time.monotonic() + (self._patience.ask_s if known is None else self._patience.more_s)
+        try:
+            async with asyncio.timeout(None if known is None else self._patience.more_s):
+                return await self._ask_identity(name, trust, until)
+        except (SottovoceError, TimeoutError) as error:
+            if known is None:
+                raise
+            member = self.names.index(name) + 1
+            log("warning", "member not heard, its known keys are used", member=member, reason=str(error))
+            return known
+
+    async def _ask_identity(self, name: bytes, trust: clsc.TrustStore, until: float) -> ServerIdentity:
         url = f"{self._urls[name]}/v1/identity"
         while True:
             try:
@@ -134,37 +161,57 @@ class Committee:
                         lambda: len(signatures) >= proposal.header.threshold)  # fmt: skip
         return proposal.with_members(signatures)
 
-    async def finish(self, aggregator: Aggregator, signed_header: bytes, role: RoleThread) -> RoundResult:
+    async def finish(
+        self,
+        aggregator: Aggregator,
+        signed_header: bytes,
+        role: RoleThread,
+        closed: Callable[[], None] = lambda: None,
+    ) -> RoundResult:
         """Close the round, settle it, collect answers and open the sum, from wherever it is.
+
+        Args:
+            aggregator: The role.
+            signed_header: For the members.
+            role: Where the role is called.
+            closed: Called there as soon as the set is fixed durably.
 
         Raises:
             ProtocolError: Too few contributors, no quorum, or a sum that does not open.
+            StoreError, OSError: A step could not be kept; what was kept counts.
         """
-
-        async def take_check(index: int, reply: bytes) -> None:
-            await role(aggregator.receive_check, index, reply)
-
-        async def take_answer(index: int, answer: bytes) -> None:
-            await role(aggregator.receive_answer, index, answer)
-
-        threshold = aggregator.header.threshold
         if aggregator.state in (State.COLLECTING, State.CLOSING):
-            again = aggregator.state is State.CLOSING
-            requests = await role(aggregator.requests if again else aggregator.close)
-            framed = _framed(signed_header, requests, aggregator.checked)
-            await self._ask(
-                "check", framed, take_check, MemberState.CHECKED, lambda: len(aggregator.checked) >= threshold
-            )
-            requests = await role(aggregator.settle)
+            requests = await self._agree(aggregator, signed_header, role, closed)
         elif aggregator.state is State.ANSWERING:
             requests = await role(aggregator.requests)
         else:
             return await role(aggregator.open)  # it was, before a restart
-        until = time.monotonic() + 2 * self._patience.ask_s
+        return await self._open_sum(aggregator, signed_header, role, requests)
+
+    async def _agree(
+        self, aggregator: Aggregator, signed_header: bytes, role: RoleThread, closed: Callable[[], None]
+    ) -> dict[int, bytes]:
+        """Fix the set, have members check it, and settle: the requests to answer."""
+        threshold, again = aggregator.header.threshold, aggregator.state is State.CLOSING
+        requests = await role(aggregator.requests if again else aggregator.close)
+        await role(closed)
+        framed = _framed(signed_header, requests, aggregator.checked)
+        take = _taking(role, aggregator.receive_check)
+        await self._ask(
+            "check", framed, take, MemberState.CHECKED, lambda: len(aggregator.checked) >= threshold
+        )
+        return await role(aggregator.settle)
+
+    async def _open_sum(
+        self, aggregator: Aggregator, signed_header: bytes, role: RoleThread, requests: dict[int, bytes]
+    ) -> RoundResult:
+        """Collect answers until the sum opens, taking out who is convicted meanwhile."""
+        threshold, until = aggregator.header.threshold, time.monotonic() + 2 * self._patience.ask_s
+        check, answer = (_taking(role, m) for m in (aggregator.receive_check, aggregator.receive_answer))
         enough = threshold
         while True:
             framed = _framed(signed_header, requests, aggregator.answered)
-            await self._ask("answer", framed, take_answer, MemberState.ANSWERED, _reached(aggregator, enough))
+            await self._ask("answer", framed, answer, MemberState.ANSWERED, _reached(aggregator, enough))
             try:
                 return await role(aggregator.open)
             except ProtocolError as error:
@@ -172,12 +219,12 @@ class Committee:
                 if requests.keys() <= set(aggregator.answered) or time.monotonic() > until:
                     raise
                 log("warning", "not opened yet", answers=len(aggregator.answered), reason=error.reason.value)
-                # Who does not answer may hold a share that convicts its sender: then the set is another.
-                framed = _framed(signed_header, requests, aggregator.answered)
-                await self._ask("check", framed, take_check, MemberState.CHECKED, _convicted(aggregator))
-                if _convicted(aggregator)():
-                    requests, enough = await role(aggregator.settle), threshold
-                    continue
+            # Who does not answer may hold a share that convicts its sender: then the set is another.
+            framed = _framed(signed_header, requests, aggregator.answered)
+            await self._ask("check", framed, check, MemberState.CHECKED, _convicted(aggregator))
+            if _convicted(aggregator)():
+                requests, enough = await role(aggregator.settle), threshold
+            else:
                 enough = len(aggregator.answered) + 1
                 await asyncio.sleep(_AGAIN_S)
 
@@ -194,9 +241,11 @@ class Committee:
         tasks = {asyncio.create_task(self._ask_one(what, j, b, take, then, until)) for j, b in bodies.items()}
         try:
             while tasks and not enough():
-                _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                _raise_of(done)
             if tasks:
-                _, tasks = await asyncio.wait(tasks, timeout=self._patience.more_s)
+                done, tasks = await asyncio.wait(tasks, timeout=self._patience.more_s)
+                _raise_of(done)
         finally:
             for task in tasks:
                 task.cancel()
@@ -215,18 +264,44 @@ class Committee:
         url = f"{self._urls[name]}/v1/{what}"
         try:
             answer = await post_patiently(self._client, url, body, at_most=_ANSWER_BYTES, until=until)
-            await take(index, answer)
         except TransportError as error:
             self.states[name] = MemberState.SILENT if error.retryable else MemberState.REFUSED
             log("warning", f"{what}: member refused", member=index, status=error.status, reason=error.reason)
-        except SottovoceError as error:
-            self.states[name] = MemberState.REFUSED
-            log("warning", f"{what}: answer refused", member=index, reason=type(error).__name__)
+            return
         except asyncio.CancelledError:
             self.states[name] = MemberState.SILENT
             raise
+        except Exception:
+            # What a member makes of HTTP is its own matter: the others go on.
+            self.states[name] = MemberState.SILENT
+            log("error", f"{what}: no answer", member=index, exc_info=True)
+            return
+        try:
+            await take(index, answer)
+        except StoreError:
+            raise  # ours, not the member's fault
+        except SottovoceError as error:
+            self.states[name] = MemberState.REFUSED
+            log("warning", f"{what}: answer refused", member=index, reason=type(error).__name__)
         else:
             self.states[name] = then
+
+
+def _taking(
+    role: RoleThread, receive: Callable[[int, bytes], None]
+) -> Callable[[int, bytes], Awaitable[None]]:
+    """Give what a member sent to the role, in its thread."""
+
+    async def take(index: int, data: bytes) -> None:
+        await role(receive, index, data)
+
+    return take
+
+
+def _raise_of(done: Collection[asyncio.Task[None]]) -> None:
+    """What no member caused: a store that fails, a bug."""
+    for task in done:
+        task.result()
 
 
 def _framed(signed_header: bytes, requests: Mapping[int, bytes], done: Collection[int]) -> dict[int, bytes]:

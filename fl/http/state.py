@@ -2,10 +2,11 @@
 
 ::
 
-    round      enc(CBOR of header, shard key, number and end of collecting; layout; values of the model)
+    round      enc(CBOR of SavedRound but its model; layout; values of the model)
+    members    the last known public keys of the committee's members
     shards-<header hash>  what was acknowledged while the round collects (:mod:`.journal`)
-    results/   <header hash>: what was published
-    audits/    <header hash>: unix seconds until which the round's packets are kept
+    results/   <header hash>: what was published; .audit and .<pid>.conviction beside it (:mod:`.records`)
+    audits/    <header hash>: unix seconds until which the round's packets are kept, however it ends
 
 ``round`` holds the round that is open, with the secret shard key, or the number and the model of the next
 one.  Files for their owner only, each written whole and on the disk before anything depends on it.
@@ -13,23 +14,28 @@ one.  Files for their owner only, each written whole and on the disk before anyt
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import he, rs
+from ... import clsc, he, rs
 from ..._ext import cbor
 from ..._ext.enc import enc
-from ..._ext.errors import DecodeError
+from ..._ext.errors import DecodeError, SenderError
 from ..._ext.spool import NewFile
 from ..header import RoundHeader
+from ..server import ServerIdentity
 from ..wire import split_exactly
 from . import model_bytes
 from .base import is_digest, read_cbor
 
-_SCHEMA: cbor.Schema = {"header": bytes, "shard_key": bytes, "round": int, "until": int}
+_SCHEMA: cbor.Schema = {
+    "header": bytes, "signed": bool, "shard_key": bytes, "round": int, "until": int, "deadline": int,
+ "done": int, "failed": bool, "given": bytes,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,11 +43,17 @@ class SavedRound:
     """A round that was open, or the model for the next.
 
     Attributes:
-        signed_header: With the members' signatures; empty between two rounds.
+        signed_header: With the members' signatures, or the proposal that they are asked to sign; empty
+            between two rounds.
         shard_key: The round's; None between two rounds.
-        model: The global model.
+        model: The global model; of a failed round, the one that was used up.
         until: Unix seconds when collecting ends.
         next_round: Number of this round, or of the next where none is open.
+        signed: The header has its signatures: clients may have heard of it.
+        deadline: Unix seconds, of the header.
+        done: Rounds that gave a result so far.
+        failed: The last round failed: ``model`` is used up.
+        given: Digest of the model with which the series began.
     """
 
     signed_header: bytes
@@ -49,6 +61,11 @@ class SavedRound:
     model: list[NDArray[np.floating]] = field(repr=False)
     until: int
     next_round: int
+    signed: bool = False
+    deadline: int = 0
+    done: int = 0
+    failed: bool = False
+    given: bytes = b""
 
 
 class RoundFolder:
@@ -60,7 +77,8 @@ class RoundFolder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        for folder in (path, path / "results", path / "audits"):
+        self.results = path / "results"
+        for folder in (path, self.results, path / "audits"):
             folder.mkdir(mode=0o700, exist_ok=True)
 
     def load(self) -> SavedRound | None:
@@ -79,50 +97,91 @@ class RoundFolder:
             raise DecodeError("round: header and shard key expected, or neither")
         key = rs.ShardKey.from_bytes(fields["shard_key"]) if fields["shard_key"] else None
         model = model_bytes.load(values, he.ModelLayout.from_bytes(layout))
-        return SavedRound(fields["header"], key, model, fields["until"], fields["round"])
+        rest = {name: fields[name] for name in _SCHEMA if name not in ("header", "shard_key", "round")}
+        return SavedRound(fields["header"], key, model, next_round=fields["round"], **rest)
 
-    def begin(self, saved: SavedRound) -> None:
-        """Keep a round before anybody hears of it."""
+    def save(self, saved: SavedRound) -> None:
+        """Keep where the series is: a round before anybody hears of it, or the next number and model.
+
+        The shard key of the round before is gone with that.
+        """
         meta = {
             "v": 1,
             "header": saved.signed_header,
             "shard_key": b"" if saved.shard_key is None else saved.shard_key.to_bytes(),
             "round": saved.next_round,
-            "until": saved.until,
+            **{
+                name: getattr(saved, name) for name in _SCHEMA if name not in ("header", "shard_key", "round")
+            },
         }
         layout = he.ModelLayout.of(saved.model).to_bytes()
-        self._write(self._path / "round", enc(cbor.dumps(meta), layout, model_bytes.dump(saved.model)))
+        write_file(self._path / "round", enc(cbor.dumps(meta), layout, model_bytes.dump(saved.model)))
 
-    def finish(self, header: RoundHeader, published: bytes, model: list[NDArray[np.floating]]) -> None:
-        """Keep the result, then the next number and model; the round's shard key is gone with that."""
-        self._write(self._path / "audits" / header.hash.hex(), str(header.audit_deadline).encode())
-        self._write(self._path / "results" / header.hash.hex(), published)
-        self.begin(SavedRound(b"", None, model, 0, header.round_number + 1))
+    # -- members ----------------------------------------------------------------------------------
 
-    def result(self, name: str) -> bytes | None:
-        """A result that was published once, by the hexadecimal hash of its header."""
-        if not is_digest(name):
-            return None
+    def members(self, trust: clsc.TrustStore, params: clsc.EpochParams) -> dict[bytes, ServerIdentity]:
+        """Name -> keys of members as they were last known: of this epoch, and acceptable now.
+
+        Raises:
+            DecodeError: The file is damaged.
+        """
         try:
-            return (self._path / "results" / name).read_bytes()
+            data = (self._path / "members").read_bytes()
         except FileNotFoundError:
-            return None
+            return {}
+        found: dict[bytes, ServerIdentity] = {}
+        for keys in read_cbor(data, {"members": list})["members"]:
+            try:
+                identity = ServerIdentity.from_list(keys, trust)
+                trust.acceptable(identity.sign)
+                trust.acceptable(identity.decrypt)
+            except SenderError:
+                continue  # of an epoch that is over, or revoked since
+            if identity.sign.params == params:
+                found[identity.name] = identity
+        return found
+
+    def keep_members(self, members: Iterable[ServerIdentity]) -> None:
+        """Keep the keys of a committee."""
+        fields = {"v": 1, "members": [identity.to_list() for identity in members]}
+        write_file(self._path / "members", cbor.dumps(fields))
+
+    # -- rounds on the disk -----------------------------------------------------------------------
 
     def shards(self, header: RoundHeader) -> Path:
         """Where the shards of a round are kept while it collects."""
-        return self._path / f"shards-{header.hash.hex()}"
+        return self._shards(header.hash)
+
+    def _shards(self, header_hash: bytes) -> Path:
+        return self._path / f"shards-{header_hash.hex()}"
+
+    def keep_until(self, header_hash: bytes, audit_deadline: int) -> None:
+        """Note until when the packets of a round are kept, before there are any."""
+        write_file(self._path / "audits" / header_hash.hex(), str(audit_deadline).encode())
 
     def audits(self) -> dict[bytes, int]:
-        """Header hash -> audit deadline of rounds whose packets are kept."""
-        files = [file for file in (self._path / "audits").iterdir() if is_digest(file.name)]
-        return {bytes.fromhex(file.name): int(file.read_bytes()) for file in files}
+        """Header hash -> audit deadline of rounds whose packets are kept.
+
+        Raises:
+            DecodeError: A file is damaged.
+        """
+        found = {}
+        for file in (self._path / "audits").iterdir():
+            if is_digest(file.name):
+                text = file.read_bytes()
+                if not text.isdigit() or len(text) > 20:
+                    raise DecodeError("audits: a number of seconds expected")
+                found[bytes.fromhex(file.name)] = int(text)
+        return found
 
     def forget(self, header_hash: bytes) -> None:
-        """The packets of a round are gone."""
+        """The packets of a round are gone; so are its shards."""
+        self._shards(header_hash).unlink(missing_ok=True)
         (self._path / "audits" / header_hash.hex()).unlink(missing_ok=True)
 
-    @staticmethod
-    def _write(path: Path, data: bytes) -> None:
-        with NewFile(path, overwrite=True) as new:
-            new.file.write(data)
-            new.publish()
+
+def write_file(path: Path, data: bytes) -> None:
+    """A private file, whole and on the disk."""
+    with NewFile(path, overwrite=True) as new:
+        new.file.write(data)
+        new.publish()

@@ -31,8 +31,8 @@ class RoundStatus:
         shards: Shards received.
         n_bytes: Bytes of them.
         members: Name -> what it has done.
-        results: Rounds that gave a result, in this process.
-        error: Why a round failed, or "".
+        results: Rounds that gave a result, in the state folder's whole life.
+        error: Why a round failed, or what is waited for: a documented reason; or "".
     """
 
     state: str = "starting"

@@ -88,7 +88,7 @@ class HttpFederation:
             fed.trust(),
             fed.authority.blind,
             urls,
-            [a.copy() for a in MODEL],
+            options.pop("model", [a.copy() for a in MODEL]),
             RoundPlan(**{**PLAN, **(plan or {})}),
             patience=options.pop("patience", Patience(ask_s=5.0, more_s=1.0)),
             client=self.net.client(),

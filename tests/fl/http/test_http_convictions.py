@@ -28,7 +28,7 @@ class Away(httpx.AsyncBaseTransport):
         if (j, what) in self.away:
             raise httpx.ConnectError("down", request=request)
         if (j, what) in self.wrong:
-            return httpx.Response(200, content=self.wrong[j, what], request=request)
+            return httpx.Response(200, stream=httpx.ByteStream(self.wrong[j, what]), request=request)
         return await httpx.ASGITransport(self.services[j].app).handle_async_request(request)
 
 

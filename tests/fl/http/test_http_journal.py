@@ -2,7 +2,12 @@
 
 import pytest
 
-from sottovoce.fl.http.journal import ROUNDS_OF_SHARDS, ShardJournal
+from sottovoce.fl.http.journal import (
+    ROUNDS_OF_A_SOURCE,
+    ROUNDS_OF_SHARDS,
+    JournalFullError,
+    ShardJournal,
+)
 
 
 def opened(path, most=4):
@@ -12,12 +17,12 @@ def opened(path, most=4):
 def test_what_was_appended_is_there_again(tmp_path):
     path = tmp_path / "shards"
     journal = opened(path)
-    assert journal.append(b"a" * 8)
-    assert journal.append(b"b" * 8)
+    journal.append(b"a" * 8)
+    journal.append(b"b" * 8)
     journal.close()
     again = opened(path)
     assert list(again) == [b"a" * 8, b"b" * 8]
-    assert again.append(b"c" * 8)
+    again.append(b"c" * 8)
     assert list(again)[-1] == b"c" * 8
     assert path.stat().st_mode & 0o077 == 0
     again.remove()
@@ -36,10 +41,32 @@ def test_a_record_that_was_cut_off_is_forgotten(tmp_path, cut):
 
 
 def test_it_grows_to_its_bound_and_no_further(tmp_path):
+    path = tmp_path / "shards"
+    journal = opened(path, most=2)
+    for i in range(2 * ROUNDS_OF_SHARDS):
+        journal.append(bytes([i]) * 8, source=i)
+    for source in (0, "new"):
+        with pytest.raises(JournalFullError) as caught:
+            journal.append(b"x" * 8, source)
+        assert not caught.value.by_source
+    assert path.stat().st_size == journal.n_bytes == 8 * 2 * ROUNDS_OF_SHARDS
+    journal.close()
+    again = opened(path, most=2)  # nor after a restart
+    with pytest.raises(JournalFullError):
+        again.append(b"x" * 8)
+    again.close()
+
+
+def test_a_source_leaves_room_for_others(tmp_path):
+    assert ROUNDS_OF_A_SOURCE < ROUNDS_OF_SHARDS
     journal = opened(tmp_path / "shards", most=2)
-    kept = [journal.append(bytes([i]) * 8) for i in range(2 * ROUNDS_OF_SHARDS + 2)]
-    assert kept == [True] * 2 * ROUNDS_OF_SHARDS + [False, False]
-    assert (tmp_path / "shards").stat().st_size == 8 * 2 * ROUNDS_OF_SHARDS
+    for _ in range(2 * ROUNDS_OF_A_SOURCE):
+        journal.append(b"a" * 8, "greedy")
+    with pytest.raises(JournalFullError) as caught:
+        journal.append(b"a" * 8, "greedy")
+    assert caught.value.by_source
+    journal.append(b"b" * 8, "other")
+    assert [*journal].count(b"b" * 8) == 1
     journal.close()
 
 

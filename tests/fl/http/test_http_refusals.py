@@ -11,6 +11,7 @@ from sottovoce.fl import (
     DecodeError,
     MemoryAggregatorStore,
     ProtocolError,
+    Reason,
     SignedHeader,
     SqliteAggregatorStore,
 )
@@ -125,10 +126,10 @@ def test_a_model_that_is_not_the_one_of_the_header_is_refused(fed):
     async def work(http, signed_header):
         header = SignedHeader.from_bytes(signed_header, fed.trust()).header
         assert len(await http.courier().model(header)) == len(MODEL)
-        http.aggregator._model[0] = http.aggregator._model[0] + 1
+        http.aggregator._use_model([array + 1 for array in MODEL])
         with pytest.raises(ProtocolError, match="model: not the one of the header"):
             await http.courier().model(header)
-        http.aggregator._model = http.aggregator._model[:1]
+        http.aggregator._use_model(MODEL[:1])
         with pytest.raises(DecodeError):
             await http.courier().model(header)
 
@@ -169,7 +170,7 @@ def test_a_member_under_another_name_is_refused(fed):
 
     status = asyncio.run(whole())
     assert status.state == "failed"
-    assert "another name at this address" in status.error
+    assert status.error == Reason.NOT_MEMBER.value
 
 
 def test_too_few_contributors_fail_the_round_at_the_deadline(fed):
@@ -181,7 +182,7 @@ def test_too_few_contributors_fail_the_round_at_the_deadline(fed):
         now[0] = NOW + 1201
         await http.until(http.aggregator.finished.is_set)
         assert http.aggregator.status.state == "failed"
-        assert "3 needed, 1 present" in http.aggregator.status.error
+        assert http.aggregator.status.error == Reason.TOO_FEW.value
 
     run(fed, work, clock=lambda: now[0])
 
@@ -230,7 +231,7 @@ def test_an_aggregator_that_restarts_goes_on_collecting(fed, tmp_path):
 
 
 def test_packets_are_erased_after_the_audit_deadline(fed, tmp_path, monkeypatch):
-    monkeypatch.setattr("sottovoce.fl.http.aggregator._ERASE_S", 0.05)
+    monkeypatch.setattr("sottovoce.fl.http.erasing._EVERY_S", 0.05)
     now, store = [NOW], MemoryAggregatorStore()
 
     async def whole():

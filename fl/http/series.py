@@ -1,0 +1,388 @@
+"""Rounds one after the other, each from its header to its result, and through what can go wrong.
+
+A disk that is full, a store that fails, members that are away: that passes, and is waited for, and the
+service says meanwhile that it is not well.  A round that cannot give a result any more is left behind and
+ends the series, because its model is used up.  After a restart everything goes on from the state folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import clsc, rs
+from ..._ext.errors import SottovoceError, StoreError
+from ..aggregator import Aggregator, State
+from ..closing import RoundResult
+from ..errors import ProtocolError, Reason
+from ..header import RoundHeader
+from ..model import model_digest
+from ..server import ServerKeys
+from ..signed import SignedHeader
+from ..stores import AggregatorStore, MemoryAggregatorStore
+from . import model_bytes
+from .base import RoleThread
+from .erasing import Eraser
+from .errors import TransportError
+from .health import BackOff, Health, reason_of
+from .journal import ShardJournal
+from .logs import log
+from .outgoing import quiet_client
+from .proposing import Proposer
+from .records import Records
+from .round_plan import RoundPlan
+from .rounds import Committee, Patience
+from .state import RoundFolder, SavedRound
+from .status import RoundStatus, refused_by_kind, shown
+
+_KEPT_RESULTS: Final = 8
+_TICK_S: Final = 0.2
+
+Arrays = list[NDArray[np.floating]]
+
+
+@dataclass(frozen=True)
+class OpenRound:
+    """A round that clients can see.
+
+    Attributes:
+        signed_header: With the members' signatures.
+        header: The header.
+        role: The aggregator of this round.
+        shard_bytes: Length of a shard.
+        until: Unix seconds when collecting ends.
+        journal: Of its shards while it collects, or None.
+    """
+
+    signed_header: bytes
+    header: RoundHeader
+    role: Aggregator
+    shard_bytes: int
+    until: int
+    journal: ShardJournal | None
+
+    def drop_journal(self) -> None:
+        """The set is fixed: what is in the journal cannot count any more, or counts already."""
+        if self.journal is not None:
+            self.journal.remove()
+
+
+class RoundSeries:
+    """The rounds of one aggregator; arguments as of :class:`.AggregatorService`.
+
+    Attributes:
+        status: Where the round is.
+        health: What is not well.
+        finished: Set when no more rounds come.
+    """
+
+    def __init__(
+        self,
+        keys: ServerKeys,
+        trust: clsc.TrustStore,
+        sender_params: clsc.EpochParams,
+        members: dict[bytes, str],
+        model: Arrays,
+        plan: RoundPlan,
+        *,
+        patience: Patience | None,
+        store: AggregatorStore | None,
+        folder: Path | None,
+        keep_results: int,
+        client: httpx.AsyncClient | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._keys = keys
+        self._trust = trust
+        self._plan = plan
+        self._store = store if store is not None else MemoryAggregatorStore()
+        self._folder = RoundFolder(folder) if folder is not None else None
+        self._records = Records(self._folder.results) if self._folder is not None else None
+        self._clock = clock
+        self._client = client if client is not None else quiet_client()
+        self._committee = Committee(members, self._client, patience)
+        self._thread = RoleThread("aggregator")
+        self._use_model(model)
+        self._at: SavedRound | None = None  # where the series is; None: not looked yet
+        self._open: OpenRound | None = None  # the last one that was seen by clients
+        self._going = False  # whether it still goes on
+        self._reread = False  # a step failed: what the store says is what is
+        self._results: OrderedDict[str, bytes] = OrderedDict()
+        self._close_now = asyncio.Event()
+        self._pause = BackOff()
+        self._bytes = 0
+        self.status = RoundStatus()
+        self.health = Health()
+        self._eraser = Eraser(
+            self._store, self._folder, self._records, self._thread, self.health, keep_results=keep_results,
+            latest_s=plan.collect_s + plan.close_s + plan.audit_s, clock=clock,
+        )  # fmt: skip
+        self._proposer = Proposer(
+            keys, trust, sender_params, self._committee, plan, self._folder, self._thread, clock
+        )
+        self.finished = asyncio.Event()
+
+    def _use_model(self, model: Arrays) -> None:
+        """One buffer, for all who fetch it."""
+        self._model = model
+        self._model_bytes = model_bytes.dump(model)
+
+    # -- the series -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """All rounds; returns when there are no more, or one has failed."""
+        try:
+            while True:
+                try:
+                    if not await self._next_round():
+                        break
+                except Exception as error:
+                    if not self._passes(error):
+                        await self._fail(error)
+                        return
+                    await self._wait_out(error)
+            self.status = replace(self.status, state="ended")
+            log("info", "no more rounds", results=self.status.results)
+        finally:
+            self.finished.set()
+
+    async def erase(self) -> None:
+        """Erase what is due, until it is cancelled."""
+        await self._eraser.run(
+            lambda: self._open.header.hash if self._open is not None and self._going else None
+        )
+
+    async def _next_round(self) -> bool:
+        """One round, from wherever it is; False: there are no more."""
+        if self._at is None:
+            self._at = await self._thread(self._load)
+            self._use_model(self._at.model)
+        if not self._going:
+            if not self._at.signed and self._at.done >= self._plan.rounds:
+                self.status = replace(self.status, results=self._at.done)
+                return False
+            await self._start(self._at)
+        elif self._reread:
+            self._open = await self._thread(self._reopen, self._at)
+            self._reread = False
+        opened = self._open
+        assert opened is not None
+        await self._go_on(opened)
+        return True
+
+    def _load(self) -> SavedRound:
+        """Where the series was when the last process ended.
+
+        Raises:
+            ProtocolError: Its last round failed, and there is no new model (:attr:`Reason.MODEL_REUSED`).
+        """
+        given, first = model_digest(self._model), self._plan.first_round
+        saved = self._folder.load() if self._folder is not None else None
+        if saved is None:
+            return SavedRound(b"", None, self._model, 0, first, given=given)
+        if saved.failed:
+            if given in (saved.given, model_digest(saved.model)):
+                raise ProtocolError(Reason.MODEL_REUSED, "the last round failed; a new model is needed")
+            saved = replace(saved, model=self._model, given=given, failed=False)
+        if not saved.signed and saved.next_round < first:
+            saved = replace(saved, signed_header=b"", shard_key=None, next_round=first)
+        return saved
+
+    async def _keep(self, at: SavedRound) -> None:
+        """What :attr:`_at` is from here on, on the disk first."""
+        if self._folder is not None:
+            await self._thread(self._folder.save, at)
+        self._at = at
+
+    def _passes(self, error: Exception) -> bool:
+        """Whether it may be gone when the same is tried again."""
+        if isinstance(error, (OSError, StoreError)):
+            return True
+        if isinstance(error, TransportError):
+            return error.retryable
+        if not isinstance(error, ProtocolError) or error.reason is not Reason.NO_QUORUM or not self._going:
+            return False
+        assert self._open is not None
+        role, header = self._open.role, self._open.header
+        everybody_spoke = role.state is State.CLOSING and len(role.checked) == len(header.members)
+        return not everybody_spoke and self._clock() <= header.deadline
+
+    async def _wait_out(self, error: Exception) -> None:
+        if self._going and isinstance(error, (OSError, StoreError)):
+            assert self._open is not None
+            # While collecting, packets and shards wait in the role; every step after it is in the store.
+            self._reread = self._open.role.state is not State.COLLECTING
+        seconds = self._pause.seconds()
+        self.health.ill("rounds", reason_of(error))
+        self.status = replace(self.status, error=reason_of(error))
+        log("error", "rounds wait", round=self.status.round_number, reason=str(error), again_s=seconds)
+        await asyncio.sleep(seconds)
+
+    def _recovered(self) -> None:
+        self.health.well("rounds")
+        self._pause.reset()
+
+    async def _fail(self, error: Exception) -> None:
+        reason = reason_of(error)
+        known = isinstance(error, SottovoceError)
+        text = {"reason": str(error)} if known else {}
+        log("error", "round failed", round=self.status.round_number, exc_info=not known, **text)
+        at = self._at
+        # A bug, or keys that are not there, may be gone after a restart; a refused round is over.
+        over = isinstance(error, ProtocolError) or (known and at is not None and self._clock() > at.deadline)
+        while at is not None and at.signed and over:
+            try:
+                await self._thread(self._leave_behind, at)
+                break
+            except (OSError, StoreError) as trouble:
+                await self._wait_out(trouble)
+        self._going = False
+        self.health.ill("rounds", reason)
+        self.status = replace(self.status, state="failed", error=reason)
+
+    def _leave_behind(self, at: SavedRound) -> None:
+        """A round that gives no result: its packets go after the audit deadline, its model is used up."""
+        if self._going and self._open is not None:
+            self._open.drop_journal()
+            if self._records is not None:
+                self._records.keep_convictions(self._open.role)
+        if self._folder is not None:
+            self._folder.save(
+                replace(
+                    at,
+                    signed_header=b"",
+                    shard_key=None,
+                    signed=False,
+                    next_round=at.next_round + 1,
+                    failed=True,
+                )
+            )
+
+    # -- one round --------------------------------------------------------------------------------
+
+    async def _start(self, at: SavedRound) -> None:
+        """Open the round that was saved, or a new one."""
+        self._committee.begin()
+        self._close_now.clear()
+        self.health.well("shards")
+        self._bytes = 0
+        self.status = RoundStatus(
+            round_number=at.next_round, results=at.done, error=self.status.error if self.health.reason else ""
+        )
+        if not at.signed:
+            at = await self._proposer.sign(at, self._keep)
+        opened = await self._thread(self._reopen, at)
+        self._eraser.audits[opened.header.hash] = opened.header.audit_deadline
+        self._open, self._going, self._reread = opened, True, False
+
+    def _reopen(self, at: SavedRound) -> OpenRound:
+        """The round as it was saved; what the store has accepted counts."""
+        assert at.shard_key is not None
+        if self._folder is not None:  # before there is anything to erase
+            header = SignedHeader.from_bytes(at.signed_header, self._trust).header
+            self._folder.keep_until(header.hash, header.audit_deadline)
+        role = Aggregator(
+            self._keys, at.shard_key, self._trust, at.signed_header, store=self._store, clock=self._clock
+        )
+        header = role.header
+        size = rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n)
+        journal = None
+        if self._folder is not None:
+            journal = ShardJournal(
+                self._folder.shards(header), size, header.max_contributors * header.shard_n
+            )
+            if role.state is not State.COLLECTING:
+                journal.remove()
+            else:
+                try:
+                    with contextlib.suppress(ProtocolError):  # after the deadline: the round says so itself
+                        for shard in journal:
+                            role.receive_shard(shard, "journal")
+                except BaseException:
+                    journal.close()
+                    raise
+        return OpenRound(at.signed_header, header, role, size, at.until, journal)
+
+    async def _go_on(self, opened: OpenRound) -> None:
+        if opened.role.state is State.COLLECTING:
+            self._tell("collecting")
+            log("info", "collecting", round=opened.header.round_number, header=opened.header.hash.hex())
+            await self._collect(opened)
+        self._tell("closing")
+        # In the thread that appends to the journal, after the last one, and after the set is fixed.
+        result = await self._committee.finish(
+            opened.role, opened.signed_header, self._thread, closed=opened.drop_journal
+        )
+        published = await self._thread(opened.role.publish, result)
+        await self._conclude(opened, result, published)
+
+    async def _conclude(self, opened: OpenRound, result: RoundResult, published: bytes) -> None:
+        assert self._at is not None
+        self._results[opened.header.hash.hex()] = published
+        while len(self._results) > _KEPT_RESULTS:
+            self._results.popitem(last=False)
+        if self._records is not None:
+            await self._thread(self._records.keep_result, opened.role, published)
+        done, number, model = self._at.done + 1, opened.header.round_number, self._next_model(opened, result)
+        await self._keep(SavedRound(b"", None, model, 0, number + 1, done=done, given=self._at.given))
+        self._use_model(model)
+        self._going = False
+        self._recovered()
+        self._tell("done")
+        log("info", "done", round=number, contributors=result.agreed.count, refused=self.status.refused)
+
+    async def _collect(self, opened: OpenRound) -> None:
+        """Until it is time, enough are here, or somebody says so; with too few, to the deadline."""
+        close_at = self._plan.close_at
+        while True:
+            await self._thread(opened.role.process)
+            self._recovered()
+            self._tell("collecting")
+            accepted, now = self.status.accepted, self._clock()
+            enough = accepted >= opened.header.min_contributors
+            if now > opened.header.deadline:
+                raise ProtocolError(
+                    Reason.TOO_FEW, f"{opened.header.min_contributors} needed, {accepted} present",
+                    round_id=opened.header.hash,
+                )  # fmt: skip
+            if enough and (now > opened.until or self._close_now.is_set() or (0 < close_at <= accepted)):
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._close_now.wait() if enough else asyncio.sleep(_TICK_S), _TICK_S)
+
+    def _next_model(self, opened: OpenRound, result: RoundResult) -> Arrays:
+        means = opened.header.layout.unflatten(result.mean)
+        if self._plan.replace:
+            return means
+        return [(a + m).astype(a.dtype) for a, m in zip(self._model, means, strict=True)]
+
+    def _tell(self, state: str) -> None:
+        opened = self._open
+        assert opened is not None
+        assert self._at is not None
+        header, role = opened.header, opened.role
+        self.status = RoundStatus(
+            state=state,
+            round_number=header.round_number,
+            header_hash=header.hash.hex(),
+            until=opened.until,
+            deadline=header.deadline,
+            accepted=len(role.accepted),
+            needed=header.min_contributors,
+            most=header.max_contributors,
+            refused=refused_by_kind(role),
+            shards=role.shard_stats["received"],
+            n_bytes=self._bytes,
+            members={shown(name): state.value for name, state in self._committee.states.items()},
+            results=self._at.done,
+        )
