@@ -22,6 +22,7 @@ from ..._ext.errors import DecodeError, SottovoceError
 from .errors import Refusal, refusal_of
 from .guard import Guard, Limits, answer_refusal
 from .metrics import Metrics
+from .tasks import Health
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,10 +97,6 @@ def route(path: str, handler: Handler, method: str) -> Route:
     return Route(path, endpoint, methods=[method])
 
 
-async def _healthz(_: Request) -> Response:
-    return PlainTextResponse("ok\n")
-
-
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
@@ -110,8 +107,23 @@ def application(
     metrics: Metrics,
     bounds: Limits,
     lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None,
+    health: Health | None = None,
 ) -> ASGIApp:
     """The application of a service."""
+    wellbeing = health if health is not None else Health()
+    metrics.watch(
+        "task_failures",
+        "Tasks that ended unexpectedly.",
+        lambda: wellbeing.failures,
+        label="task",
+        counts=True,
+    )
+    metrics.watch("healthy", "0 while a task fails.", lambda: {"": float(not wellbeing.unwell)})
+
+    async def healthz(_: Request) -> Response:
+        if wellbeing.unwell:
+            raise Refusal(503, "failing: " + ", ".join(sorted(wellbeing.unwell)))
+        return PlainTextResponse("ok\n")
 
     async def read_metrics(_: Request) -> Response:
         return Response(metrics.text(), media_type=_METRICS)
@@ -124,7 +136,7 @@ def application(
             async with lifespan():
                 yield
 
-    everywhere = [route("/healthz", _healthz, "GET"), route("/metrics", read_metrics, "GET")]
+    everywhere = [route("/healthz", healthz, "GET"), route("/metrics", read_metrics, "GET")]
     return Starlette(
         routes=[*routes, *everywhere],
         middleware=[Middleware(Guard, metrics=metrics, bounds=bounds)],

@@ -299,6 +299,7 @@ def self_signed(folder):
     )
     plain = serialization.NoEncryption()
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").touch(mode=0o600)
     (folder / "key.pem").write_bytes(key.private_bytes(pem, pkcs8, plain))
     (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
     return folder / "cert.pem"
