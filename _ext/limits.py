@@ -117,9 +117,9 @@ HTTP_CONNECTIONS_PER_ADDRESS: Final = 128
 HTTP_CONCURRENT: Final = 32
 """Requests of one service that have begun and not ended; each may hold one body in memory."""
 
-HTTP_CONCURRENT_PER_ADDRESS: Final = 8
-"""Of them, of one address: a relay needs six, and devices behind one router come again when they are told to.
-To take all places takes four addresses."""
+HTTP_CONCURRENT_PER_ADDRESS: Final = 12
+"""Of them, of one address: a relay needs eleven (one shard, two small things, what it passes on), and devices
+behind one router come again when they are told to.  To take all places takes three addresses."""
 
 HTTP_MEMBER_CONCURRENT: Final = 8
 """Of a member: a request may be large."""
@@ -131,8 +131,8 @@ HTTP_BODY_SECONDS: Final = 20.0
 """For which a body may pause, and may be later in all than the slowest line allowed: a radio link that is
 lost and found again.  Who sends slower holds a place for nothing.  The same for reading an answer."""
 
-HTTP_SLOWEST_BYTES_PER_S: Final = 1 << 14
-"""131 kbit/s: a shard of a model of a million parameters takes a minute and a half."""
+HTTP_SLOWEST_BYTES_PER_SECOND: Final = 18_750
+"""150 kbit/s, both ways: a shard of a model of a million parameters takes a minute and a half."""
 
 HTTP_PIECE_BYTES: Final = 1 << 16
 """Of an answer, given to a connection at once: what the system's buffer takes, so that of an answer that is

@@ -22,7 +22,6 @@ from ..._ext.errors import DecodeError, SottovoceError
 from .errors import Refusal, refusal_of
 from .guard import Guard, Limits, answer_refusal
 from .metrics import Metrics
-from .tasks import Health
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -107,23 +106,21 @@ def application(
     metrics: Metrics,
     bounds: Limits,
     lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None,
-    health: Health | None = None,
+    health: Callable[[], str] = lambda: "",
 ) -> ASGIApp:
-    """The application of a service."""
-    wellbeing = health if health is not None else Health()
-    metrics.watch(
-        "task_failures",
-        "Tasks that ended unexpectedly.",
-        lambda: wellbeing.failures,
-        label="task",
-        counts=True,
-    )
-    metrics.watch("healthy", "0 while a task fails.", lambda: {"": float(not wellbeing.unwell)})
+    """The application of a service.
+
+    Args:
+        routes: Its own endpoints.
+        metrics: Shown at ``/metrics``.
+        bounds: Limits of requests.
+        lifespan: Around its life.
+        health: Why it is not well, for ``/healthz``; empty if it is.
+    """
 
     async def healthz(_: Request) -> Response:
-        if wellbeing.unwell:
-            raise Refusal(503, "failing: " + ", ".join(sorted(wellbeing.unwell)))
-        return PlainTextResponse("ok\n")
+        reason = health()
+        return PlainTextResponse(f"{reason or 'ok'}\n", 503 if reason else 200)
 
     async def read_metrics(_: Request) -> Response:
         return Response(metrics.text(), media_type=_METRICS)

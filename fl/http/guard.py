@@ -46,7 +46,7 @@ class Limits:
     rate_per_s: float = limits.HTTP_RATE_PER_SECOND
     burst: float = limits.HTTP_BURST
     body_seconds: float = limits.HTTP_BODY_SECONDS
-    slowest: float = limits.HTTP_SLOWEST_BYTES_PER_S
+    slowest: float = limits.HTTP_SLOWEST_BYTES_PER_SECOND
 
     def pace(self) -> Pace:
         """For one body."""
@@ -106,6 +106,8 @@ class Guard:
                 await answer_refusal(refusal)(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = 499
+            if answer.started:
+                await _cut(scope)
         except CutOff as cut:
             answer.status = cut.status
             await _cut(scope)
@@ -147,7 +149,7 @@ class _Answer:
     """Gives an answer to the connection in pieces, each only when the one before it is being read."""
 
     def __init__(self, scope: Scope, send: Send, pace: Pace) -> None:
-        self._whole = scope["method"] == "HEAD"  # no body follows, whatever is given
+        self._bodiless = scope["method"] == "HEAD"  # whatever is given
         self._send = send
         self._pace = pace
         self.status = 500
@@ -162,7 +164,7 @@ class _Answer:
         body = message.get("body", b"") if message["type"] == "http.response.body" else b""
         if message["type"] == "http.response.start":
             self.status, self.started = message["status"], True
-        if self._whole or len(body) <= limits.HTTP_PIECE_BYTES:
+        if self._bodiless or len(body) <= limits.HTTP_PIECE_BYTES:
             await self._give(message, len(body))
             return
         view, more = memoryview(body), message.get("more_body", False)
@@ -184,7 +186,8 @@ async def _cut(scope: Scope) -> None:
     abort = scope.get("state", {}).get("abort")
     if abort is not None:
         abort()
-        await asyncio.sleep(0)  # the server hears of it, and says nothing about an answer without an end
+        for _ in range(3):  # the server hears of it, through TLS too, and logs no answer without an end
+            await asyncio.sleep(0)
 
 
 def _known_path(scope: Scope) -> str:

@@ -172,7 +172,7 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Resp
 
 async def _pieces(response: httpx.Response, at_most: int) -> AsyncIterator[bytes]:
     size, place = 0, _place(response.request)
-    pace = Pace(limits.HTTP_BODY_SECONDS, limits.HTTP_SLOWEST_BYTES_PER_S)
+    pace = Pace(limits.HTTP_BODY_SECONDS, limits.HTTP_SLOWEST_BYTES_PER_SECOND)
     # Raw: nothing is unpacked, so nothing grows.
     pieces = response.aiter_raw()
     try:

@@ -42,7 +42,7 @@ from .member import MemberService
 from .metrics import Metrics
 from .outgoing import post_patiently, quiet_client
 from .rounds import Committee, Patience
-from .tasks import Health
+from .tasks import Tasks
 
 _KEPT_RESULTS: Final = 8
 _TICK_S: Final = 0.1
@@ -151,8 +151,9 @@ class PeerService:
         self.model = model
         self.results: OrderedDict[int, RoundResult] = OrderedDict()
         self.counts: Counter[str] = Counter(contributed=0, sat_out=0, led=0, result=0, failed=0)
-        self._health = Health()
+        self._tasks = Tasks()
         metrics = Metrics("peer")
+        self._tasks.watch(metrics)
         metrics.watch("rounds", "What this peer did.", lambda: self.counts, label="what", counts=True)
         routes = [
             *self._member.routes,
@@ -165,7 +166,11 @@ class PeerService:
             route("/v1/result/{header:str}", self._result, "GET"),
         ]
         self.app: ASGIApp = application(
-            routes, metrics, bounds if bounds is not None else Limits(), self._lifespan, self._health
+            routes,
+            metrics,
+            bounds if bounds is not None else Limits(),
+            self._lifespan,
+            lambda: self._tasks.reason,
         )
 
     @asynccontextmanager
@@ -187,7 +192,7 @@ class PeerService:
         for number in range(first, first + self._plan.rounds):
             try:
                 work = functools.partial(self.run_round, number)
-                await self._health.supervise("rounds", work, expected=ProtocolError)
+                await self._tasks.supervise("rounds", work, expected=ProtocolError)
             except ProtocolError as error:
                 log("error", "round failed", round=number, reason=str(error))
 
@@ -281,7 +286,7 @@ class PeerService:
         end = self._peer.book.turn(choice.epoch, choice.round_number, choice.view)[1]
         try:
             # Where it had begun it goes on: no second round of one view.
-            await self._health.supervise(
+            await self._tasks.supervise(
                 "lead",
                 functools.partial(self._lead_view, choice),
                 expected=SottovoceError,

@@ -31,7 +31,7 @@ from .guard import Limits, address_of, read_body
 from .logs import log
 from .metrics import Metrics
 from .outgoing import Stream, get, post_patiently, quiet_client, stream
-from .tasks import Health
+from .tasks import Tasks
 
 _RANDOM: Final = secrets.SystemRandom()
 _SHARD: Final = "/v1/shard"
@@ -108,7 +108,7 @@ class RelayService:
         self._small: dict[str, _Known] = {}
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._passing: Counter[str] = Counter()
-        self._health = Health()
+        self._tasks = Tasks()
         self.counts: Counter[str] = Counter(taken=0, forwarded=0, refused=0, lost=0)
         self._shown = self.counts.copy()
         self._counted = 0.0
@@ -120,6 +120,7 @@ class RelayService:
             "leaving", "Shards of batches that the next hop has not taken yet.",
             lambda: {"": len(self._leaving)},
         )  # fmt: skip
+        self._tasks.watch(self._metrics)
         routes = [
             route(_SHARD, self._take, "POST"),
             route("/v1/round", self._pass_small(CBOR, limits.HTTP_SMALL_BYTES), "GET"),
@@ -128,7 +129,11 @@ class RelayService:
             route("/v1/result/{header:str}", self._pass_large, "GET"),
         ]
         self.app: ASGIApp = application(
-            routes, self._metrics, bounds if bounds is not None else Limits(), self._lifespan, self._health
+            routes,
+            self._metrics,
+            bounds if bounds is not None else Limits(),
+            self._lifespan,
+            lambda: self._tasks.reason,
         )
 
     # -- taking -----------------------------------------------------------------------------------
@@ -175,7 +180,7 @@ class RelayService:
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
-        pump = asyncio.create_task(self._health.supervise("pump", self._pump, hurry=self._stop))
+        pump = asyncio.create_task(self._tasks.supervise("pump", self._pump, hurry=self._stop))
         try:
             yield
         finally:
@@ -214,12 +219,13 @@ class RelayService:
 
     async def _give_on(self) -> None:
         """One batch, shuffled; each of its shards is held until the next hop has it."""
-        batch, self._held = self._held, []
-        _RANDOM.shuffle(batch)
-        self._leaving.extend(batch)
-        # Whoever reads the metrics learns of a shard no sooner than whoever sees its batch leave.
-        self._shown["taken"] = self.counts["taken"]
-        self._metrics.release()
+        if not self._leaving:  # else a batch that was interrupted: what came since waits for its own
+            batch, self._held = self._held, []
+            _RANDOM.shuffle(batch)
+            self._leaving.extend(batch)
+            # Whoever reads the metrics learns of a shard no sooner than whoever sees its batch leave.
+            self._shown["taken"] = self.counts["taken"]
+            self._metrics.release()
         until = time.monotonic() + _GIVE_UP_S
         fates: Counter[str] = Counter()
         try:
@@ -229,7 +235,7 @@ class RelayService:
         finally:
             self.counts.update(fates)
             self._shown.update(fates)
-        log("info", "batch left", shards=len(batch), fates=dict(fates))
+        log("info", "batch left", shards=fates.total(), fates=dict(fates))
 
     async def _give_one(self, shard: bytes, until: float) -> str:
         url = self._next + _SHARD

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from .logs import log
+from .metrics import Metrics
 
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 30.0
@@ -17,7 +18,7 @@ _WELL_S: Final = 10.0
 """Who has worked for so long after a failure is well again."""
 
 
-class Health:
+class Tasks:
     """Which tasks of a service fail now, and how often each has.
 
     Attributes:
@@ -28,6 +29,22 @@ class Health:
     def __init__(self) -> None:
         self.failures: Counter[str] = Counter()
         self.unwell: set[str] = set()
+
+    def watch(self, metrics: Metrics) -> None:
+        """Show it there."""
+        metrics.watch(
+            "task_failures",
+            "Tasks that ended unexpectedly.",
+            lambda: self.failures,
+            label="task",
+            counts=True,
+        )
+        metrics.watch("healthy", "What /healthz says: 1 for ok.", lambda: {"": int(not self.unwell)})
+
+    @property
+    def reason(self) -> str:
+        """For ``/healthz``: empty if all is well."""
+        return ", ".join(f"{task}: fails" for task in sorted(self.unwell))
 
     def failed(self, task: str) -> None:
         """It ended with an error; called while that is being handled."""

@@ -150,14 +150,14 @@ def test_a_turn_that_fails_for_no_reason_goes_on_and_is_told(peer_world, monkeyp
             once(leader, "_begin")
             once(leader, "_collect")
             tasks = peers.begin(1)
-            await peers.until(lambda: leader._health.unwell)
+            await peers.until(lambda: leader._tasks.unwell)
             async with peers.net.client() as client:
                 answer = await client.get(peers.url(peers.chosen(1, 0)) + "/healthz")
-                assert (answer.status_code, answer.content) == (503, b"failing: lead\n")
+                assert (answer.status_code, answer.content) == (503, b"lead: fails\n")
             results = await asyncio.gather(*tasks.values())
             check(peers, results, 1, 0, range(7))
-            assert (leader.counts["led"], leader._health.failures) == (1, {"lead": 2})
-            assert not leader._health.unwell
+            assert (leader.counts["led"], leader._tasks.failures) == (1, {"lead": 2})
+            assert not leader._tasks.unwell
 
     asyncio.run(whole())
 

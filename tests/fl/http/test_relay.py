@@ -210,6 +210,30 @@ def test_a_pump_that_fails_is_started_again_and_its_batch_leaves(monkeypatch):
     assert relay._held_bytes == 0
 
 
+def test_what_came_since_does_not_leave_with_a_batch_that_was_interrupted(monkeypatch):
+    failed = []
+
+    async def broken(client, url, body, **options):
+        if not failed:
+            failed.append(body)
+            assert await send(net_of[0], shards(3)[2]) == 202
+            raise ZeroDivisionError
+        return await post(client, url, body, **options)
+
+    post, net_of = http_relay.post_patiently, []
+    monkeypatch.setattr(http_relay, "post_patiently", broken)
+
+    async def work(relay, net, hop):
+        net_of.append(net)
+        for shard in shards(2):
+            assert await send(net, shard) == 202
+        await until(lambda: relay.counts["forwarded"] == 2)
+        assert sorted(hop.got) == shards(2)
+        assert relay._held == [shards(3)[2]]
+
+    run(work, threshold=2, wait_s=1000)
+
+
 def test_a_dead_next_hop_is_not_asked_by_every_client():
     asked = []
 
