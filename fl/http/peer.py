@@ -152,7 +152,8 @@ class PeerService:
         self.results: OrderedDict[int, RoundResult] = OrderedDict()
         self.counts: Counter[str] = Counter(contributed=0, sat_out=0, led=0, result=0, failed=0)
         self._tasks = Tasks()
-        metrics = Metrics("peer")
+        # When packets came is shown when the collecting is over, as at a relay with the batch.
+        metrics = self._metrics = Metrics("peer", later=["/v1/packet"])
         self._tasks.watch(metrics)
         metrics.watch("rounds", "What this peer did.", lambda: self.counts, label="what", counts=True)
         routes = [
@@ -306,6 +307,7 @@ class PeerService:
             self.counts["led"] += 1
         if opened.role.state is State.COLLECTING:
             await self._collect(opened)
+        self._metrics.release()
         result = await committee.finish(opened.role, opened.signed_header, self._thread)
         self._published[opened.header.hash.hex()] = await self._thread(opened.role.publish, result)
         while len(self._published) > _KEPT_RESULTS:

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import signal
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from sottovoce.fl.http.base import application, route
 from sottovoce.fl.http.guard import Limits, read_body, source_of
 from sottovoce.fl.http.metrics import Metrics
 from sottovoce.fl.http.runner import Binding, serve
+from support.fl_tls import self_signed
 
 LARGE = 16 << 20
 REQUEST = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -26,7 +28,7 @@ REQUEST = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 class Served:
     """The server in a thread of its own, with an application that has one long answer and takes bodies."""
 
-    def __init__(self, monkeypatch, *, trusted=(), bounds=None, **few):
+    def __init__(self, monkeypatch, *, trusted=(), bounds=None, tls=None, end_soon=lambda: None, **few):
         few = {"HTTP_IDLE_SECONDS": 0.4, **few}
         for name, value in few.items():
             monkeypatch.setattr(limits, name, value)
@@ -45,7 +47,9 @@ class Served:
 
         routes = [route("/large", large, "GET"), route("/take", take, "POST"), route("/who", who, "GET")]
         self._app = application(routes, self.metrics, bounds or Limits(body_seconds=0.4))
-        self._binding = Binding(trusted_proxies=trusted)
+        files = {} if tls is None else {"certificate": tls, "key": tls.with_name("key.pem")}
+        self._binding = Binding(trusted_proxies=trusted, **files)
+        self._end_soon = end_soon
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -54,7 +58,7 @@ class Served:
             self.port = int(url.rpartition(":")[2])
             self._ready.set()
 
-        serve(self._app, self._binding, role="test", ready=ready, grace_s=5)
+        serve(self._app, self._binding, role="test", ready=ready, end_soon=self._end_soon, grace_s=5)
 
     def __enter__(self):
         made = []
@@ -73,9 +77,13 @@ class Served:
         return self
 
     def __exit__(self, *_):
-        self._server.should_exit = True
+        self.end()
         self._thread.join(20)
         assert not self._thread.is_alive()
+
+    def end(self):
+        """As a signal would."""
+        self._server.handle_exit(signal.SIGTERM, None)
 
     def connect(self, host="127.0.0.1", read_buffer=None):
         connection = socket.socket()
@@ -186,6 +194,23 @@ def test_what_is_left_of_an_answer_when_its_connection_is_closed_is_not_kept_for
             assert time.monotonic() < begin + 20
             time.sleep(0.05)
         assert len(ended(slow)) < LARGE
+
+
+def test_a_handshake_that_does_not_go_on_is_ended(monkeypatch, tmp_path):
+    with Served(monkeypatch, tls=self_signed(tmp_path)) as served, served.connect() as silent:
+        assert ended(silent) == b""
+
+
+def test_a_service_hears_of_its_end_before_what_is_going_on_is_waited_for(monkeypatch):
+    told = threading.Event()
+    bounds = Limits(body_seconds=2)
+    with Served(monkeypatch, bounds=bounds, end_soon=told.set) as served, served.connect() as slow:
+        slow.sendall(b"POST /take HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nx")
+        time.sleep(0.2)
+        served.end()
+        assert told.wait(1)
+        assert served.connections == 1
+        assert answer(slow, b"y") == (200, b"2")
 
 
 def test_connections_are_bounded_in_all_and_of_one_address(monkeypatch):

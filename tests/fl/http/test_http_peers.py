@@ -154,9 +154,15 @@ def test_a_turn_that_fails_for_no_reason_goes_on_and_is_told(peer_world, monkeyp
             async with peers.net.client() as client:
                 answer = await client.get(peers.url(peers.chosen(1, 0)) + "/healthz")
                 assert (answer.status_code, answer.content) == (503, b"lead: fails\n")
+                assert (
+                    b"/v1/packet"
+                    not in (await client.get(peers.url(peers.chosen(1, 0)) + "/metrics")).content
+                )
             results = await asyncio.gather(*tasks.values())
             check(peers, results, 1, 0, range(7))
             assert (leader.counts["led"], leader._tasks.failures) == (1, {"lead": 2})
+            # Packets are counted when the collecting is over, and not while they come.
+            assert b'path="/v1/packet",role="peer",status="202"} 7.0' in leader._metrics.text()
             assert not leader._tasks.unwell
 
     asyncio.run(whole())
