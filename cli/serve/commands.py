@@ -13,7 +13,7 @@ import typer
 from .. import console
 from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
 from ..user.options import Home
-from .options import CaFile, Exposed, Host, Log, LogLevel, Port, TlsCert, TlsKey, binding
+from .options import CaFile, Exposed, Host, Log, LogLevel, Port, TlsCert, TlsKey, TrustedProxy, binding
 
 ROUND: Final = "The round"
 
@@ -55,6 +55,7 @@ def issuer(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     exposed: Exposed = False,
+    proxies: TrustedProxy = None,
     log_level: Log = LogLevel.INFO,
 ) -> None:
     """Answer requests for keys out of a folder of kgc, whose commands go on working beside it.
@@ -66,7 +67,7 @@ def issuer(
         from . import roles
 
         secret = Passphrase(passphrase_file, passphrase_fd)
-        where = binding(host, port, tls_cert, tls_key, exposed=exposed)
+        where = binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies)
         roles.issuer(where, log_level.value, Folder(folder), secret)
 
 
@@ -85,6 +86,7 @@ def relay(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     exposed: Exposed = False,
+    proxies: TrustedProxy = None,
     log_level: Log = LogLevel.INFO,
 ) -> None:
     """Take sealed shards from anybody and give them on in batches, shuffled. It holds no key."""
@@ -92,7 +94,7 @@ def relay(
         from ...fl.http.relay import Mixing
         from . import roles
 
-        where = binding(host, port, tls_cert, tls_key, exposed=exposed)
+        where = binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies)
         roles.relay(where, log_level.value, next_hop, Mixing(threshold=threshold, wait_s=wait), ca_file)
 
 
@@ -111,6 +113,7 @@ def member(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     exposed: Exposed = False,
+    proxies: TrustedProxy = None,
     log_level: Log = LogLevel.INFO,
 ) -> None:
     """Be a member of committees: co-sign headers that your policy accepts, check, and answer once a round."""
@@ -119,7 +122,7 @@ def member(
         from . import roles
 
         secret = Passphrase(passphrase_file, passphrase_fd)
-        where = binding(host, port, tls_cert, tls_key, exposed=exposed)
+        where = binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies)
         roles.member(where, log_level.value, Keyring(home), secret, label, policy, state)
 
 
@@ -207,6 +210,7 @@ def aggregator(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     exposed: Exposed = False,
+    proxies: TrustedProxy = None,
     log_level: Log = LogLevel.INFO,
 ) -> None:
     """Open rounds, collect, close them at the members, publish means. The page for people is at /."""
@@ -233,7 +237,7 @@ def aggregator(
             replace=replace,
         )
         roles.aggregator(
-            binding(host, port, tls_cert, tls_key, exposed=exposed),
+            binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies),
             log_level.value,
             Keyring(home),
             Passphrase(passphrase_file, passphrase_fd),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from starlette.types import ASGIApp
 
+from ..._ext.errors import ParameterError
 from ...clsc import Mode
 from ...fl import Member
 from ...fl.http import (
@@ -52,7 +55,9 @@ def authorities(ca_file: Path | None) -> ssl.SSLContext:
         raise Refused(f"{ca_file} holds no certificates", "PEM, one or more") from None
 
 
-def _run(app: ASGIApp, binding: Binding, role: str, level: str) -> None:
+def _run(
+    app: ASGIApp, binding: Binding, role: str, level: str, end_soon: Callable[[], None] = lambda: None
+) -> None:
     log_to(level=level)
 
     def ready(url: str) -> None:
@@ -61,15 +66,18 @@ def _run(app: ASGIApp, binding: Binding, role: str, level: str) -> None:
         sys.stdout.flush()
 
     try:
-        serve(app, binding, role=role, ready=ready)
+        serve(app, binding, role=role, ready=ready, end_soon=end_soon)
+    except ParameterError as error:
+        raise Refused(str(error), "a key that others may have read is to be replaced") from None
     except ssl.SSLError:
         raise Refused("certificate and key cannot be used", "PEM files that belong together") from None
 
 
 def relay(binding: Binding, level: str, next_hop: str, mixing: Mixing, ca_file: Path | None) -> None:
     """Serve a relay; see the command's help."""
-    service = RelayService(_url(next_hop), mixing=mixing, client=quiet_client(tls=authorities(ca_file)))
-    _run(service.app, binding, "relay", level)
+    make_client = functools.partial(quiet_client, tls=authorities(ca_file))
+    service = RelayService(_url(next_hop), mixing=mixing, make_client=make_client)
+    _run(service.app, binding, "relay", level, service.end_soon)
 
 
 def member(
@@ -163,6 +171,8 @@ def _token(path: Path) -> bytes:
     """The first line of a file; made, for its owner only, if the file is not there."""
     if not path.exists():
         files.write_text(secrets.token_hex(32) + "\n", str(path), private=True)
+    elif path.stat().st_mode & 0o077:
+        raise Refused(f"{path} is open to others than its owner", f"chmod 600 {path}, or a new token")
     token = files.read_bytes(str(path), _MAX_TOKEN_BYTES).partition(b"\n")[0].strip()
     if len(token) < 16 or not token.isascii():
         raise Refused(f"{path}: a token of at least 16 characters expected", "delete it: a new one is made")

@@ -7,6 +7,7 @@ go there whole and directly, so that an aggregator sees from which address a pse
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -41,6 +42,7 @@ from .member import MemberService
 from .metrics import Metrics
 from .outgoing import post_patiently, quiet_client
 from .rounds import Committee, Patience
+from .tasks import Tasks
 
 _KEPT_RESULTS: Final = 8
 _TICK_S: Final = 0.1
@@ -149,7 +151,10 @@ class PeerService:
         self.model = model
         self.results: OrderedDict[int, RoundResult] = OrderedDict()
         self.counts: Counter[str] = Counter(contributed=0, sat_out=0, led=0, result=0, failed=0)
-        metrics = Metrics("peer")
+        self._tasks = Tasks()
+        # When packets came is shown when the collecting is over, as at a relay with the batch.
+        metrics = self._metrics = Metrics("peer", later=["/v1/packet"])
+        self._tasks.watch(metrics)
         metrics.watch("rounds", "What this peer did.", lambda: self.counts, label="what", counts=True)
         routes = [
             *self._member.routes,
@@ -162,7 +167,11 @@ class PeerService:
             route("/v1/result/{header:str}", self._result, "GET"),
         ]
         self.app: ASGIApp = application(
-            routes, metrics, bounds if bounds is not None else Limits(), self._lifespan
+            routes,
+            metrics,
+            bounds if bounds is not None else Limits(),
+            self._lifespan,
+            lambda: self._tasks.reason,
         )
 
     @asynccontextmanager
@@ -183,11 +192,10 @@ class PeerService:
         first = self._plan.first_round
         for number in range(first, first + self._plan.rounds):
             try:
-                await self.run_round(number)
+                work = functools.partial(self.run_round, number)
+                await self._tasks.supervise("rounds", work, expected=ProtocolError)
             except ProtocolError as error:
                 log("error", "round failed", round=number, reason=str(error))
-            except Exception:
-                log("error", "round failed", round=number, exc_info=True)
 
     async def run_round(self, number: int) -> RoundResult:
         """Wait for a round's beacon, take part view by view, and return the verified result.
@@ -276,19 +284,41 @@ class PeerService:
     # -- on its turn ------------------------------------------------------------------------------
 
     async def _lead(self, choice: Choice) -> None:
+        end = self._peer.book.turn(choice.epoch, choice.round_number, choice.view)[1]
         try:
-            await self._lead_view(choice)
+            # Where it had begun it goes on: no second round of one view.
+            await self._tasks.supervise(
+                "lead",
+                functools.partial(self._lead_view, choice),
+                expected=SottovoceError,
+                over=lambda: self._clock() > end,
+            )
         except SottovoceError as error:
             log("error", "view failed", round=choice.round_number, view=choice.view, reason=str(error))
 
     async def _lead_view(self, choice: Choice) -> None:
+        members = {m.name: self._addresses[m.name] for m in choice.members}
+        committee = Committee(members, self._client, self._patience)
+        opened = self._open
+        if opened is None or (opened.header.round_number, opened.header.view) != (
+            choice.round_number, choice.view
+        ):  # fmt: skip
+            opened = self._open = await self._begin(choice, committee)
+            self.counts["led"] += 1
+        if opened.role.state is State.COLLECTING:
+            await self._collect(opened)
+        self._metrics.release()
+        result = await committee.finish(opened.role, opened.signed_header, self._thread)
+        self._published[opened.header.hash.hex()] = await self._thread(opened.role.publish, result)
+        while len(self._published) > _KEPT_RESULTS:
+            self._published.popitem(last=False)
+
+    async def _begin(self, choice: Choice, committee: Committee) -> _Open:
         number, plan = choice.round_number, self._plan
         end = self._peer.book.turn(choice.epoch, number, choice.view)[1]
         fields: dict[str, Any] = {"clip": plan.clip, "max_contributors": plan.max_contributors}
         proposal = await self._thread(self._peer.propose, self.model, number, **fields)
         header = await self._thread(SignedHeader.from_bytes, proposal, self._trust, proposal=True)
-        members = {m.name: self._addresses[m.name] for m in choice.members}
-        committee = Committee(members, self._client, self._patience)
         while True:
             try:
                 signed = await committee.cosign(header)
@@ -300,14 +330,7 @@ class PeerService:
             await asyncio.sleep(_TICK_S)
         signatures = {j: s for j, s in enumerate(signed.member_signatures, 1) if s}
         signed_header = await self._thread(self._peer.begin, number, signatures)
-        opened = _Open(signed_header, self._peer.aggregator, end - plan.close_s)
-        self._open = opened
-        self.counts["led"] += 1
-        await self._collect(opened)
-        result = await committee.finish(opened.role, signed_header, self._thread)
-        self._published[opened.header.hash.hex()] = await self._thread(opened.role.publish, result)
-        while len(self._published) > _KEPT_RESULTS:
-            self._published.popitem(last=False)
+        return _Open(signed_header, self._peer.aggregator, end - plan.close_s)
 
     async def _collect(self, opened: _Open) -> None:
         while True:
