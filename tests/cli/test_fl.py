@@ -49,15 +49,34 @@ def run(*arguments, code=0):
     return result
 
 
+def result_of(world):
+    """The result in the record, as bytes."""
+    reader = AuditReader(io.BytesIO(world[2]))
+    reader.round()
+    return reader.result(world[1].header)
+
+
+def with_result(world, result):
+    """The record with other bytes for a result."""
+    header, record = world[1].header, world[2]
+    reader = AuditReader(io.BytesIO(record))
+    first = reader.round()
+    reader.result(header)
+    out = io.BytesIO()
+    AuditHead(*first, result, reader.share_sums(header), tuple(reader.convictions(header))).write(out, [])
+    return out.getvalue() + record[reader.n_bytes :]
+
+
+def another_result(world, **fields):
+    """What the aggregator changed and signed."""
+    fed, sealed, _, _ = world
+    result = replace(RoundResult.from_bytes(result_of(world), sealed.header), **fields)
+    return result.to_bytes(sealed.header, fed.aggregator_keys)
+
+
 def changed(world, **fields):
     """The record with a result that the aggregator changed and signed."""
-    fed, sealed, record, _ = world
-    reader = AuditReader(io.BytesIO(record))
-    head = AuditHead.read(reader)
-    result = replace(RoundResult.from_bytes(head.result, sealed.header), **fields)
-    out = io.BytesIO()
-    replace(head, result=result.to_bytes(sealed.header, fed.aggregator_keys)).write(out, [])
-    return out.getvalue() + record[reader.n_bytes :]
+    return with_result(world, another_result(world, **fields))
 
 
 class TestAudit:
@@ -84,9 +103,7 @@ class TestAudit:
         assert "right" in plain(said.stderr)
 
     def test_what_is_wrong_is_told_and_ends_with_1(self, world):
-        agreed = RoundResult.from_bytes(
-            AuditHead.read(AuditReader(io.BytesIO(world[2]))).result, world[1].header
-        )
+        agreed = RoundResult.from_bytes(result_of(world), world[1].header)
         Path("record").write_bytes(changed(world, agreed=replace(agreed.agreed, sum_digest=bytes(32))))
         said = run("audit", "record", "--root", "root", "--json", "report", code=1)
         assert "AuditError: audit: result: a quorum of members did not sign this set and sum" in said.stderr
@@ -104,11 +121,7 @@ class TestAudit:
         assert "mean: the sum gives another one (sum of weights 98301, not 4)" in plain(said.stderr)
 
     def test_a_result_that_nobody_signed(self, world):
-        _, _, record, _ = world
-        reader = AuditReader(io.BytesIO(record))
-        head, out = AuditHead.read(reader), io.BytesIO()
-        replace(head, result=head.result[:-1]).write(out, [])
-        Path("record").write_bytes(out.getvalue() + record[reader.n_bytes :])
+        Path("record").write_bytes(with_result(world, result_of(world)[:-1]))
         said = run("audit", "record", "--root", "root", code=1)
         assert plain(said.stdout).count("not looked at") == 5
 
