@@ -1,5 +1,6 @@
 """``sottovoce fl audit`` and ``fl judge``: what a third party is told, and the exit codes."""
 
+import hashlib
 import io
 import json
 from dataclasses import replace
@@ -36,6 +37,7 @@ def folder(world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOTTOVOCE_HOME", str(tmp_path / "home"))
     Path("record").write_bytes(record)
+    Path("result").write_bytes(result_of(world))
     Path("conviction").write_bytes(conviction)
     Path("root").write_text(armor(Label.ROOT, fed.authority.root_public_key))
     Path("other").write_text(armor(Label.ROOT, fed.other_authority.root_public_key))
@@ -85,7 +87,7 @@ class TestAudit:
         said = run("audit", "record", "--root", "root", "--json", "report")
         lines = plain(said.stdout)
         assert f"round 1 of {AGGREGATOR_NAME.decode()}: 3 ciphertexts" in lines
-        assert lines.count("right") == 8
+        assert lines.count("right") == 9
         assert f"convicted: {fed.pids[3].hex()} signed a share that its own manifest refutes" in lines
         assert said.stderr == ""
         report = json.loads(Path("report").read_text())
@@ -94,6 +96,62 @@ class TestAudit:
         assert report["convictions"] == {fed.pids[3].hex(): "share"}
         assert report["findings"] == []
         assert report["header"] == sealed.header.hash.hex()
+
+    def test_without_a_result_it_says_so(self):
+        said = run("audit", "record", "--root", "root", "--json", "report")
+        assert "nobody's result was compared with the one in the record" in plain(said.stdout)
+        assert json.loads(Path("report").read_text())["compared"] is False
+
+    def test_with_a_result_it_says_what_was_agreed(self, world):
+        header = world[1].header
+        result = RoundResult.from_bytes(result_of(world), header)
+        expected = ("--result", "result", "--header-hash", header.hash.hex().upper())
+        said = run("audit", "record", "--root", "root", *expected, "--json", "report")
+        lines = plain(said.stdout)
+        assert "nobody" not in lines
+        assert lines.count("right") == 11
+        digests = {
+            "header": header.hash.hex(),
+            "set_root": result.agreed.root.hex(),
+            "sum_digest": result.agreed.sum_digest.hex(),
+            "mean_digest": hashlib.sha256(result.mean.tobytes()).hexdigest(),
+            "result_digest": hashlib.sha256(result_of(world)).hexdigest(),
+        }
+        names = (AGGREGATOR_NAME, *(member.name for member in header.members))
+        report = json.loads(Path("report").read_text())
+        assert {name: report[name] for name in digests} == digests
+        assert (report["compared"], report["count"], report["round_number"]) == (True, 3, 1)
+        assert [report["aggregator"], *report["members"]] == [name.decode() for name in names]
+        assert report["epoch"] == header.epoch.decode()
+        for text in (*digests.values(), *(name.decode() for name in names)):
+            assert text in said.stdout.replace("\n", " ")
+
+    def test_another_result_than_the_one_in_the_record(self, world):
+        got = RoundResult.from_bytes(result_of(world), world[1].header)
+        Path("result").write_bytes(another_result(world, mean=got.mean / 2))
+        said = run("audit", "record", "--root", "root", "--result", "result", code=1)
+        assert "AuditError: audit: result: not the one that was got (another mean)" in plain(said.stderr)
+        assert "wrong: another mean" in plain(said.stdout)
+        assert "nobody" not in plain(said.stdout)
+
+    def test_another_round_than_the_expected_one(self, world):
+        said = run("audit", "record", "--root", "root", "--header-hash", "00" * 32, code=1)
+        assert "header: not the round that was expected" in plain(said.stderr)
+        assert world[1].header.hash.hex() in said.stderr.replace("\n", "")
+        for wrong in ("00" * 31, "00" * 33, "zz" * 32, "", "0x" + "00" * 31):
+            assert "64 hexadecimal digits" in plain(
+                run("audit", "record", "--root", "root", "--header-hash", wrong, code=2).stderr
+            )
+
+    @pytest.mark.parametrize("taken", ["record", "result", "root", "./record", "link"])
+    def test_the_report_takes_no_inputs_place(self, taken):
+        Path("link").symlink_to("record")
+        before = {name: Path(name).read_bytes() for name in ("record", "result", "root")}
+        said = run("audit", "record", "--root", "root", "--result", "result", "--json", taken, code=2)
+        assert "is the file of" in plain(said.stderr)
+        assert {name: Path(name).read_bytes() for name in before} == before
+        said = run("judge", "conviction", "--root", "root", "--json", "conviction", code=2)
+        assert "is the file of" in plain(said.stderr)
 
     def test_quiet_says_nothing_and_json_may_go_to_stdout(self):
         said = run("audit", "record", "--root", "root", "--quiet")
@@ -124,6 +182,7 @@ class TestAudit:
         Path("record").write_bytes(with_result(world, result_of(world)[:-1]))
         said = run("audit", "record", "--root", "root", code=1)
         assert plain(said.stdout).count("not looked at") == 5
+        assert "set root" not in said.stdout
 
     def test_what_is_no_record(self, world):
         Path("record").write_bytes(world[2][:-1])

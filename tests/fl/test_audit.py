@@ -430,7 +430,7 @@ class TestFile:
         assert not isinstance(caught.value, AuditError)
 
     def test_a_claimed_length_is_not_allocated(self, good, sealed, root):
-        """Of each part the header says how long it can be; a file that is as long as it says changes nothing."""
+        """Of each part the header says how long it can be, however long the file is."""
 
         class Endless(io.BytesIO):
             """As long as any length in it claims."""

@@ -200,6 +200,8 @@ class World:
             90,
             "-o",
             self.folder / f"{label}.mean.npz",
+            "--published",
+            self.folder / f"{label}.published",
             "--force",
             "--json",
             "-",
