@@ -60,19 +60,21 @@ class PeerPlan:
     Attributes:
         clip: Values are clipped to ``[-clip, clip]``.
         close_at: Collecting ends as soon as so many count; 0: only with time.
-        close_s: Seconds before the end of the turn at which collecting ends, for checking and answering.
+        close_s: Seconds before the deadline at which collecting ends, for checking and answering.
+        margin_s: Seconds from the deadline to the end of the turn, as of :meth:`sottovoce.fl.Peer.propose`.
         max_contributors: As of :func:`sottovoce.fl.plan_round`.
         rounds: Take part in so many, one after the other, while the service runs; 0: only in those that
             :meth:`PeerService.run_round` is called for.
         first_round: Number of the first of them.
 
     Raises:
-        ParameterError: A negative number.
+        ParameterError: A negative number; ``margin_s`` of 0.
     """
 
     clip: float
     close_at: int = 0
     close_s: int = 60
+    margin_s: int = limits.CLOCK_SKEW_S
     max_contributors: int = 1024
     rounds: int = 0
     first_round: int = 1
@@ -80,6 +82,8 @@ class PeerPlan:
     def __post_init__(self) -> None:
         if min(self.close_at, self.close_s, self.rounds, self.first_round) < 0:
             raise ParameterError("plan: no negative number expected")
+        if self.margin_s < 1:
+            raise ParameterError(f"margin_s: at least 1 expected, got {self.margin_s}")
 
 
 @dataclass(frozen=True)
@@ -283,10 +287,14 @@ class PeerService:
 
     async def _lead_view(self, choice: Choice) -> None:
         number, plan = choice.round_number, self._plan
-        end = self._peer.book.turn(choice.epoch, number, choice.view)[1]
-        fields: dict[str, Any] = {"clip": plan.clip, "max_contributors": plan.max_contributors}
+        fields: dict[str, Any] = {
+            "clip": plan.clip,
+            "max_contributors": plan.max_contributors,
+            "margin_s": plan.margin_s,
+        }
         proposal = await self._thread(self._peer.propose, self.model, number, **fields)
         header = await self._thread(SignedHeader.from_bytes, proposal, self._trust, proposal=True)
+        deadline = header.header.deadline
         members = {m.name: self._addresses[m.name] for m in choice.members}
         committee = Committee(members, self._client, self._patience)
         while True:
@@ -295,12 +303,12 @@ class PeerService:
                 break
             except ProtocolError as error:
                 # Members that have not heard of the beacon yet, or whose clock is behind.
-                if error.reason is not Reason.HEADER_SIGNATURE or self._clock() > end:
+                if error.reason is not Reason.HEADER_SIGNATURE or self._clock() > deadline:
                     raise
             await asyncio.sleep(_TICK_S)
         signatures = {j: s for j, s in enumerate(signed.member_signatures, 1) if s}
         signed_header = await self._thread(self._peer.begin, number, signatures)
-        opened = _Open(signed_header, self._peer.aggregator, end - plan.close_s)
+        opened = _Open(signed_header, self._peer.aggregator, deadline - plan.close_s)
         self._open = opened
         self.counts["led"] += 1
         await self._collect(opened)
@@ -313,10 +321,14 @@ class PeerService:
         while True:
             await self._thread(opened.role.process)
             accepted, now = len(opened.role.accepted), self._clock()
+            enough = accepted >= opened.header.min_contributors
+            # To the second, not within the skew of clocks: who asks members for answers and then finds that
+            # its turn is over has taken them from the next view.
             if now > opened.header.deadline:
-                raise ProtocolError(Reason.TOO_FEW, f"{accepted} present", round_id=opened.header.hash)
+                reason = Reason.DEADLINE if enough else Reason.TOO_FEW
+                raise ProtocolError(reason, f"{accepted} present", round_id=opened.header.hash)
             all_here = 0 < self._plan.close_at <= accepted
-            if accepted >= opened.header.min_contributors and (all_here or now > opened.until):
+            if enough and (all_here or now > opened.until):
                 return
             await asyncio.sleep(_TICK_S)
 

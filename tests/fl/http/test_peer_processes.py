@@ -39,7 +39,7 @@ def run_peer(world, i, addresses, close_at):
         addresses,
         [a.copy() for a in MODEL],
         lambda model, number, view: update_of(100 * view + i),
-        PeerPlan(clip=CLIP, close_at=close_at, close_s=5, max_contributors=16, rounds=1),
+        PeerPlan(clip=CLIP, close_at=close_at, close_s=4, margin_s=1, max_contributors=16, rounds=1),
         patience=Patience(ask_s=10.0, more_s=0.5),
     )
     serve(service.app, Binding(port=int(addresses[keys.public.name].rpartition(":")[2])), role="peer")
