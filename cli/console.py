@@ -411,8 +411,9 @@ def _keep_others(target: Path, option: str) -> None:
         if option in parameter.opts or not (there or "FILE" in f"{name} {getattr(parameter, 'metavar', '')}"):
             continue
         for each in value if isinstance(value, (list, tuple)) else [value]:
-            named = isinstance(each, (str, Path)) and str(each) not in ("", STDOUT)
-            if named and Path(each).resolve() == place:
+            if not isinstance(each, (str, Path)) or str(each) in ("", STDOUT):
+                continue
+            if Path(each).resolve() == place:
                 raise typer.BadParameter(f"{target} is the file of {name}", param_hint=option)
 
 

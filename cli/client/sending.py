@@ -137,7 +137,7 @@ def result(
     files.check_output(published_file, "--published", force=force)
     if files.same_file(target, published_file):
         raise files.usage("the mean goes to that file", "--published")
-    if published_file == files.STDOUT:
+    if published_file == console.STDOUT:
         raise files.usage("a file expected", "--published")
     console.check_writable(json_target, "--json")
     signed_header = dearmor(Label.HEADER, files.read_bytes(header_file, _MAX_HEADER_TEXT))

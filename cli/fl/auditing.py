@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +48,13 @@ def audit(
     json_target: str | None,
 ) -> None:
     """Verify a record; see the command's help."""
-    expected: dict[str, bytes] = {}
-    if header_hash is not None:
-        expected["header_hash"] = _hash(header_hash)
-    if result_file is not None:
-        expected["published"] = files.read_bytes(result_file, MAX_AUDIT_FIELD_BYTES)
+    expected = None if header_hash is None else _hash(header_hash)
+    published = None if result_file is None else files.read_bytes(result_file, MAX_AUDIT_FIELD_BYTES)
     root = _root(ring, root_file)
     failure: AuditError | None = None
     try:
-        if quiet:
-            report = audit_round(source, root, **expected)
-        else:
-            with console.bytes_progress("auditing") as progress:
-                report = audit_round(source, root, progress=progress, **expected)
+        with nullcontext(None) if quiet else console.bytes_progress("auditing") as progress:
+            report = audit_round(source, root, published=published, header_hash=expected, progress=progress)
     except AuditError as error:
         failure, report = error, error.report
     console.write_json(_document(report), json_target)
