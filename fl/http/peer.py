@@ -113,6 +113,7 @@ class PeerService:
         patience: For members.
         bounds: Limits of requests.
         make_client: Makes the connections to others; for tests.
+        keep: Called in a thread with the number of a round and the model after its result.
         clock: Unix seconds; that of the peer.
 
     Attributes:
@@ -135,6 +136,7 @@ class PeerService:
         patience: Patience | None = None,
         bounds: Limits | None = None,
         make_client: Callable[[], httpx.AsyncClient] = quiet_client,
+        keep: Callable[[int, Arrays], None] = lambda number, model: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._peer = peer
@@ -144,6 +146,7 @@ class PeerService:
         self._plan = plan
         self._patience = patience
         self._make_client = make_client
+        self._keep = keep
         self._clock = clock
         self._client = make_client()
         self._thread = RoleThread("peer")
@@ -243,6 +246,7 @@ class PeerService:
         means = he.ModelLayout.of(self.model).unflatten(result.mean)
         self.model = [(a + m).astype(a.dtype) for a, m in zip(self.model, means, strict=True)]
         log("info", "result", round=number, contributors=result.agreed.count)
+        await asyncio.to_thread(self._keep, number, self.model)
         return result
 
     async def _contribute(self, choice: Choice) -> RoundResult:
