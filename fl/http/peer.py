@@ -316,7 +316,13 @@ class PeerService:
         self._open = opened
         self.counts["led"] += 1
         await self._collect(opened)
-        result = await committee.finish(opened.role, signed_header, self._thread)
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock())):
+                result = await committee.finish(opened.role, signed_header, self._thread)
+        except TimeoutError:
+            raise ProtocolError(
+                Reason.DEADLINE, "members did not answer in time", round_id=opened.header.hash
+            ) from None
         self._published[opened.header.hash.hex()] = await self._thread(opened.role.publish, result)
         while len(self._published) > _KEPT_RESULTS:
             self._published.popitem(last=False)
