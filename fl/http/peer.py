@@ -316,16 +316,20 @@ class PeerService:
         self._open = opened
         self.counts["led"] += 1
         await self._collect(opened)
+        result = await self._finish(committee, opened)
+        self._published[opened.header.hash.hex()] = await self._thread(opened.role.publish, result)
+        while len(self._published) > _KEPT_RESULTS:
+            self._published.popitem(last=False)
+
+    async def _finish(self, committee: Committee, opened: _Open) -> RoundResult:
+        """What the members' answers open; they are asked to the deadline and no longer."""
         try:
-            async with asyncio.timeout(max(0.0, deadline - self._clock())):
-                result = await committee.finish(opened.role, signed_header, self._thread)
+            async with asyncio.timeout(max(0.0, opened.header.deadline - self._clock())):
+                return await committee.finish(opened.role, opened.signed_header, self._thread)
         except TimeoutError:
             raise ProtocolError(
                 Reason.DEADLINE, "members did not answer in time", round_id=opened.header.hash
             ) from None
-        self._published[opened.header.hash.hex()] = await self._thread(opened.role.publish, result)
-        while len(self._published) > _KEPT_RESULTS:
-            self._published.popitem(last=False)
 
     async def _collect(self, opened: _Open) -> None:
         while True:

@@ -152,7 +152,7 @@ def test_members_that_are_slow_are_asked_no_longer_than_to_the_deadline(peer_wor
     """An answer that comes later is of no use, and is missing from the next view."""
     reasons, asked = [], []
 
-    async def silent(*_):
+    async def silent(*_, **__):
         asked.append(1)
         await asyncio.sleep(3600)
 
