@@ -47,7 +47,8 @@ MAX_EPOCH_PARAMS_BYTES: Final = 1 << 13
 """Parameters of an issuer of 64 servers take 7 KiB."""
 
 MAX_AUDIT_FIELD_BYTES: Final = 1 << 30
-"""A field of an audit record before the ciphertexts: the result of 100 million values takes 0.8 GB."""
+"""The result in an audit record: that of 100 million values takes 0.8 GB.  The header allows less; so it does
+for every other part of a record."""
 
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""

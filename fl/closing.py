@@ -179,8 +179,7 @@ class RoundResult:
         Raises:
             DecodeError, ProtocolError, SignatureError: As :meth:`from_bytes`.
         """
-        limit = 4096 + 200 * len(header.members) + 48 * header.max_contributors + 8 * header.layout.size
-        if isinstance(data, bytes) and len(data) > limit:
+        if isinstance(data, bytes) and len(data) > result_max_bytes(header):
             raise DecodeError("result: longer than any of this round")
         envelope, listed, mean_bytes = split_exactly(data, 3)
         fields = cbor.loads_map(open_body(envelope, header.aggregator.sign, _TAG_RESULT), _RESULT_SCHEMA)
@@ -239,6 +238,11 @@ class RoundResult:
             raise SignatureError(
                 f"result: a member's signature does not verify ({wrong})", error.bad_indices
             ) from None
+
+
+def result_max_bytes(header: RoundHeader) -> int:
+    """No result of this round is longer."""
+    return 4096 + 200 * len(header.members) + 48 * header.max_contributors + 8 * header.layout.size
 
 
 def check_entries(entries: Sequence[tuple[bytes, bytes]]) -> None:

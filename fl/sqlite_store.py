@@ -7,8 +7,13 @@ from typing import Any, Final, Self
 
 from .._ext.sqlite_file import SqliteFile
 
-APPLICATION_IDS: Final = {"outbox": 0x53564F42, "member": 0x53564D53, "aggregator": 0x53564153}
-"""``SVOB``, ``SVMS``, ``SVAS``, at byte 68 of the files."""
+APPLICATION_IDS: Final = {
+    "outbox": 0x53564F42,
+    "member": 0x53564D53,
+    "aggregator": 0x53564153,
+    "roster book": 0x53565242,
+}
+"""``SVOB``, ``SVMS``, ``SVAS``, ``SVRB``, at byte 68 of the files."""
 
 
 class SqliteStore:

@@ -162,6 +162,12 @@ def result(
     policy: PolicyFile,
     outbox: Outbox,
     output: Output = None,
+    published: Annotated[
+        str | None,
+        typer.Option(
+            "--published", metavar="FILE", help="Keep the result as it came, for fl audit --result."
+        ),
+    ] = None,
     wait: Wait = 0.0,
     label: As = None,
     home: Home = None,
@@ -188,6 +194,7 @@ def result(
             policy_file=policy,
             outbox=outbox,
             target=output,
+            published_file=published,
             wait_s=wait,
             ca_file=ca_file,
             force=force,

@@ -55,9 +55,14 @@ def authorities(ca_file: Path | None) -> ssl.SSLContext:
         raise Refused(f"{ca_file} holds no certificates", "PEM, one or more") from None
 
 
-def _run(
+def run(
     app: ASGIApp, binding: Binding, role: str, level: str, end_soon: Callable[[], None] = lambda: None
 ) -> None:
+    """Serve until the process is told to end; prints the URL.
+
+    Raises:
+        Refused: The TLS files are of no use.
+    """
     log_to(level=level)
 
     def ready(url: str) -> None:
@@ -77,7 +82,7 @@ def relay(binding: Binding, level: str, next_hop: str, mixing: Mixing, ca_file: 
     """Serve a relay; see the command's help."""
     make_client = functools.partial(quiet_client, tls=authorities(ca_file))
     service = RelayService(_url(next_hop), mixing=mixing, make_client=make_client)
-    _run(service.app, binding, "relay", level, service.end_soon)
+    run(service.app, binding, "relay", level, service.end_soon)
 
 
 def member(
@@ -96,14 +101,14 @@ def member(
     keys = server_keys(own, own.label(label), trust)
     with stores.member_store(state) as store:
         role = Member(keys, trust, policy, store=store)
-        _run(MemberService(role, keys.public, trust).app, binding, "member", level)
+        run(MemberService(role, keys.public, trust).app, binding, "member", level)
 
 
 def issuer(binding: Binding, level: str, folder: Folder, passphrase: Passphrase) -> None:
     """Serve an issuer; see the command's help."""
     desk = FolderDesk(folder, passphrase)
     try:
-        _run(IssuerService(desk).app, binding, "issuer", level)
+        run(IssuerService(desk).app, binding, "issuer", level)
     finally:
         desk.close()
 
@@ -128,9 +133,7 @@ def aggregator(
     """Serve an aggregator; see the command's help."""
     model = arrays.read(model_file)
     model.layout(model_file)
-    committee = dict(_member(text) for text in members)
-    if len(committee) < len(members):
-        raise files.usage("each name once", "--member")
+    committee = named_urls(members, "--member")
     own = OwnKeys(ring, passphrase)
     trust = ring.trust()
     keys = server_keys(own, own.label(label), trust)
@@ -151,14 +154,24 @@ def aggregator(
             # A member that checks a large set is silent for as long as it is waited for.
             client=quiet_client(tls=authorities(ca_file), timeout_s=patience.ask_s),
         )
-        _run(service.app, binding, "aggregator", level)
+        run(service.app, binding, "aggregator", level)
 
 
-def _member(text: str) -> tuple[bytes, str]:
-    name, equals, url = text.rpartition("=http")
-    if not equals or not name:
-        raise files.usage(f"NAME=URL expected, got {text!r}", "--member")
-    return name.encode("utf-8", "surrogateescape"), _url("http" + url)
+def named_urls(texts: list[str], option: str) -> dict[bytes, str]:
+    """Name -> URL of each ``NAME=URL``.
+
+    Raises:
+        typer.BadParameter: Not of that form, or a name twice.
+    """
+    found: dict[bytes, str] = {}
+    for text in texts:
+        name, equals, url = text.rpartition("=http")
+        if not equals or not name:
+            raise files.usage(f"NAME=URL expected, got {text!r}", option)
+        found[name.encode("utf-8", "surrogateescape")] = _url("http" + url)
+    if len(found) < len(texts):
+        raise files.usage("each name once", option)
+    return found
 
 
 def _url(text: str) -> str:

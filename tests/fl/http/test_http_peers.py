@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sottovoce.fl import BeaconServer, Peer, PeerPolicy, ProtocolError, Reason, RosterBook, combine_beacon
-from sottovoce.fl.http import PeerPlan, PeerService
+from sottovoce.fl.http import PeerPlan, PeerService, rounds
 from sottovoce.fl.http.rounds import Patience
 from sottovoce.he import ModelLayout
 from support.fl_federation import CLIP, EPOCH, MODEL, NOW, update_of
@@ -181,6 +181,43 @@ def test_dead_before_it_collected_the_next_views_takes_over(peer_world):
             check(peers, results, 1, 1, peers.alive)
 
     asyncio.run(whole())
+
+
+def test_members_that_are_slow_are_asked_no_longer_than_to_the_deadline(peer_world, monkeypatch):
+    """An answer that comes later is of no use, and is missing from the next view."""
+    reasons, asked = [], []
+
+    async def silent(*_, **__):
+        asked.append(1)
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(rounds.Committee, "finish", silent)
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            await peers.release(1)
+            first = peers.services[peers.chosen(1, 0)]
+            lead = first._lead_view
+
+            async def listened(choice):
+                try:
+                    await lead(choice)
+                except ProtocolError as error:
+                    reasons.append(error.reason)
+                    raise
+
+            first._lead_view = listened
+            peers.now = NOW + VIEW_S - first._plan.margin_s - 1
+            tasks = peers.begin(1)
+            await peers.until(lambda: reasons)
+            assert not first._published
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    asyncio.run(whole())
+    assert asked == [1]
+    assert reasons == [Reason.DEADLINE]
 
 
 def collected(peers, i):

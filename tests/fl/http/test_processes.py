@@ -157,6 +157,7 @@ def whole_round(world, devices):
                 for k, name in enumerate(means.files):
                     plain = np.mean([u[k] for u in updates], axis=0)
                     np.testing.assert_allclose(means[name], plain, atol=1e-4)
+        assert len({(world.folder / f"{device}.published").read_bytes() for device in devices}) == 1
     finally:
         for tap in taps:
             tap.close()
