@@ -49,7 +49,7 @@ def _train(message: Message, context: Context, call_next: ClientAppCallable) -> 
         signed_header = read_bytes(message, "header")
         with folder.client() as client:
             header = client.check(signed_header)
-        check_result(message, context, folder, due=True)
+        check_result(message, context, folder, header)
         name, global_arrays = _only(message.content.array_records, "message: one ArrayRecord expected")
         model = _numpy(global_arrays, list(global_arrays))
         weighted_by = folder.weighted_by
@@ -115,7 +115,7 @@ def _evaluate(message: Message, context: Context, call_next: ClientAppCallable) 
     try:
         folder = NodeFolder.of(context)
         allowed, weighted_by = folder.clear_metrics, folder.weighted_by
-        check_result(message, context, folder, due=False)
+        check_result(message, context, folder, None)
     except Exception as error:
         return refusal(message, error)
     message.content = without_own_record(message)

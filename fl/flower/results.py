@@ -78,14 +78,15 @@ def remember(context: Context, header: RoundHeader, pid: bytes) -> None:
     context.state[RECORD] = ConfigRecord({"header": header.hash, "pid": pid})
 
 
-def check_result(message: Message, context: Context, folder: NodeFolder, *, due: bool) -> None:
+def check_result(message: Message, context: Context, folder: NodeFolder, begun: RoundHeader | None) -> None:
     """At a node: verify the result that a message shows, if it shows one.
 
     Args:
         message: May carry a result with its header.
         context: Remembers what this node sealed for in this run.
         folder: The node's.
-        due: The node is about to train again: the result that it waits for should be there.
+        begun: The round that it is about to train for, where it is: the result that it waits for should be
+            there by now, unless this is the same round again.
 
     Raises:
         DecodeError, SenderError, SignatureError, ProtocolError: As :meth:`Client.read_result`; or it is not
@@ -105,7 +106,7 @@ def check_result(message: Message, context: Context, folder: NodeFolder, *, due:
                 log.info("round %s: verified, with this node's update", of.hex()[:16])
             del context.state[RECORD]
             return
-    if due and sealed is not None:
+    if begun is not None and sealed is not None and sealed["header"] != begun.hash:
         if folder.requires_results:
             raise ProtocolError(Reason.RESULT, "of the last round expected", round_id=_hash(sealed))
         log.warning("round %s: sealed for, and its result was never shown", _hash(sealed).hex()[:16])
