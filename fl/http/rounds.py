@@ -23,16 +23,13 @@ from ..aggregator import Aggregator, State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
 from ..header import TAG_MEMBER
+from ..request import reply_max_bytes
 from ..server import ServerIdentity
 from ..signed import SignedHeader
 from .base import RoleThread, read_cbor
 from .errors import TransportError
 from .logs import log
 from .outgoing import get, post_patiently
-
-_ANSWER_BYTES: Final = 1 << 26
-"""A check names every bad client in 17 bytes, an answer holds one share sum."""
-
 
 _AGAIN_S: Final = 0.5
 
@@ -76,6 +73,7 @@ class Committee:
         self._urls = {name: url.rstrip("/") for name, url in members.items()}
         self._client = client
         self._patience = patience if patience is not None else Patience()
+        self._reply_bytes = limits.MEMBER_REPLY_BYTES
         self.states: dict[bytes, MemberState] = dict.fromkeys(members, MemberState.WAITING)
 
     @property
@@ -122,6 +120,7 @@ class Committee:
             ProtocolError: Fewer than ``t`` (:attr:`Reason.HEADER_SIGNATURE`).
         """
         data, header = proposal.to_bytes(), proposal.header
+        self._reply_bytes = reply_max_bytes(header)
         signatures: dict[int, bytes] = {}
 
         async def take(index: int, signature: bytes) -> None:
@@ -147,6 +146,7 @@ class Committee:
         async def take_answer(index: int, answer: bytes) -> None:
             await role(aggregator.receive_answer, index, answer)
 
+        self._reply_bytes = reply_max_bytes(aggregator.header)
         threshold = aggregator.header.threshold
         if aggregator.state in (State.COLLECTING, State.CLOSING):
             again = aggregator.state is State.CLOSING
@@ -214,7 +214,7 @@ class Committee:
         name = self.names[index - 1]
         url = f"{self._urls[name]}/v1/{what}"
         try:
-            answer = await post_patiently(self._client, url, body, at_most=_ANSWER_BYTES, until=until)
+            answer = await post_patiently(self._client, url, body, at_most=self._reply_bytes, until=until)
             await take(index, answer)
         except TransportError as error:
             self.states[name] = MemberState.SILENT if error.retryable else MemberState.REFUSED
