@@ -180,5 +180,9 @@ SHARD_MAX_BYTES: Final = 1 << 28
 MODEL_MAX_BYTES: Final = 1 << 30
 """A global model or a result that is fetched: 128 million parameters as float64."""
 
+MEMBER_REPLY_BYTES: Final = 1 << 26
+"""A member's check or answer: it shows 5,700 convictions; the header of the round allows less.  A member that
+could show more shows the first, and the others when it is asked about the set without those."""
+
 MEMBER_REQUEST_BYTES: Final = 1 << 30
 """A request to a member that closes a round of 16,000 clients; the header of the round allows less."""

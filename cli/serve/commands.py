@@ -193,6 +193,10 @@ def aggregator(
     member_patience: Annotated[
         float, typer.Option("--member-patience", min=0.1, help="Seconds that a member may take.")
     ] = 60.0,
+    check_first: Annotated[
+        bool,
+        typer.Option("--check-first", help="Members check the set before any answers: one request more."),
+    ] = False,
     keep_results: Annotated[
         int,
         typer.Option("--keep-results", min=0, help="Rounds whose results stay after their audit deadline."),
@@ -247,7 +251,7 @@ def aggregator(
             model_file=model,
             mode=Mode(sender_mode.value),
             plan=plan,
-            patience=Patience(ask_s=member_patience),
+            patience=Patience(ask_s=member_patience, check_first=check_first),
             state=state,
             keep_results=keep_results,
             token_file=control_token,
@@ -322,6 +326,10 @@ def peer(
     member_patience: Annotated[
         float, typer.Option("--member-patience", min=0.1, help="Seconds that a member may take.")
     ] = 60.0,
+    check_first: Annotated[
+        bool,
+        typer.Option("--check-first", help="Members check the set before any answers: one request more."),
+    ] = False,
     label: As = None,
     home: Home = None,
     passphrase_file: PassphraseFile = None,
@@ -367,7 +375,7 @@ def peer(
             model_file=model,
             command=train,
             plan=plan,
-            patience=Patience(ask_s=member_patience),
+            patience=Patience(ask_s=member_patience, check_first=check_first),
             state=state,
             target=output,
             ca_file=ca_file,

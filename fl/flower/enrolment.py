@@ -21,7 +21,7 @@ from ..._ext import cbor, sealed
 from ..._ext.errors import DecodeError, IssueError, ParameterError, SottovoceError
 from .folders import DECRYPT, DEVICE, MEMBER, SIGN, NodeFolder
 from .grid import ask
-from .messages import ASK_KEYS, RECORD, TAKE_KEYS, log, message_type, read_bytes, reply_with
+from .messages import ASK_KEYS, RECORD, TAKE_KEYS, log, message_type, read_bytes, reply_with, shown
 
 Request = clsc.IdentityRequest | clsc.BlindRequest
 Issue = Callable[[str, bytes, bytes], bytes]
@@ -208,7 +208,7 @@ def _post(
 ) -> None:
     def guarded(node: int, reply: Message) -> bool:
         if reply.has_error():
-            log.warning("%s: node %d: %s", action, node, reply.error.reason)
+            log.warning("%s: node %d: %s", action, node, shown(reply.error.reason))
             return False
         try:
             return take(node, reply)
@@ -225,4 +225,4 @@ def _post(
         )
         for node, values in fields.items()
     ]
-    ask(grid, messages, timeout_s=timeout_s, grace_s=0, take=guarded, enough=len(messages) + 1)
+    ask(grid, messages, timeout_s=timeout_s, grace_s=0, take=guarded, enough=lambda _: False)

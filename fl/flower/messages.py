@@ -27,6 +27,16 @@ REFUSED_CODE = 6
 log = logging.getLogger("sottovoce.fl.flower")
 
 
+SHOWN_CHARS = 200
+"""Of a stranger's text in a log: our own refusals have under 100."""
+
+
+def shown(text: str | None) -> str:
+    """What somebody else wrote, for a log: quoted, escaped, one line, and not longer than a line may be."""
+    text = text if text is not None else ""
+    return ascii(text[:SHOWN_CHARS]) + ("..." if len(text) > SHOWN_CHARS else "")
+
+
 def message_type(action: str) -> str:
     """Flower's name of one of our query actions."""
     return f"query.{action}"
@@ -99,5 +109,5 @@ def refusal(message: Message, error: Exception | str) -> Message:
         reason = type(error).__name__
     else:
         reason = "failed; the log of the node says why"
-    log.warning("%s: refused: %s", message.metadata.message_type, error)
+    log.warning("%s: refused: %s", message.metadata.message_type, shown(str(error)))
     return Message(Error(REFUSED_CODE, f"sottovoce: {reason}"), reply_to=message)

@@ -13,7 +13,7 @@ class Called(Committee):
     """Calls members where the other sends messages; ``away``: member and action, once for a check."""
 
     def __init__(self, members, away):
-        super().__init__(Deadlines(1, 1, 1, 1, 1))
+        super().__init__(Deadlines(1, 1, 1, 1, 1, 1))
         self.members, self.away, self.asked = members, set(away), []
 
     def _put(self, grid, action, header, signed_header, requests, receive):
