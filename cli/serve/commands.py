@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from .. import console
+from ..console import http_command as _service
 from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
 from ..user.options import Home
 from .options import CaFile, Exposed, Host, Log, LogLevel, Port, TlsCert, TlsKey, binding
@@ -34,13 +32,6 @@ class SenderMode(StrEnum):
     IDENTITY = "identity"
     TRACEABLE = "traceable"
     BLIND = "blind"
-
-
-@contextmanager
-def _service() -> Iterator[None]:
-    with console.command():
-        console.require("http", "httpx", "prometheus_client", "starlette", "uvicorn")
-        yield
 
 
 @serve.command()
