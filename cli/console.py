@@ -265,6 +265,14 @@ def require(extra: str, *modules: str) -> None:
 
 
 @contextlib.contextmanager
+def http_command() -> Iterator[None]:
+    """As :func:`command`, for what needs the extra ``http``."""
+    with command():
+        require("http", "httpx", "prometheus_client", "starlette", "uvicorn")
+        yield
+
+
+@contextlib.contextmanager
 def command() -> Iterator[None]:
     """Run the body of a command: turn every foreseen error into lines on stderr and an exit code.
 

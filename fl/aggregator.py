@@ -234,8 +234,11 @@ class Aggregator:
         """
         self._require_collecting()
         self._collection.open_waiting()
-        requests = self._settlement.close(check_first)
-        self.state = State.CLOSING if check_first else State.ANSWERING
+        requests = self._settlement.close()
+        self.state = State.CLOSING
+        if not check_first:  # should that fail the set is fixed all the same, and members check it first
+            self._settlement.settle_unchecked()
+            self.state = State.ANSWERING
         return requests
 
     def requests(self) -> dict[int, bytes]:

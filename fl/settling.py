@@ -88,8 +88,8 @@ class Settlement:
 
     # -- the set ----------------------------------------------------------------------------------
 
-    def close(self, check_first: bool) -> dict[int, bytes]:
-        """Fix the set and the sum; index -> request to check, or else to answer at once.
+    def close(self) -> dict[int, bytes]:
+        """Fix the set and the sum; index -> request to check or to answer.
 
         Raises:
             ProtocolError: Too few contributors.
@@ -99,10 +99,13 @@ class Settlement:
         requests = self._requests(agreed, asked, ())
         self._note(StepKind.CLOSED, data=_fixed_text(agreed))
         self._take_set(agreed, asked)
-        if not check_first:
-            self._note(StepKind.SETTLED, data=_fixed_text(agreed))
-            self._take_decision(_NOBODY, agreed, asked)
         return requests
+
+    def settle_unchecked(self) -> None:
+        """Let the set stand as it was closed, before any member was heard."""
+        assert self.agreed is not None
+        self._note(StepKind.SETTLED, data=_fixed_text(self.agreed))
+        self._take_decision(_NOBODY, self.agreed, self._asked)
 
     def _take_set(self, agreed: ContributorSet, asked: list[int]) -> None:
         self.agreed, self._asked = agreed, asked

@@ -14,10 +14,11 @@ from typing import Final
 from .. import clsc
 from .._ext.errors import DecodeError, SignatureError, StoreError
 from .._ext.sqlite_file import SqliteFile
+from .._ext.sqlite_store import SqliteStore
 from .beacon import Beacon
 from .roster import Roster
 from .roster_book import RosterBook
-from .sqlite_store import APPLICATION_IDS, SqliteStore
+from .sqlite_store import APPLICATION_IDS
 
 _SCHEMA: Final = (
     """CREATE TABLE rosters (

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .. import console
+from ..console import http_command as _command
 from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
 from ..serve.commands import As, SenderMode
 from ..serve.options import CaFile
@@ -30,13 +28,6 @@ Outbox = Annotated[
     typer.Option("--outbox", metavar="FOLDER", help="What has left: never two updates for one model."),
 ]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for it.")]
-
-
-@contextmanager
-def _command() -> Iterator[None]:
-    with console.command():
-        console.require("http", "httpx", "prometheus_client", "starlette", "uvicorn")
-        yield
 
 
 @client.command()

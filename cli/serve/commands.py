@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from ..._ext.limits import CLOCK_SKEW_S
-from .. import console
+from ..console import http_command as _service
 from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
 from ..user.options import Home
 from .options import CaFile, Exposed, Host, Log, LogLevel, Port, TlsCert, TlsKey, TrustedProxy, binding
@@ -35,13 +33,6 @@ class SenderMode(StrEnum):
     IDENTITY = "identity"
     TRACEABLE = "traceable"
     BLIND = "blind"
-
-
-@contextmanager
-def _service() -> Iterator[None]:
-    with console.command():
-        console.require("http", "httpx", "prometheus_client", "starlette", "uvicorn")
-        yield
 
 
 @serve.command()
@@ -340,6 +331,7 @@ def peer(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     exposed: Exposed = False,
+    proxies: TrustedProxy = None,
     log_level: Log = LogLevel.INFO,
 ) -> None:
     """Be one of equals: contribute to every round, sit in its committee, and collect when it is your turn.
@@ -363,7 +355,7 @@ def peer(
             first_round=first_round,
         )
         peering.peer(
-            binding(host, port, tls_cert, tls_key, exposed=exposed),
+            binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies),
             log_level.value,
             Keyring(home),
             Passphrase(passphrase_file, passphrase_fd),

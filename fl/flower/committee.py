@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import Message
 from flwr.serverapp import Grid
 
 from ... import clsc
@@ -17,7 +17,7 @@ from ..errors import ProtocolError, Reason
 from ..header import TAG_MEMBER, RoundHeader
 from ..signed import SignedHeader
 from .grid import ask
-from .messages import ANSWER, CHECK, COSIGN, RECORD, log, message_type, read_bytes, shown
+from .messages import ANSWER, CHECK, COSIGN, log, queries, read_bytes, shown
 
 MAX_CLAIMS = 4
 """Nodes that are asked in one member's place: its own, and others that show its signature."""
@@ -181,16 +181,6 @@ class Committee:
         timeout_s: float,
         enough: Callable[[int], bool],
     ) -> None:
-        messages = [
-            Message(
-                RecordDict({RECORD: ConfigRecord(dict(values))}),
-                dst_node_id=node,
-                message_type=message_type(action),
-                ttl=2 * timeout_s,
-            )
-            for node, values in fields.items()
-        ]
-
         def guarded(node: int, reply: Message) -> bool:
             if reply.has_error():
                 # Nodes that are no members say so, too: nothing to tell anybody.
@@ -206,7 +196,7 @@ class Committee:
 
         ask(
             grid,
-            messages,
+            queries(action, fields, timeout_s),
             timeout_s=timeout_s,
             grace_s=self._deadlines.grace_s,
             take=guarded,

@@ -7,6 +7,7 @@ serialisation type that nothing but this package knows: whoever averages it by m
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 
@@ -64,6 +65,19 @@ def read_bytes(message: Message, key: str) -> bytes:
     if type(value) is not bytes:
         raise DecodeError(f"message: {key} expected")
     return value
+
+
+def queries(action: str, fields: Mapping[int, Mapping[str, bytes]], timeout_s: float) -> list[Message]:
+    """One message of an action to each node, with its fields; Flower drops it long after our deadline."""
+    return [
+        Message(
+            RecordDict({RECORD: ConfigRecord(dict(values))}),
+            dst_node_id=node,
+            message_type=message_type(action),
+            ttl=2 * timeout_s,
+        )
+        for node, values in fields.items()
+    ]
 
 
 def reply_with(message: Message, **fields: bytes) -> Message:

@@ -65,6 +65,7 @@ def test_a_crash_between_the_two_steps_asks_for_checks(fed, sealed):
         aggregator.receive_packet(packet)
     with pytest.raises(OSError, match="full"):
         aggregator.close(check_first=False)
+    assert aggregator.state is State.CLOSING
     again = fed.aggregator(sealed.signed, store=store)
     assert again.state is State.CLOSING
     members = sealed.members()

@@ -66,7 +66,7 @@ def result(tmp_path):
     sending.result(
         None, Passphrase(None, None), None, header_file=str(tmp_path / "round.header"), source="http://relay",
         policy_file=tmp_path / "policy.toml", outbox=tmp_path / "outbox", target=str(tmp_path / "mean.npz"),
-        wait_s=0, ca_file=None, force=True, json_target=None,
+        published_file=None, wait_s=0, ca_file=None, force=True, json_target=None,
     )  # fmt: skip
 
 
