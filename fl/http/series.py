@@ -41,7 +41,7 @@ from .outgoing import quiet_client
 from .proposing import Proposer
 from .records import Records
 from .round_plan import RoundPlan
-from .rounds import Committee, Patience
+from .rounds import Committee, MemberState, Patience
 from .state import RoundFolder, SavedRound
 from .status import RoundStatus, refused_by_kind, shown
 
@@ -213,9 +213,8 @@ class RoundSeries:
         if not isinstance(error, ProtocolError) or error.reason is not Reason.NO_QUORUM or not self._going:
             return False
         assert self._open is not None
-        role, header = self._open.role, self._open.header
-        everybody_spoke = role.state is State.CLOSING and len(role.checked) == len(header.members)
-        return not everybody_spoke and self._clock() <= header.deadline
+        away = self._committee.count(MemberState.WAITING, MemberState.SILENT)
+        return away > 0 and self._clock() <= self._open.header.deadline
 
     async def _wait_out(self, error: Exception) -> None:
         if self._going and isinstance(error, (OSError, StoreError)):

@@ -245,6 +245,18 @@ def test_a_quorum_that_is_away_is_waited_for_until_the_deadline(fed):
     run(work, fed)
 
 
+def test_a_quorum_that_refuses_is_not_waited_for(fed):
+    async def work(http):
+        await collecting(http)
+        http.net.status |= {"member-3": 409, "member-4": 409}
+        await asyncio.gather(*(http.submit(i) for i in range(4)))
+        await http.until(http.aggregator.finished.is_set)
+        assert http.aggregator.status.state == "failed"
+        assert await health(http) == (503, f"rounds: {Reason.NO_QUORUM.value}")
+
+    run(work, fed, patience=Patience(ask_s=5, more_s=1))
+
+
 def test_erasing_that_fails_is_told_and_tried_again(fed):
     now, store = [NOW], Failing(StoreError("file: locked"), "erase", times=FOR_EVER)
 
