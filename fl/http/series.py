@@ -173,7 +173,7 @@ class RoundSeries:
                 return False
             await self._start(self._at)
         elif self._reread:
-            self._open = await self._thread(self._reopen, self._at)
+            self._open = await self._thread(self._read_again, self._at)
             self._reread = False
         opened = self._open
         assert opened is not None
@@ -217,10 +217,9 @@ class RoundSeries:
         return away > 0 and self._clock() <= self._open.header.deadline
 
     async def _wait_out(self, error: Exception) -> None:
-        if self._going and isinstance(error, (OSError, StoreError)):
-            assert self._open is not None
-            # While collecting, packets and shards wait in the role; every step after it is in the store.
-            self._reread = self._open.role.state is not State.COLLECTING
+        if isinstance(error, (OSError, StoreError)):
+            # While collecting, packets and shards wait in the role; of closing, steps may be in the store.
+            self._reread = self._going and self.status.state == "closing"
         seconds = self._pause.seconds()
         self.health.ill("rounds", reason_of(error))
         self.status = replace(self.status, error=reason_of(error))
@@ -283,6 +282,11 @@ class RoundSeries:
         opened = await self._thread(self._reopen, at)
         self._eraser.audits[opened.header.hash] = opened.header.audit_deadline
         self._open, self._going, self._reread = opened, True, False
+
+    def _read_again(self, at: SavedRound) -> OpenRound:
+        if self._open is not None and self._open.journal is not None:
+            self._open.journal.close()
+        return self._reopen(at)
 
     def _reopen(self, at: SavedRound) -> OpenRound:
         """The round as it was saved; what the store has accepted counts."""
