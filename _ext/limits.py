@@ -40,11 +40,15 @@ MAX_PEERS: Final = 1 << 12
 """Peers of one roster, and so views of a round: the roster (1.3 MB) is read and checked in one piece, key by
 key, in a second.  Rounds of more clients pin their aggregator."""
 
+MAX_READ_KEYS: Final = 256
+"""Keys that a trust store keeps decoded: twice those of an aggregator with a full committee, 130."""
+
 MAX_EPOCH_PARAMS_BYTES: Final = 1 << 13
 """Parameters of an issuer of 64 servers take 7 KiB."""
 
 MAX_AUDIT_FIELD_BYTES: Final = 1 << 30
-"""A field of an audit record before the ciphertexts: the result of 100 million values takes 0.8 GB."""
+"""The result in an audit record: that of 100 million values takes 0.8 GB.  The header allows less; so it does
+for every other part of a record."""
 
 CLOCK_SKEW_S: Final = 120
 """Two machines with NTP agree far better; phones without it rarely drift by more than this."""
@@ -111,11 +115,38 @@ HTTP_SMALL_BYTES: Final = 1 << 12
 HTTP_CONNECTIONS: Final = 512
 """Open connections of one service; each costs a descriptor (1024 are usual) and some 100 KiB."""
 
+HTTP_CONNECTIONS_PER_ADDRESS: Final = 128
+"""Of them, of one address: a quarter, and many more than it has places for requests."""
+
 HTTP_CONCURRENT: Final = 32
 """Requests of one service that have begun and not ended; each may hold one body in memory."""
 
-HTTP_BODY_SECONDS: Final = 60.0
-"""Within which a body must have come: 1 MiB over 150 kbit/s.  Who sends slower holds a place for nothing."""
+HTTP_CONCURRENT_PER_ADDRESS: Final = 12
+"""Of them, of one address: a relay needs eleven (one shard, two small things, what it passes on), and devices
+behind one router come again when they are told to.  To take all places takes three addresses."""
+
+HTTP_MEMBER_CONCURRENT: Final = 8
+"""Of a member: a request may be large."""
+
+HTTP_MEMBER_PER_ADDRESS: Final = 2
+"""One aggregator asks one thing at a time, and may ask again before the connection of the first is gone."""
+
+HTTP_BODY_SECONDS: Final = 20.0
+"""For which a body may pause, and may be later in all than the slowest line allowed: a radio link that is
+lost and found again.  Who sends slower holds a place for nothing.  The same for reading an answer."""
+
+HTTP_SLOWEST_BYTES_PER_SECOND: Final = 18_750
+"""150 kbit/s, both ways: a shard of a model of a million parameters takes a minute and a half."""
+
+HTTP_PIECE_BYTES: Final = 1 << 16
+"""Of an answer, given to a connection at once: what the system's buffer takes, so that of an answer that is
+not read no more than this, and as much again, waits in memory for each connection."""
+
+HTTP_PASSED_ON: Final = 8
+"""Models and results that a relay passes on at once, so that three quarters of its places are for shards."""
+
+HTTP_PASSED_ON_PER_ADDRESS: Final = 2
+"""Of them, to one address; more are told to come again."""
 
 HTTP_DOWNLOADS: Final = 16
 """Models and results that are on their way at once: half of the requests, so that shards find places."""
@@ -124,7 +155,11 @@ HTTP_DOWNLOAD_BYTES_PER_SECOND: Final = 18_750
 """Who reads a model or result slower than 150 kbit/s gives its place to others."""
 
 HTTP_IDLE_SECONDS: Final = 15.0
-"""After which a connection without a request is closed."""
+"""After which a connection is closed that waits for a request, the first or another, whatever bytes came; and
+within which what was answered on a connection that is being closed must have been read."""
+
+HTTP_CHALLENGE_SECONDS: Final = 600
+"""For which an issuer's service accepts a challenge: it is answered at once, over a slow line."""
 
 HTTP_PEERS: Final = 4096
 """Addresses whose rate is remembered; whoever is not among them begins with a full bucket."""
@@ -144,6 +179,10 @@ SHARD_MAX_BYTES: Final = 1 << 28
 
 MODEL_MAX_BYTES: Final = 1 << 30
 """A global model or a result that is fetched: 128 million parameters as float64."""
+
+MEMBER_REPLY_BYTES: Final = 1 << 26
+"""A member's check or answer: it shows 5,700 convictions; the header of the round allows less.  A member that
+could show more shows the first, and the others when it is asked about the set without those."""
 
 MEMBER_REQUEST_BYTES: Final = 1 << 30
 """A request to a member that closes a round of 16,000 clients; the header of the round allows less."""

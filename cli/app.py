@@ -56,7 +56,10 @@ app.add_typer(fl, name="fl", epilog=_EPILOG)
 JsonTarget = Annotated[
     str | None,
     typer.Option(
-        "--json", metavar="FILE", help="Write the figures as JSON; - is stdout, tables then go to stderr."
+        "--json",
+        metavar="FILE",
+        callback=console.side_output,
+        help="Write the figures as JSON; - is stdout, tables then go to stderr.",
     ),
 ]
 

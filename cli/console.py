@@ -17,6 +17,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -264,6 +265,14 @@ def require(extra: str, *modules: str) -> None:
 
 
 @contextlib.contextmanager
+def http_command() -> Iterator[None]:
+    """As :func:`command`, for what needs the extra ``http``."""
+    with command():
+        require("http", "httpx", "prometheus_client", "starlette", "uvicorn")
+        yield
+
+
+@contextlib.contextmanager
 def command() -> Iterator[None]:
     """Run the body of a command: turn every foreseen error into lines on stderr and an exit code.
 
@@ -340,7 +349,10 @@ def _complain(message: str, hint: str | None) -> None:
 
 
 def check_writable(path: str | None, option: str) -> None:
-    """Refuse a file that cannot be written before the work whose result it should take.
+    """Refuse a side output, such as ``--json``, that cannot be written or would take another file's place.
+
+    Asked before the work whose result it should take.  No file that the same command reads or writes is
+    replaced: a report about a record is not worth the record.
 
     Args:
         path: A file name, :data:`STDOUT`, or None for no file.
@@ -348,7 +360,18 @@ def check_writable(path: str | None, option: str) -> None:
 
     Raises:
         typer.BadParameter: The folder is missing or cannot be written, or the name is a folder's or a
-            key file's; or standard output is closed.
+            key file's, or that of another file of this command; or standard output is closed.
+    """
+    check_place(path, option)
+    if path is not None and path != STDOUT:
+        _keep_others(Path(path), option)
+
+
+def check_place(path: str | None, option: str) -> None:
+    """As :func:`check_writable`, but whether another parameter names this file is not looked at.
+
+    Raises:
+        typer.BadParameter: As there.
     """
     if path == STDOUT and sys.stdout is None:
         raise typer.BadParameter("standard output is closed", param_hint=option)
@@ -372,6 +395,34 @@ def check_writable(path: str | None, option: str) -> None:
         raise typer.BadParameter(
             f"the folder {target.parent} cannot be written: {error.strerror}", param_hint=option
         ) from None
+
+
+_running: ContextVar[typer.Context | None] = ContextVar("running", default=None)
+
+
+def side_output(context: typer.Context, value: str | None) -> str | None:
+    """The callback of every option whose file :func:`check_writable` checks: says whose option it is."""
+    _running.set(context)
+    return value
+
+
+def _keep_others(target: Path, option: str) -> None:
+    """Refuse to write where another parameter of the running command reads or writes."""
+    context = _running.get()
+    if context is None or _is_special(target):
+        return
+    place, there = target.resolve(), target.exists()
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.human_readable_name
+        # A word that is no file name may be that of a file by chance, which is then not to be lost either.
+        if option in parameter.opts or not (there or "FILE" in f"{name} {getattr(parameter, 'metavar', '')}"):
+            continue
+        for each in value if isinstance(value, (list, tuple)) else [value]:
+            if not isinstance(each, (str, Path)) or str(each) in ("", STDOUT):
+                continue
+            if Path(each).resolve() == place:
+                raise typer.BadParameter(f"{target} is the file of {name}", param_hint=option)
 
 
 @contextlib.contextmanager

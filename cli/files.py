@@ -133,13 +133,13 @@ def check_output(name: str | None, option: str, *, force: bool) -> None:
     """Refuse, before any work and any passphrase, an output that could not be written after it.
 
     Raises:
-        typer.BadParameter: As :func:`console.check_writable`.
+        typer.BadParameter: As :func:`console.check_place`.
         Refused: Something is there and ``force`` is not given.
     """
     taken = name is not None and os.path.lexists(name) and not Path(name).is_dir() and not is_special(name)
     if taken and name != STDOUT and not force:
         raise Refused(f"{name} is there already", FORCE_HINT)
-    console.check_writable(name, option)
+    console.check_place(name, option)
 
 
 def same_file(one: str | None, other: str | None) -> bool:

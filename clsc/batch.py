@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final, TypeAlias
 
-from .._ext.errors import SenderError, UnsigncryptError
+from .._ext.errors import ParameterError, SenderError, UnsigncryptError
 from .._ext.frames import forget
 from . import signature
 from .keys import PublicKey, SecretKey
@@ -26,7 +26,7 @@ def unsigncrypt_batch(
     *,
     receiver: SecretKey | Callable[[], SecretKey],
     trust: TrustStore,
-    ad: bytes = b"",
+    ad: bytes | Sequence[bytes] = b"",
     executor: Executor | None = None,
 ) -> list[Result]:
     """Open many packets and verify all their signatures together.
@@ -41,7 +41,7 @@ def unsigncrypt_batch(
             ``functools.partial`` of one.  It is called in the worker, once for every 16 packets: let it
             keep what it has loaded if that takes long.
         trust: Decides whose packets are acceptable.  Goes to the workers as it is now.
-        ad: The associated data that every sender named.
+        ad: The associated data that every sender named; or one for each packet, in a list or tuple.
         executor: Where to work; None for here.  The results do not depend on it.
 
     Memory: every plaintext that was opened is kept, the packets too.
@@ -51,49 +51,52 @@ def unsigncrypt_batch(
 
     Raises:
         TypeError: Wrong types; also from an executor that has to pickle a secret key.
-        ParameterError: ``receiver`` is not a key for decryption, or ``ad`` is 4 GiB long.
+        ParameterError: ``receiver`` is not a key for decryption, or ``ad`` is 4 GiB long or a list of
+            another length than ``packets``.
         Exception: Whatever the function that loads the key raises, or the executor.
 
     Timing: as :func:`unsigncrypt`; the time of a batch tells how many of its packets were for this key.
     """
     packets = list(packets)
-    check_public(packets, trust, ad)
+    ads = [ad] * len(packets) if isinstance(ad, bytes) else list(ad)
+    if len(ads) != len(packets):
+        raise ParameterError(f"ad: one for each of {len(packets)} packets expected, got {len(ads)}")
+    check_public(packets, trust, *ads)
     if isinstance(receiver, SecretKey):
-        check_opening(receiver, trust, ad)
+        check_opening(receiver, trust)
     elif not callable(receiver):
         raise TypeError(f"receiver: SecretKey, or a function that loads one, got {type(receiver).__name__}")
+    items = list(zip(packets, ads, strict=True))
     if executor is None:
-        return _open_run(packets, receiver, trust, ad)
-    tasks = map_runs(executor, _open_run, packets, _PACKETS_PER_TASK, receiver, trust, ad)
+        return _open_run(items, receiver, trust)
+    tasks = map_runs(executor, _open_run, items, _PACKETS_PER_TASK, receiver, trust)
     return [result for results in tasks for result in results]
 
 
 def _open_run(
-    packets: Sequence[bytes],
+    items: Sequence[tuple[bytes, bytes]],
     receiver: SecretKey | Callable[[], SecretKey],
     trust: TrustStore,
-    ad: bytes,
 ) -> list[Result]:
-    """One task.  Raises only what the loading raises, and about the key that was loaded."""
+    """One task: packets and their associated data.  Raises what loading the key does, or about the key."""
     try:
-        return _load_and_open(packets, receiver, trust, ad)
+        return _load_and_open(items, receiver, trust)
     except BaseException as error:
         forget(error)
         raise
 
 
 def _load_and_open(
-    packets: Sequence[bytes],
+    items: Sequence[tuple[bytes, bytes]],
     receiver: SecretKey | Callable[[], SecretKey],
     trust: TrustStore,
-    ad: bytes,
 ) -> list[Result]:
     key = receiver if isinstance(receiver, SecretKey) else receiver()
-    check_opening(key, trust, ad)
+    check_opening(key, trust)
     results: list[Result] = []
     waiting: list[tuple[int, signature._Claim]] = []
     senders: dict[bytes, PublicKey] = {}  # one that comes again is not decoded and hashed again
-    for i, data in enumerate(packets):
+    for i, (data, ad) in enumerate(items):
         out = io.BytesIO()
         parts = _open(_parse(data), key, trust, ad, out.write, senders)
         if isinstance(parts, _Refusal):

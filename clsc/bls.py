@@ -28,14 +28,16 @@ import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from .._ext.enc import enc
 from .._ext.errors import DecodeError, ParameterError, SignatureError, TooFewAnswers
 from .._ext.limits import MAX_KGC_SERVERS
 from . import comb, group, polynomial
-from .group import ORDER, RandomBytes
+from .group import RandomBytes
 from .params import read_integer, split
+from .server_share import ServerShare, is_share, no_server
 
 if TYPE_CHECKING:
     from .group import G1, G2
@@ -193,7 +195,7 @@ class BlsPublicKey:
         return BlsPublicKey.from_bytes, (self._bytes,)
 
 
-class BlsShare:
+class BlsShare(ServerShare):
     """What one server signs with.  SECRET.
 
     Attributes:
@@ -203,11 +205,9 @@ class BlsShare:
     Threads: safe.  Cannot be pickled; :func:`.keyfile.save_key` keeps it.
     """
 
-    __slots__ = ("_s", "index", "public_key")
+    __slots__ = ("public_key",)
 
     public_key: BlsPublicKey
-    index: int
-    _s: int
 
     def __init__(self, s: int, public_key: BlsPublicKey, index: int) -> None:
         """Bind a share to its public key.
@@ -219,10 +219,7 @@ class BlsShare:
         Timing: one comb multiplication by ``s`` in G2.
         """
         reason = _no_server(public_key, index)
-        fits = (
-            reason is None and type(s) is int and 0 < s < ORDER
-            and comb.p2_mul(s) == public_key._Y_servers[index - 1]
-        )  # fmt: skip
+        fits = reason is None and is_share(s, index, public_key._Y_servers)
         if fits:
             set_ = object.__setattr__
             set_(self, "_s", s)
@@ -244,17 +241,8 @@ class BlsShare:
         """
         return group.g1_mul_secret(_hash(message), self._s).to_compressed_bytes()
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("BlsShare is immutable")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError("BlsShare is immutable")
-
     def __repr__(self) -> str:
         return f"BlsShare({getattr(self, 'index', None)}, {getattr(self, 'public_key', None)!r})"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a BlsShare is secret and cannot be pickled")
 
 
 def deal_bls(threshold: int = 1, servers: int = 1) -> list[BlsShare]:
@@ -309,14 +297,7 @@ def _check(Y: G2, hashed: G1, signature: bytes) -> G1:
 
 
 def _no_server(public_key: object, index: int) -> Exception | None:
-    """What is wrong with an index; returned, because the caller holds a secret."""
-    if not isinstance(public_key, BlsPublicKey):
-        return TypeError(f"public_key: BlsPublicKey expected, got {type(public_key).__name__}")
-    if type(index) is not int:
-        return TypeError(f"server: int expected, got {type(index).__name__}")
-    if not 1 <= index <= public_key.servers:
-        return ParameterError(f"server: 1 to {public_key.servers} expected, got {index}")
-    return None
+    return no_server("public_key", public_key, BlsPublicKey, "server", index, attrgetter("servers"))
 
 
 def _index(public_key: BlsPublicKey, server: int) -> int:

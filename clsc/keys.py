@@ -29,6 +29,12 @@ _FIXED_BYTES: Final = 35
 PID_BYTES: Final = 16
 
 
+def encode_key(usage: Usage, params_id: bytes, identity: bytes, X: bytes) -> bytes:
+    """The wire format above."""
+    head = bytes([hashes.SUITE, USAGE_BYTE[usage]]) + params_id
+    return head + bytes([len(identity)]) + identity + X
+
+
 class PublicKey:
     """``(params, usage, identity, X)``: whom a packet is for, or who signed.  Immutable.
 
@@ -112,8 +118,7 @@ class PublicKey:
 
     def to_bytes(self) -> bytes:
         """83 bytes plus the length of the name."""
-        head = bytes([hashes.SUITE, USAGE_BYTE[self.usage]]) + self.params.params_id
-        return head + bytes([len(self.identity)]) + self.identity + self._x_bytes
+        return encode_key(self.usage, self.params.params_id, self.identity, self._x_bytes)
 
     @property
     def mode(self) -> Mode:

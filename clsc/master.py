@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,6 +16,7 @@ from . import comb, group
 from .group import ORDER, RandomBytes
 from .hashes import SUITE
 from .params import PARAMS_TAG, EpochParams, Mode, broken_rule, read_fields, split
+from .server_share import ServerShare, is_share, no_server
 
 
 class RootKey:
@@ -188,7 +190,7 @@ class MasterKey:
         raise TypeError("a MasterKey is secret and cannot be pickled")
 
 
-class MasterShare:
+class MasterShare(ServerShare):
     """Server ``index``'s share ``s_j`` of the master secret of a threshold issuer.  SECRET.
 
     Made by :func:`.dealer.deal` or by a key generation among the servers (:mod:`.dkg`).  With it a
@@ -202,11 +204,9 @@ class MasterShare:
     Threads: safe.  Cannot be pickled.
     """
 
-    __slots__ = ("_s", "index", "params")
+    __slots__ = ("params",)
 
     params: EpochParams
-    index: int
-    _s: int
 
     def __init__(self, s: int, params: EpochParams, index: int) -> None:
         """Bind a share to its parameters.
@@ -224,10 +224,7 @@ class MasterShare:
         Timing: one comb multiplication by ``s`` in G2.
         """
         reason = _no_server(params, index)
-        fits = (
-            reason is None and type(s) is int and 0 < s < ORDER
-            and comb.p2_mul(s) == params.Y_servers[index - 1]
-        )  # fmt: skip
+        fits = reason is None and is_share(s, index, params.Y_servers)
         if fits:
             set_ = object.__setattr__
             set_(self, "_s", s)
@@ -239,28 +236,12 @@ class MasterShare:
         if not fits:
             raise ParameterError(f"s: not the share of server {index} of these parameters")
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("MasterShare is immutable")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError("MasterShare is immutable")
-
     def __repr__(self) -> str:
         return f"MasterShare({getattr(self, 'index', None)} of {getattr(self, 'params', None)!r})"
 
-    def __reduce__(self) -> Any:
-        raise TypeError("a MasterShare is secret and cannot be pickled")
-
 
 def _no_server(params: object, index: int) -> Exception | None:
-    """What is wrong with an index; returned, because the caller holds a secret."""
-    if not isinstance(params, EpochParams):
-        return TypeError(f"params: EpochParams expected, got {type(params).__name__}")
-    if type(index) is not int:
-        return TypeError(f"index: int expected, got {type(index).__name__}")
-    if not 1 <= index <= params.servers:
-        return ParameterError(f"index: 1 to {params.servers} expected, got {index}")
-    return None
+    return no_server("params", params, EpochParams, "index", index, attrgetter("servers"))
 
 
 def check_arguments(

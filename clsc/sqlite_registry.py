@@ -15,7 +15,8 @@ from typing import Any, Final, Self
 
 from .._ext import limits
 from .._ext.errors import IssueError, RegistryError
-from .._ext.sqlite_file import SqliteFile, exists
+from .._ext.sqlite_file import exists
+from .._ext.sqlite_store import MarkedStore
 from .issue_wire import CHALLENGE_BYTES
 from .params import EpochParams, Mode
 from .registry import Account, Issuance, admit
@@ -60,7 +61,7 @@ MIGRATIONS: Final = (_SCHEMA,)
 _SELECT: Final = "SELECT party, params_id, mode, usage, identity, issued, request, answer FROM issuances"
 
 
-class SqliteRegistry(SqliteEpochs):
+class SqliteRegistry(MarkedStore, SqliteEpochs):
     """A :class:`~sottovoce.clsc.Registry` in a SQLite file, with the issuer's epochs and revocations.
 
     The file holds the enrolment tokens: SECRET, mode 0600, refused if others may read it.  What a method
@@ -84,20 +85,9 @@ class SqliteRegistry(SqliteEpochs):
     itself, after a fork too.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, mark: str | os.PathLike[str] | None = None) -> None:
-        self._open(path, mark, restore=False)
-
-    def _open(
-        self, path: str | os.PathLike[str], mark: str | os.PathLike[str] | None, *, restore: bool
-    ) -> None:
-        self._file = SqliteFile(
-            path,
-            application_id=APPLICATION_ID,
-            migrations=MIGRATIONS,
-            mark=mark,
-            restore=restore,
-            error=RegistryError,
-        )
+    _APPLICATION_ID = APPLICATION_ID
+    _MIGRATIONS = MIGRATIONS
+    _ERROR = RegistryError
 
     @classmethod
     def restore(
@@ -144,24 +134,6 @@ class SqliteRegistry(SqliteEpochs):
             self.close()
             raise
         return self
-
-    @property
-    def path(self) -> str:
-        """Absolute path of the database."""
-        return self._file.path
-
-    def close(self) -> None:
-        """Close the file; again changes nothing."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"SqliteRegistry({self.path!r})"
 
     def __reduce__(self) -> Any:
         raise TypeError("a SqliteRegistry holds secret tokens and an open file and cannot be pickled")

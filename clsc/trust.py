@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._ext.errors import ParameterError, SenderError
-from .._ext.limits import CLOCK_SKEW_S
-from .keys import PID_BYTES, PublicKey
+from .._ext.limits import CLOCK_SKEW_S, MAX_READ_KEYS
+from .keys import PID_BYTES, PublicKey, encode_key
 from .params import EpochParams, Mode, Usage
 from .revocation import RevocationList
 
@@ -80,6 +81,7 @@ class TrustStore:
         self._revoked: set[bytes] = set()
         self._lists: dict[bytes, RevocationList] = {}
         self._pinned: dict[tuple[bytes, str, bytes], PublicKey] = {}
+        self._read: OrderedDict[bytes, PublicKey] = OrderedDict()  # newest last
         for public_key in known_keys:
             if not isinstance(public_key, PublicKey):
                 raise TypeError(f"known_keys: PublicKey expected, got {type(public_key).__name__}")
@@ -139,6 +141,34 @@ class TrustStore:
         if params is None:
             raise SenderError("params: unknown")
         return params
+
+    def read_key(self, data: bytes) -> PublicKey:
+        """A key as :meth:`PublicKey.from_bytes` reads it, and the same object for the same bytes.
+
+        For keys that come again and again, such as those of servers in every header: they are decoded,
+        hashed and given their tables once, which is most of what writing to them and verifying them
+        costs besides pairings.  The last 256 are kept.  That a key is kept says nothing about it:
+        :meth:`acceptable` is asked every time.
+
+        Raises:
+            TypeError, DecodeError, SenderError: As :meth:`PublicKey.from_bytes`.
+        """
+        with self._lock:
+            known = self._read.get(data) if isinstance(data, bytes) else None
+            if known is not None:
+                self._read.move_to_end(data)
+                return known
+        public_key = PublicKey.from_bytes(data, self)
+        with self._lock:
+            known = self._read.setdefault(data, public_key)
+            if len(self._read) > MAX_READ_KEYS:
+                self._read.popitem(last=False)
+        return known
+
+    def _known_sender(self, params_id: bytes, identity: bytes, X: bytes) -> PublicKey | None:
+        """A ``sign`` key that :meth:`read_key` has kept."""
+        with self._lock:
+            return self._read.get(encode_key(Usage.SIGN, params_id, identity, X))
 
     def revoke(self, pid: bytes) -> None:
         """Refuse the key with this ``pid`` (16 bytes) from now on."""
@@ -258,6 +288,7 @@ class TrustStore:
                 for name, value in self.__dict__.items()
             }
         del state["_lock"]
+        state["_read"] = OrderedDict()  # quickly read again, and of no use to who has another committee
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

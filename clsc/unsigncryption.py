@@ -82,22 +82,23 @@ def unsigncrypt(packet: bytes, *, receiver: SecretKey, trust: TrustStore, ad: by
     return result
 
 
-def check_public(packets: Sequence[bytes], trust: TrustStore, ad: bytes) -> None:
+def check_public(packets: Sequence[bytes], trust: TrustStore, *ads: bytes) -> None:
     """Everything that can be wrong with the public arguments of opening."""
     if not isinstance(trust, TrustStore):
         raise TypeError(f"trust: TrustStore expected, got {type(trust).__name__}")
-    if not isinstance(ad, bytes):
-        raise TypeError(f"ad: bytes expected, got {type(ad).__name__}")
+    for ad in ads:
+        if not isinstance(ad, bytes):
+            raise TypeError(f"ad: bytes expected, got {type(ad).__name__}")
     for data in packets:
         if not isinstance(data, bytes):
             raise TypeError(f"packet: bytes expected, got {type(data).__name__}")
 
 
-def check_opening(receiver: SecretKey, trust: TrustStore, ad: bytes) -> None:
+def check_opening(receiver: SecretKey, trust: TrustStore, *ads: bytes) -> None:
     """Everything that can be wrong with the other arguments, before a secret is used."""
     if not isinstance(receiver, SecretKey):
         raise TypeError(f"receiver: SecretKey expected, got {type(receiver).__name__}")
-    check_public([], trust, ad)
+    check_public([], trust, *ads)
     receiver._require(Usage.DECRYPT, "receiver")
     group.self_test()
 
@@ -271,9 +272,11 @@ def _check_sender(
     name = head.params_id + head.name + head.X  # fixed lengths
     sender = senders.get(name)
     if sender is None:
+        sender = trust._known_sender(head.params_id, head.identity, head.X)
+    if sender is None:
         # The constructor holds the mode rule: a blind key cannot come with a name.
         sender = PublicKey(trust.get(head.params_id), Usage.SIGN, head.identity, head.X)
-        senders[name] = sender
+    senders[name] = sender
     trust.acceptable(sender)
     transcript = packet.transcript_hash(found.wire, n_bytes)
     claim = signature._parse(sender, signature.CONTEXT_PACKET, transcript, head.signature)

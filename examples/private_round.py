@@ -90,12 +90,10 @@ for client, update, n in zip(clients, updates, examples, strict=True):
     for relay, shard in enumerate(sealed.shards()[:3]):  # two of the five get lost: three suffice
         aggregator.receive_shard(shard, relay)
 
-# -- Closing: members check, then answer for exactly this set.  The fifth one is out today.
-requests = aggregator.close()
-for j in range(1, 5):
-    aggregator.receive_check(j, members[j - 1].check(signed_header, requests[j]))
-for j, request in aggregator.settle().items():
-    aggregator.receive_answer(j, members[j - 1].answer(signed_header, request))
+# -- Closing: members check the set and answer for exactly it, or refuse.  The fifth one is out today.
+requests = aggregator.close(check_first=False)
+answers = {j: members[j - 1].answer(signed_header, requests[j]) for j in range(1, 5)}
+assert aggregator.receive_answers(answers) == {}  # who is refused, and why
 published = aggregator.publish(aggregator.open())
 
 # -- A client reads the result.

@@ -50,6 +50,7 @@ from .sizes import update_packet_bytes
 from .sqlite_aggregator import SqliteAggregatorStore
 from .sqlite_member import SqliteMemberStore
 from .sqlite_outbox import SqliteOutbox
+from .sqlite_roster_book import SqliteRosterBook
 from .stores import (
     Accepted,
     AggregatorStore,
@@ -119,6 +120,7 @@ __all__ = [
     "SqliteAggregatorStore",
     "SqliteMemberStore",
     "SqliteOutbox",
+    "SqliteRosterBook",
     "Stage",
     "State",
     "Step",

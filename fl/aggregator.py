@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Executor
 from enum import Enum, auto
 from typing import BinaryIO
@@ -62,7 +62,8 @@ class Aggregator:
         keys: The aggregator's ``sign`` and ``decrypt`` key.
         shard_key: The secret side of the header's ``shard_key``.
         trust: Pins the issuer's root; its revocation list is enforced.
-        signed_header: The header with the members' signatures.
+        signed_header: The header with the members' signatures: bytes, or the object, whose signatures are
+            verified once only.
         store: Spools what counts and notes every step; in memory if None.  One that already holds this round
             (after a crash) is read back: what was accepted counts once, and the round is where it was.
         executor: Opens batches: threads, processes, a cluster.  None: in the calling thread.  Sums and
@@ -94,7 +95,7 @@ class Aggregator:
         keys: ServerKeys,
         shard_key: rs.ShardKey,
         trust: clsc.TrustStore,
-        signed_header: bytes,
+        signed_header: bytes | SignedHeader,
         *,
         store: AggregatorStore | None = None,
         executor: Executor | None = None,
@@ -110,7 +111,11 @@ class Aggregator:
         expect("batches_in_flight", batches_in_flight, int)
         if batches_in_flight < 1:
             raise ParameterError(f"batches_in_flight: at least 1 expected, got {batches_in_flight}")
-        header = SignedHeader.from_bytes(signed_header, trust).header
+        if isinstance(signed_header, SignedHeader):
+            signed_header.verify(trust)
+            header, signed_header = signed_header.header, signed_header.to_bytes()
+        else:
+            header = SignedHeader.from_bytes(signed_header, trust).header
         if keys.public.to_list() != header.aggregator.to_list() or shard_key.public_key != header.shard_key:
             raise ParameterError("keys: those of the header's aggregator expected")
         store = store if store is not None else MemoryAggregatorStore()
@@ -209,11 +214,20 @@ class Aggregator:
 
     # -- closing ----------------------------------------------------------------------------------
 
-    def close(self) -> dict[int, bytes]:
+    def close(self, *, check_first: bool = True) -> dict[int, bytes]:
         """End the collecting and fix the set and the sum.
 
+        Args:
+            check_first: Ask members to :meth:`Member.check` the set before any of them answers; then
+                :meth:`settle` decides about complaints.  False: they are asked to :meth:`Member.answer` at
+                once and check on the way, which saves a round trip and, for every member, opening a message;
+                the round is then settled on this set.  A member with bad shares in it refuses, and is asked
+                to check.  Who is convicted by that is taken out (:meth:`settle`).  Who is bad by members'
+                words only cannot be, since others have answered: with more than ``f`` such members the round
+                fails, and the next one is better begun with checks.
+
         Returns:
-            Member index -> the request to :meth:`Member.check`.
+            Member index -> the request, the same for both.
 
         Raises:
             ProtocolError: Fewer than ``min_contributors`` (:attr:`Reason.TOO_FEW`): still collecting.
@@ -222,6 +236,9 @@ class Aggregator:
         self._collection.open_waiting()
         requests = self._settlement.close()
         self.state = State.CLOSING
+        if not check_first:  # should that fail the set is fixed all the same, and members check it first
+            self._settlement.settle_unchecked()
+            self.state = State.ANSWERING
         return requests
 
     def requests(self) -> dict[int, bytes]:
@@ -299,9 +316,29 @@ class Aggregator:
             UnsigncryptError, SenderError, DecodeError, SignatureError: Not an answer of this member.
             ProtocolError: Not settled, done, or for another set.
         """
+        expect("index", index, int)
+        for refused in self.receive_answers({index: answer}).values():
+            raise refused
+
+    def receive_answers(self, answers: Mapping[int, bytes]) -> dict[int, SottovoceError]:
+        """Take several members' answers, which costs about half of taking them one by one.
+
+        Args:
+            answers: Member index -> answer.
+
+        Returns:
+            Member index -> what :meth:`receive_answer` would raise, of those that are refused; the others
+            are taken.
+
+        Raises:
+            TypeError: Not a mapping from integers to bytes.
+            ProtocolError: Not settled, or done (:attr:`Reason.STATE`); or an index of no member:
+                none is taken.
+        """
         # Not before: a member that answers unasked must not cut the others' complaints short.
         self._require(State.ANSWERING)
-        self._settlement.add_answer(index, answer)
+        expect("answers", answers, Mapping)
+        return self._settlement.add_answers(answers)
 
     def open(self) -> RoundResult:
         """Reconstruct the sum of the keys, open the sum, and make the result.

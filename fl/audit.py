@@ -3,7 +3,8 @@
 The aggregator keeps the ciphertexts to the audit deadline and gives out a record of them
 (:meth:`.Aggregator.write_audit`).  With the issuer's root key, and no secret, :func:`audit_round` checks
 that the members signed the header, the list and the digest of the sum; that each manifest is the listed
-one and each ciphertext the manifest's; that these ciphertexts give this sum, and the sum the mean.
+one and each ciphertext the manifest's; that these ciphertexts give this sum, and the sum the mean; and,
+given what a client got, that it is the result in the record.
 
 It says nothing about who was left out of the list (a client sees that it is not in it), nor about what
 honest-looking clients put in.  Signatures carry no time: the servers' keys are judged as of their epoch,
@@ -12,6 +13,7 @@ so whoever stole them after it could sign a round that never was.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -35,14 +37,15 @@ from .._ext.errors import (
 )
 from .._ext.limits import HEADER_MAX_BYTES
 from ..he import kahe
-from .audit_file import AuditHead, AuditReader
-from .closing import RoundResult
+from .audit_file import AuditReader
+from .closing import ContributorSet, RoundResult
 from .conviction import Conviction, Fault
 from .errors import ProtocolError
 from .header import RoundHeader
+from .policy import Policy
 from .signed import SignedHeader
-from .sizes import manifest_bytes
 from .update import Manifest
+from .wire import HASH_BYTES, expect
 
 Progress = Callable[[int, int], None]
 
@@ -50,8 +53,11 @@ Progress = Callable[[int, int], None]
 class AuditFault(StrEnum):
     """What an audit can find; the value is the text shown to people."""
 
+    ROUND = "header: not the round that was expected"
     HEADER = "header: not signed by its aggregator and a quorum of members"
+    PARAMS = "parameters: not those that the header names"
     RESULT = "result: not a signed result of this round"
+    PUBLISHED = "result: not the one that was got"
     MEMBERS = "result: a quorum of members did not sign this set and sum"
     MANIFEST = "manifest: not the listed one"
     CIPHERTEXT = "ciphertext: not the one of its manifest"
@@ -84,9 +90,14 @@ class AuditReport:
     """What was looked at, and what was found; filled while the record is read.
 
     Attributes:
-        header: The round.
+        header: The round: its ``hash``, ``epoch``, ``round_number``, ``aggregator`` and ``members``.
+        agreed: Root, digest of the sum and count as the aggregator published them; None if it published no
+            result.
+        total_weight: As it published it.
+        mean_digest: SHA-256 of the mean, float64 little-endian, as it published it; 32 bytes, or ``b""``.
+        result_digest: SHA-256 of the result in the record, 32 bytes.
+        compared: Whether a result that somebody got was held against the one in the record.
         count: Contributors whose ciphertexts were added.
-        total_weight: As the aggregator published it.
         signers: Members that signed set and sum.
         wrong_members: Members whose key sum was found wrong and went out of the opening.
         convictions: Pid -> what the client was convicted of; all of them hold.
@@ -94,8 +105,12 @@ class AuditReport:
     """
 
     header: RoundHeader
-    count: int = 0
+    agreed: ContributorSet | None = None
     total_weight: int = 0
+    mean_digest: bytes = b""
+    result_digest: bytes = b""
+    compared: bool = False
+    count: int = 0
     signers: tuple[int, ...] = ()
     wrong_members: tuple[int, ...] = ()
     convictions: dict[bytes, Fault] = field(default_factory=dict)
@@ -123,15 +138,27 @@ class AuditError(SottovoceError):
 
 
 def audit_round(
-    source: str | os.PathLike[str] | BinaryIO, root_public_key: bytes, *, progress: Progress | None = None
+    source: str | os.PathLike[str] | BinaryIO,
+    root_public_key: bytes,
+    *,
+    published: bytes | None = None,
+    header_hash: bytes | None = None,
+    policy: Policy | None = None,
+    progress: Progress | None = None,
 ) -> AuditReport:
     """Verify an audit record and recompute the sum of its ciphertexts.
 
-    Memory: one sum and one ciphertext, and the result.
+    An aggregator can sign one result for its clients and another for the record: without ``published`` this
+    says nothing about what anybody got.  Without ``header_hash`` or ``policy`` it says nothing about whose
+    round it was.  Memory: one sum and one ciphertext, and the result.
 
     Args:
         source: The record: a path, or a binary file that can seek.
         root_public_key: 32 bytes, the pinned root key of the issuer.
+        published: The result that a client got, as it came.  Compared are header, root, digest of the sum,
+            count, weight and mean, not which ``t`` members have signed them.
+        header_hash: The round that it must be, 32 bytes.
+        policy: What the round's header must satisfy, looked at as of its deadline.
         progress: Called with bytes done and bytes in all.
 
     Returns:
@@ -146,56 +173,98 @@ def audit_round(
 
     Timing: public data only.
     """
+    for name, value, kind in (("published", published, bytes), ("policy", policy, Policy)):
+        if value is not None:
+            expect(name, value, kind)
+    if header_hash is not None:
+        expect("header_hash", header_hash, bytes)
+        if len(header_hash) != HASH_BYTES:
+            raise ParameterError(f"header_hash: {HASH_BYTES} bytes expected, got {len(header_hash)}")
     with ExitStack() as stack:
         if isinstance(source, (str, os.PathLike)):
             source = stack.enter_context(Path(source).open("rb"))
-        report = _audit(source, root_public_key, progress)
+        report = _audit(
+            AuditReader(source), root_public_key, _Expected(published, header_hash, policy), progress
+        )
     if report.findings:
         raise AuditError(report)
     return report
 
 
-def _audit(source: BinaryIO, root_public_key: bytes, progress: Progress | None) -> AuditReport:
-    reader = AuditReader(source)
-    head = AuditHead.read(reader)
-    trust = _trust(head, root_public_key)
-    report = AuditReport(_read_header(head, trust))
-    _check_header(report, head, trust)
-    for data in head.convictions:
+@dataclass(frozen=True)
+class _Expected:
+    """What the record is held against, besides itself."""
+
+    published: bytes | None = field(repr=False)
+    header_hash: bytes | None
+    policy: Policy | None
+
+
+def _audit(
+    reader: AuditReader, root_public_key: bytes, expected: _Expected, progress: Progress | None
+) -> AuditReport:
+    sender_params, committee_params, signed_header = reader.round()
+    servers = clsc.EpochParams.from_bytes(committee_params, root_public_key)
+    # What a party of the round believed, at the end of the servers' epoch.
+    trust = clsc.TrustStore(root_public_key, clock=lambda: float(servers.not_after))
+    trust.add(servers)
+    senders = trust.add_bytes(sender_params)
+    header = _read_header(signed_header, trust)
+    report = AuditReport(header)
+    _check_header(report, signed_header, trust)
+    _check_params(report, senders, servers)
+    _check_expected(report, expected, trust)
+    result_bytes, share_sums = reader.result(header), reader.share_sums(header)
+    for data in reader.convictions(header):
         _check_conviction(report, data, root_public_key)
-    result = _read_result(report, head)
+    result = _read_result(report, result_bytes)
+    if expected.published is not None:
+        _compare(report, result, result_bytes, expected.published)
     if result is None:
         return report  # there is no list to compare the rest with
     total = _add_up(report, result, reader, progress)
     if total.digest != result.agreed.sum_digest:
-        report.find(AuditFault.SUM, _who_is_it(report, result, total, source))
+        report.find(AuditFault.SUM, _who_is_it(report, result, total, reader))
     else:
-        _check_mean(report, result, head, total)
+        _check_mean(report, result, share_sums, total)
     return report
 
 
-def _trust(head: AuditHead, root_public_key: bytes) -> clsc.TrustStore:
-    """What a party of the round believed, at the end of the servers' epoch."""
-    servers = clsc.EpochParams.from_bytes(head.committee_params, root_public_key)
-    trust = clsc.TrustStore(root_public_key, clock=lambda: float(servers.not_after))
-    trust.add(servers)
-    trust.add_bytes(head.sender_params)
-    return trust
-
-
-def _read_header(head: AuditHead, trust: clsc.TrustStore) -> RoundHeader:
-    fields = cbor.loads(head.signed_header, max_bytes=HEADER_MAX_BYTES)
+def _read_header(signed_header: bytes, trust: clsc.TrustStore) -> RoundHeader:
+    fields = cbor.loads(signed_header, max_bytes=HEADER_MAX_BYTES)
     inner = fields.get("header") if type(fields) is dict else None
     if type(inner) is not bytes:
         raise DecodeError("audit record: a signed header expected")
     return RoundHeader.from_bytes(inner, trust)
 
 
-def _check_header(report: AuditReport, head: AuditHead, trust: clsc.TrustStore) -> None:
+def _check_header(report: AuditReport, signed_header: bytes, trust: clsc.TrustStore) -> None:
     try:
-        SignedHeader.from_bytes(head.signed_header, trust)
+        SignedHeader.from_bytes(signed_header, trust)
     except (ProtocolError, DecodeError, SenderError) as error:
         report.find(AuditFault.HEADER, str(error))
+
+
+def _check_params(report: AuditReport, senders: clsc.EpochParams, servers: clsc.EpochParams) -> None:
+    """The parameters beside the header are the ones that it names: who reads the record goes by them."""
+    header = report.header
+    if senders.params_id != header.sender_params:
+        report.find(AuditFault.PARAMS, "the contributors'")
+    elif senders.epoch != header.epoch:
+        report.find(AuditFault.PARAMS, "another epoch than the contributors'")
+    if servers.params_id != header.committee_params:
+        report.find(AuditFault.PARAMS, "the servers'")
+
+
+def _check_expected(report: AuditReport, expected: _Expected, trust: clsc.TrustStore) -> None:
+    header = report.header
+    if expected.header_hash not in (None, header.hash):
+        report.find(AuditFault.ROUND, f"it is {header.hash.hex()}")
+    if expected.policy is not None:
+        try:
+            expected.policy.check(header, trust, header.deadline)
+        except ProtocolError as error:
+            report.find(AuditFault.ROUND, str(error))
 
 
 def _check_conviction(report: AuditReport, data: bytes, root_public_key: bytes) -> None:
@@ -206,13 +275,16 @@ def _check_conviction(report: AuditReport, data: bytes, root_public_key: bytes) 
         report.find(AuditFault.CONVICTION, str(error), getattr(error, "sender", b""))
 
 
-def _read_result(report: AuditReport, head: AuditHead) -> RoundResult | None:
+def _read_result(report: AuditReport, data: bytes) -> RoundResult | None:
+    report.result_digest = hashlib.sha256(data).digest()
     try:
-        result = RoundResult.of_aggregator(head.result, report.header)
+        result = RoundResult.of_aggregator(data, report.header)
     except (ProtocolError, DecodeError, SignatureError) as error:
         report.find(AuditFault.RESULT, str(error))
         return None
+    report.agreed = result.agreed
     report.total_weight = result.total_weight
+    report.mean_digest = _mean_digest(result)
     report.signers = tuple(result.member_signatures)
     try:
         result.check_members(report.header)
@@ -221,13 +293,45 @@ def _read_result(report: AuditReport, head: AuditHead) -> RoundResult | None:
     return result
 
 
+def _compare(report: AuditReport, result: RoundResult | None, data: bytes, published: bytes) -> None:
+    """Hold the result that a client got against the one in the record."""
+    report.compared = True
+    if published == data:
+        return  # what is wrong with it has been found
+    try:
+        got = RoundResult.from_bytes(published, report.header)
+    except (ProtocolError, DecodeError, SignatureError) as error:
+        report.find(AuditFault.PUBLISHED, f"what was got is no result of this round: {error}")
+        return
+    if result is None:
+        report.find(AuditFault.PUBLISHED, "the record has none")
+        return
+    different = [
+        name
+        for name, one, other in (
+            ("root", got.agreed.root, result.agreed.root),
+            ("digest of the sum", got.agreed.sum_digest, result.agreed.sum_digest),
+            ("count", got.agreed.count, result.agreed.count),
+            ("weight", got.total_weight, result.total_weight),
+            ("mean", _mean_digest(got), report.mean_digest),
+        )
+        if one != other
+    ]
+    if different:
+        report.find(AuditFault.PUBLISHED, f"another {', '.join(different)}")
+
+
+def _mean_digest(result: RoundResult) -> bytes:
+    return hashlib.sha256(result.mean.astype("<f8").tobytes()).digest()
+
+
 def _add_up(
     report: AuditReport, result: RoundResult, reader: AuditReader, progress: Progress | None
 ) -> kahe.CiphertextSum:
     """The sum of the ciphertexts, each held against its manifest, and the manifest against the list."""
     header, params = report.header, report.header.kahe_params
     total = kahe.CiphertextSum(params, header.hash)
-    pairs = reader.contributions(len(result.entries), manifest_bytes(params), params.ciphertext_bytes)
+    pairs = reader.contributions(header, len(result.entries))
     for (manifest, ciphertext), (pid, digest) in zip(pairs, result.entries, strict=True):
         committed = None
         try:
@@ -252,14 +356,14 @@ def _add_up(
     return total
 
 
-def _who_is_it(report: AuditReport, result: RoundResult, total: kahe.CiphertextSum, source: BinaryIO) -> str:
+def _who_is_it(
+    report: AuditReport, result: RoundResult, total: kahe.CiphertextSum, reader: AuditReader
+) -> str:
     """Whether the signed sum is the right one but for a single contributor; costs a second reading."""
     if any(found.fault in (AuditFault.MANIFEST, AuditFault.CIPHERTEXT) for found in report.findings):
         return ""  # that is why
     params, signed = report.header.kahe_params, result.agreed.sum_digest
-    reader = AuditReader(source)
-    AuditHead.read(reader)
-    pairs = reader.contributions(len(result.entries), manifest_bytes(params), params.ciphertext_bytes)
+    pairs = reader.contributions(report.header, len(result.entries))
     for (_, data), (pid, _) in zip(pairs, result.entries, strict=True):
         ciphertext = kahe.Ciphertext.from_bytes(data, params)
         total.subtract(ciphertext)
@@ -269,10 +373,12 @@ def _who_is_it(report: AuditReport, result: RoundResult, total: kahe.CiphertextS
     return ""
 
 
-def _check_mean(report: AuditReport, result: RoundResult, head: AuditHead, total: kahe.CiphertextSum) -> None:
+def _check_mean(
+    report: AuditReport, result: RoundResult, share_sums: dict[int, bytes], total: kahe.CiphertextSum
+) -> None:
     header, count = report.header, result.agreed.count
     try:
-        sums = [kahe.ShareSum.from_bytes(d, header.kahe_params, j) for j, d in head.share_sums.items()]
+        sums = [kahe.ShareSum.from_bytes(d, header.kahe_params, j) for j, d in share_sums.items()]
         opened = kahe.open_sum(header.kahe_params, header.hash, total, sums, count)
         mean, weight = header.codec.dequantize(opened.values, count)
     except TooManyErasures as error:

@@ -274,21 +274,23 @@ _DIGEST_BLOCK = 1 << 15
 
 
 def _update_digests(header: RoundHeader, update: Arrays) -> frozenset[bytes]:
-    """SHA-256 over ``enc(tag, vector)`` of the update's floats, and of the integers nearest to them.
+    """SHA-256 over ``enc(tag, vector)`` of the update in float32, and of the integers nearest to it.
 
     Stochastic rounding makes two encodings of one update differ, so these are compared: what only the clip
-    or the rounding would tell apart is the same.
+    or the rounding would tell apart is the same, and so is what differs by less than float32 can tell.
     """
     nearest = replace(header.codec, rounding="nearest")
     size = header.layout.size
-    floats = hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE") + (8 * size).to_bytes(4, "big"))
-    integers = hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE-ENCODED") + (8 * (size + 1)).to_bytes(4, "big"))
+    wide = "<i2" if nearest.max_weight < 1 << 15 else "<i4"  # a weight has at most 24 bits
+    n_bytes = np.dtype(wide).itemsize
+    floats = hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE") + (4 * size).to_bytes(4, "big"))
+    integers = hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE-ENCODED") + (n_bytes * (size + 1)).to_bytes(4, "big"))
     for array in update:
         flat = array.reshape(-1)
         for at in range(0, flat.size, _DIGEST_BLOCK):
-            block = flat[at : at + _DIGEST_BLOCK].astype("<f8", order="C")
-            floats.update(block.data)
-            encoded = nearest.quantize(block.astype(np.float64, copy=False))
-            integers.update(encoded[:-1].astype("<i8", copy=False).data)
-    integers.update(nearest.max_weight.to_bytes(8, "little"))
+            block = flat[at : at + _DIGEST_BLOCK]
+            with np.errstate(over="ignore"):  # beyond float32 is infinity, and beyond any clip
+                floats.update(block.astype("<f4", order="C", copy=False).data)
+            integers.update(nearest.quantize(block)[:-1].astype(wide).data)
+    integers.update(nearest.max_weight.to_bytes(n_bytes, "little"))
     return frozenset({floats.digest(), integers.digest()})

@@ -95,6 +95,21 @@ class Answer:
             DecodeError: Malformed.
             SignatureError: The inner signature is not the member's.
         """
+        answer = cls.unverified(data, header, index)
+        clsc.verify(*answer.claim(header, index))
+        return answer
+
+    def claim(self, header: RoundHeader, index: int) -> tuple[clsc.PublicKey, bytes, bytes]:
+        """What the signature meant for the clients says: key, message, signature."""
+        return header.members[index - 1].sign, self.agreed.signed_text(header.hash), self.signature
+
+    @classmethod
+    def unverified(cls, data: bytes, header: RoundHeader, index: int) -> Self:
+        """As :meth:`from_bytes`, but its :meth:`claim` is yet to be verified.
+
+        Raises:
+            DecodeError: Malformed.
+        """
         root, sum_digest, count, signature, share_sum = split_exactly(data, 5)
         agreed = ContributorSet(
             check_length("set root", root, HASH_BYTES),
@@ -102,9 +117,7 @@ class Answer:
             read_int(count),
         )
         check_length("signature", signature, clsc.SIGNATURE_BYTES)
-        parsed = kahe.ShareSum.from_bytes(share_sum, header.kahe_params, index)
-        clsc.verify(header.members[index - 1].sign, agreed.signed_text(header.hash), signature)
-        return cls(agreed, signature, parsed)
+        return cls(agreed, signature, kahe.ShareSum.from_bytes(share_sum, header.kahe_params, index))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +140,7 @@ class RoundResult:
 
     def to_bytes(self, header: RoundHeader, keys: ServerKeys) -> bytes:
         """``enc(signed envelope, list, mean)``: the list 48 bytes a contributor, the mean 8 bytes a value."""
-        mean = self.mean.astype("<f8").tobytes()
+        mean = np.ascontiguousarray(self.mean, dtype="<f8").data.cast("B")
         body = cbor.dumps(
             {
                 "v": VERSION,
@@ -141,7 +154,9 @@ class RoundResult:
             }
         )
         listed = b"".join(pid + digest for pid, digest in self.entries)
-        return enc(sign_body(keys.sign, _TAG_RESULT, body), listed, mean)
+        # As enc would, without further copies of the mean, which is nearly all of it.
+        head = enc(sign_body(keys.sign, _TAG_RESULT, body), listed)
+        return b"".join((head, len(mean).to_bytes(4, "big"), mean))
 
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
@@ -164,8 +179,7 @@ class RoundResult:
         Raises:
             DecodeError, ProtocolError, SignatureError: As :meth:`from_bytes`.
         """
-        limit = 4096 + 200 * len(header.members) + 48 * header.max_contributors + 8 * header.layout.size
-        if isinstance(data, bytes) and len(data) > limit:
+        if isinstance(data, bytes) and len(data) > result_max_bytes(header):
             raise DecodeError("result: longer than any of this round")
         envelope, listed, mean_bytes = split_exactly(data, 3)
         fields = cbor.loads_map(open_body(envelope, header.aggregator.sign, _TAG_RESULT), _RESULT_SCHEMA)
@@ -224,6 +238,11 @@ class RoundResult:
             raise SignatureError(
                 f"result: a member's signature does not verify ({wrong})", error.bad_indices
             ) from None
+
+
+def result_max_bytes(header: RoundHeader) -> int:
+    """No result of this round is longer."""
+    return 4096 + 200 * len(header.members) + 48 * header.max_contributors + 8 * header.layout.size
 
 
 def check_entries(entries: Sequence[tuple[bytes, bytes]]) -> None:

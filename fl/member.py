@@ -100,7 +100,8 @@ class Member:
         """Open this member's packets of a proposed set and say which are bad; binds to no set.
 
         Where the fault can be shown the reply carries a :class:`Conviction`, which shows the bad share and
-        nothing else; about the other bad ones it is this member's word.  Also for a request that
+        nothing else; about the other bad ones it is this member's word.  More convictions than a reply may
+        hold are left for the next check (:meth:`CheckReply.fitting`).  Also for a request that
         :meth:`answer` refused because of bad shares.
 
         Returns:
@@ -120,7 +121,7 @@ class Member:
                 tuple(parsed.manifests[i].pid for i in bad),
                 tuple(filter(None, (self._convict(header, index, parsed, i) for i in bad))),
             )
-            return self._to_aggregator(header, "check", index, reply.to_bytes())
+            return self._to_aggregator(header, "check", index, reply.fitting(header).to_bytes())
 
     def answer(self, signed_header: bytes, request: bytes) -> bytes:
         """Add the shares of the agreed contributors and bind to this set.

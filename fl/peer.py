@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import clsc, rs
 from .._ext.errors import ParameterError
+from .._ext.limits import CLOCK_SKEW_S
 from .aggregator import Aggregator
 from .client import Client
 from .errors import ProtocolError, Reason
@@ -124,7 +125,9 @@ class Peer:
         """
         return self.choice(round_number).aggregator.to_list() == self._keys.public.to_list()
 
-    def propose(self, model: Arrays, round_number: int, *, margin_s: int = 0, **plan: Any) -> bytes:
+    def propose(
+        self, model: Arrays, round_number: int, *, margin_s: int = CLOCK_SKEW_S, **plan: Any
+    ) -> bytes:
         """The header of a round on this peer's turn, for the members to sign.
 
         A second call in one round gives the same header: no member signs two.
@@ -132,7 +135,9 @@ class Peer:
         Args:
             model: The global model.
             round_number: The round.
-            margin_s: The deadline is this many seconds before the end of the turn.
+            margin_s: The deadline is this many seconds before the end of the turn, at least 1.  Peers whose
+                clocks differ by more than this, with the time that a beacon takes to them, refuse the header;
+                by its deadline the members must have answered.
             plan: Further arguments of :func:`plan_round`: ``clip``, ``audit_deadline`` (by default the
                 deadline), ``min_contributors`` (by default the policy's), and the like.
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from .. import clsc
 from .._ext.errors import ParameterError
-from .._ext.limits import CLOCK_SKEW_S
 from .errors import ProtocolError, Reason
 from .header import RoundHeader
 from .policy import Policy
@@ -19,8 +18,11 @@ class PeerPolicy(Policy):
     """The owner's conditions where roster and beacon say who is aggregator and member.
 
     Accepts a header only if its aggregator and its committee, in this order and with these keys, are those
-    of (roster, beacon, round, view), and if it is that view's turn: not before, and with a deadline that is
-    not after its end.  A turn that would begin early or end late takes away another peer's.
+    of (roster, beacon, round, view), and if it is that view's turn by this peer's own clock: not before, not
+    after, and with a deadline inside.  So a peer takes part in one view at a time, and who sleeps through its
+    turn and then hurries finds that it is another's.  Nothing is granted here for clocks that differ: an
+    honest aggregator sets its deadline 120 s before the end of its turn (:meth:`Peer.propose`), when it is
+    still the turn by every clock within that of its own.
 
     Attributes:
         book: What this peer has seen; shared by its client and its member.
@@ -53,14 +55,11 @@ class PeerPolicy(Policy):
         super().check(header, trust, now)
         begin, end = self.book.turn(header.epoch, header.round_number, header.view)
         if now < begin:
-            raise ProtocolError(
-                Reason.VIEW, f"the turn of view {header.view} has not come", round_id=header.hash
-            )
-        # Peers get the beacon at slightly different times.
-        if header.deadline > end + CLOCK_SKEW_S:
-            raise ProtocolError(
-                Reason.VIEW, "its deadline is after the end of its turn", round_id=header.hash
-            )
+            raise _not_now(header, f"the turn of view {header.view} has not come")
+        if now >= end:
+            raise _not_now(header, f"the turn of view {header.view} is over")
+        if header.deadline >= end:
+            raise _not_now(header, "a deadline before the end of its turn expected")
 
     def check_parties(self, header: RoundHeader) -> None:
         """See :meth:`Policy.check_parties`.
@@ -87,3 +86,7 @@ class PeerPolicy(Policy):
         least = self.min_members or 4
         if len(header.members) < least:
             raise ProtocolError(Reason.POLICY, f"at least {least} members expected", round_id=header.hash)
+
+
+def _not_now(header: RoundHeader, detail: str) -> ProtocolError:
+    return ProtocolError(Reason.VIEW, detail, round_id=header.hash)

@@ -6,15 +6,15 @@ The request is signed and names the round by its header hash; a check is signcry
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Self
 
-from .._ext import cbor
+from .. import clsc
+from .._ext import cbor, limits
 from .._ext.enc import enc
 from .._ext.errors import DecodeError
-from .._ext.limits import MAX_REMOVALS
 from .closing import ContributorSet, check_entries
 from .conviction import Conviction, conviction_max_bytes
 from .errors import ProtocolError, Reason
@@ -163,8 +163,8 @@ def _read_removals(
     counts: list[object], parts: list[bytes], header: RoundHeader
 ) -> tuple[tuple[tuple[Removal, ...], ...], list[bytes]]:
     """The removals at the beginning of ``parts``, and the other parts."""
-    if len(counts) > MAX_REMOVALS:
-        raise DecodeError(f"close request: removals in at most {MAX_REMOVALS} steps expected")
+    if len(counts) > limits.MAX_REMOVALS:
+        raise DecodeError(f"close request: removals in at most {limits.MAX_REMOVALS} steps expected")
     steps = []
     for count in counts:
         if type(count) is not int or not 1 <= count <= len(parts) // 2:
@@ -202,6 +202,27 @@ class CheckReply:
         body = cbor.dumps({"v": VERSION, "root": self.root, "bad": list(self.bad)})
         return enc(body, *[conviction.to_bytes() for conviction in self.convictions])
 
+    def fitting(self, header: RoundHeader) -> Self:
+        """This verdict with as many convictions as a reply may hold, the first ones.
+
+        Who could be convicted and is not shown is not named either: a mere word would set the word of this
+        member against the client's.  It comes up again when the member is asked about the set without those
+        that are shown.
+        """
+        most = reply_max_bytes(header)
+        size = _check_body_bytes(len(self.bad))
+        shown = 0
+        for conviction in self.convictions:
+            size += 4 + len(conviction.to_bytes())
+            if clsc.packet_bytes(size) > most:
+                break
+            shown += 1
+        if shown == len(self.convictions):
+            return self
+        left_out = {conviction.pid for conviction in self.convictions[shown:]}
+        bad = tuple(pid for pid in self.bad if pid not in left_out)
+        return replace(self, bad=bad, convictions=self.convictions[:shown])
+
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
         """Parse a reply in the round ``header``; its convictions are yet to be verified.
@@ -210,9 +231,8 @@ class CheckReply:
             DecodeError: Malformed, pids not ascending, convictions of others than the bad or not in their
                 order, or longer than any of this round.
         """
-        limit = 64 + (1 + PID_BYTES) * header.max_contributors
-        longest = limit + header.max_contributors * (4 + conviction_max_bytes(header))
-        if isinstance(data, bytes) and len(data) > longest:
+        limit = _check_body_bytes(header.max_contributors)
+        if isinstance(data, bytes) and len(data) > _check_max_bytes(header):
             raise DecodeError("check: longer than any of this round")
         body, *shown = split(data, max_fields=1 + header.max_contributors) or [b""]
         fields = cbor.loads_map(body, _CHECK_SCHEMA, max_bytes=limit)
@@ -226,3 +246,18 @@ class CheckReply:
         if any(a >= b for a, b in pairwise(pids)) or not set(pids) <= set(bad):
             raise DecodeError("check: convictions of the bad, in their order, expected")
         return cls(check_length("set root", fields["root"], HASH_BYTES), tuple(bad), convictions)
+
+
+def reply_max_bytes(header: RoundHeader) -> int:
+    """No check and no answer of this round that travels is longer."""
+    answer = 1024 + header.kahe_params.share_sum_bytes
+    return min(limits.MEMBER_REPLY_BYTES, clsc.packet_bytes(max(answer, _check_max_bytes(header))))
+
+
+def _check_body_bytes(n_bad: int) -> int:
+    return 64 + (1 + PID_BYTES) * n_bad
+
+
+def _check_max_bytes(header: RoundHeader) -> int:
+    most = header.max_contributors
+    return _check_body_bytes(most) + most * (4 + conviction_max_bytes(header))

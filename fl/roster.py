@@ -47,7 +47,9 @@ class Roster:
         version: From 1; a later roster of the epoch has a larger one, and a later first round.
         first_round: The first round it is for, from 1; it stays in force until the first of the next one.
         committee: Members ``n`` of every committee, 4 to 64.
-        view_s: Seconds that an aggregator has before the next one takes over, 1 to 86,400.
+        view_s: Seconds that an aggregator has before the next one takes over, 1 to 86,400.  The last 120 of
+            them are kept free for clocks that differ (:meth:`Peer.propose`): take what a round needs and
+            120 more, and never less than ten minutes between machines of different owners.
         beacon_key: Whose signatures are the beacon; the same for the whole epoch.
         peers: By name, ascending; distinct names and keys under one set of parameters; at least
             ``committee + 1``, at most 4,096.

@@ -25,6 +25,11 @@ class RosterBook:
     word for that, and :attr:`Roster.digest` to compare with others'.  Views are counted from the moment
     at which this peer got the round's beacon, by its own clock.
 
+    It is in memory: a peer that restarts with a new one would take a roster of after the beacon for one of
+    before, and a view that is over for one that has just begun.  For a process that may restart there is
+    :class:`SqliteRosterBook`.  (That a member answers one view only does not hang on the book: its
+    :class:`MemberStore` remembers that.)
+
     Threads: safe.  After an error the book is as before.
 
     Args:
@@ -67,6 +72,7 @@ class RosterBook:
             insort(listed, roster, key=lambda each: each.version)
             if any(a.first_round >= b.first_round for a, b in pairwise(listed)):
                 raise ProtocolError(Reason.ROSTER, "a later version has a later first round")
+            self._keep_roster(roster, data)
             self._rosters[roster.epoch] = listed
         return roster
 
@@ -86,8 +92,10 @@ class RosterBook:
         beacon = Beacon.from_bytes(data, rosters[0].beacon_key)
         with self._lock:
             self.roster(epoch, beacon.round_number)
-            seen = self._beacons.setdefault(epoch, {})
-            seen.setdefault(beacon.round_number, (beacon, self._clock()))
+            if beacon.round_number not in self._beacons.get(epoch, ()):
+                since = self._clock()
+                self._keep_beacon(beacon, since)
+                self._beacons.setdefault(epoch, {})[beacon.round_number] = (beacon, since)
         return beacon
 
     def roster(self, epoch: bytes, round_number: int) -> Roster:
@@ -134,6 +142,7 @@ class RosterBook:
     def forget(self, epoch: bytes) -> None:
         """Drop everything about an epoch that is over."""
         with self._lock:
+            self._drop(epoch)
             self._rosters.pop(epoch, None)
             self._beacons.pop(epoch, None)
 
@@ -143,3 +152,14 @@ class RosterBook:
         if seen is None:
             raise ProtocolError(Reason.BEACON, f"that of round {round_number} is not known")
         return seen
+
+    # -- on disk, in a subclass: called under the lock, before the change counts ------------------
+
+    def _keep_roster(self, roster: Roster, signed: bytes) -> None:
+        pass
+
+    def _keep_beacon(self, beacon: Beacon, since: float) -> None:
+        pass
+
+    def _drop(self, epoch: bytes) -> None:
+        pass

@@ -51,7 +51,7 @@ class ServerIdentity:
         """
         if type(value) is not list or [type(v) for v in value] != [bytes, bytes]:
             raise DecodeError("server identity: two keys expected")
-        sign, decrypt = (clsc.PublicKey.from_bytes(v, trust) for v in value)
+        sign, decrypt = (trust.read_key(v) for v in value)
         try:
             return cls(sign, decrypt)
         except ParameterError as error:

@@ -6,12 +6,12 @@ Every step is noted in the store before it takes effect, and replaying the steps
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from .. import clsc
-from .._ext.errors import OverflowDetected, StoreError, TooManyErasures
+from .._ext.errors import OverflowDetected, SignatureError, SottovoceError, StoreError, TooManyErasures
 from .._ext.limits import MAX_REMOVALS
 from ..he import kahe
 from .closing import Answer, ContributorSet, RoundResult
@@ -39,6 +39,9 @@ class _Decision:
     @property
     def gone(self) -> list[bytes]:
         return sorted(self.convicted | self.by_words)
+
+
+_NOBODY = _Decision(frozenset(), frozenset(), ())
 
 
 class Settlement:
@@ -86,7 +89,7 @@ class Settlement:
     # -- the set ----------------------------------------------------------------------------------
 
     def close(self) -> dict[int, bytes]:
-        """Fix the set and the sum; index -> request to check.
+        """Fix the set and the sum; index -> request to check or to answer.
 
         Raises:
             ProtocolError: Too few contributors.
@@ -97,6 +100,12 @@ class Settlement:
         self._note(StepKind.CLOSED, data=_fixed_text(agreed))
         self._take_set(agreed, asked)
         return requests
+
+    def settle_unchecked(self) -> None:
+        """Let the set stand as it was closed, before any member was heard."""
+        assert self.agreed is not None
+        self._note(StepKind.SETTLED, data=_fixed_text(self.agreed))
+        self._take_decision(_NOBODY, self.agreed, self._asked)
 
     def _take_set(self, agreed: ContributorSet, asked: list[int]) -> None:
         self.agreed, self._asked = agreed, asked
@@ -112,7 +121,10 @@ class Settlement:
         One that shows a conviction that does not hold is refused as a whole: no honest member makes it, and
         after the first nothing more needs to be verified.
         """
-        plain = self._from_member(index, "check", reply)
+        expect("index", index, int)
+        plain = self._from_members("check", {index: reply})[index]
+        if not isinstance(plain, bytes):
+            raise plain
         check = self._read_check(plain)
         self._note(StepKind.CHECK, index, plain)
         self._take_check(index, check)
@@ -233,28 +245,43 @@ class Settlement:
             manifests.append(manifest)
             for j, of_member in packets.items():
                 of_member.append(member_packets[j - 1])
-        return {
-            j: CloseRequest(agreed, tuple(manifests), tuple(of_member), removals).to_bytes(
-                header, j, self._keys
-            )
-            for j, of_member in packets.items()
-        }
+        requests = {}
+        for j in list(packets):
+            # Popped: the packets of one member are in memory twice, not those of all.
+            request = CloseRequest(agreed, tuple(manifests), tuple(packets.pop(j)), removals)
+            requests[j] = request.to_bytes(header, j, self._keys)
+        return requests
 
     # -- the sum ----------------------------------------------------------------------------------
 
-    def add_answer(self, index: int, answer: bytes) -> None:
-        """Take a member's answer for the agreed set; the first of a member stays."""
-        plain = self._from_member(index, "answer", answer)
-        parsed = self._read_answer(index, plain)
-        if index not in self._answers:
-            self._note(StepKind.ANSWER, index, plain)
-            self._answers[index] = parsed
+    def add_answers(self, answers: Mapping[int, bytes]) -> dict[int, SottovoceError]:
+        """Take members' answers for the agreed set, the first of each; index -> why one is refused."""
+        header = self._header
+        refused: dict[int, SottovoceError] = {}
+        good: dict[int, tuple[bytes, Answer]] = {}
+        for index, plain in self._from_members("answer", answers).items():
+            try:
+                if not isinstance(plain, bytes):
+                    raise plain
+                good[index] = plain, Answer.unverified(plain, header, index)
+            except SottovoceError as error:
+                refused[index] = error
+        try:
+            clsc.batch_verify([answer.claim(header, index) for index, (_, answer) in good.items()])
+        except SignatureError as error:
+            for index in [list(good)[i] for i in error.bad_indices]:
+                del good[index]
+                refused[index] = SignatureError()
+        for index, (plain, answer) in good.items():
+            if answer.agreed != self.agreed:
+                refused[index] = self._of_another_set()
+            elif index not in self._answers:
+                self._note(StepKind.ANSWER, index, plain)
+                self._answers[index] = answer
+        return refused
 
-    def _read_answer(self, index: int, plain: bytes) -> Answer:
-        parsed = Answer.from_bytes(plain, self._header, index)
-        if parsed.agreed != self.agreed:
-            raise ProtocolError(Reason.SET, "answer for another set", round_id=self._header.hash)
-        return parsed
+    def _of_another_set(self) -> ProtocolError:
+        return ProtocolError(Reason.SET, "answer for another set", round_id=self._header.hash)
 
     def open(self, agreed: ContributorSet) -> RoundResult:
         """Reconstruct the sum of the keys from the answers for ``agreed``, open the sum, make the result."""
@@ -315,12 +342,16 @@ class Settlement:
         elif step.kind is StepKind.CHECK:
             self._take_check(step.member, self._read_check(step.data))
         elif step.kind is StepKind.SETTLED:
-            decision = self._decide()
+            # Settled with no member heard: it was closed so, and there was nothing to decide.
+            decision = self._decide() if self._complaints else _NOBODY
             for pid in decision.gone:
                 self._collection.drop(self._collection.update(pid))
             self._take_decision(decision, self._fixed(), self._content())
         elif step.kind is StepKind.ANSWER:
-            self._answers[step.member] = self._read_answer(step.member, step.data)
+            answer = Answer.from_bytes(step.data, self._header, step.member)
+            if answer.agreed != self.agreed:
+                raise self._of_another_set()
+            self._answers[step.member] = answer
         elif step.kind is StepKind.OPENED and self.agreed is not None:
             self.opened = self._open(self.agreed)[0]
         if step.kind in (StepKind.CLOSED, StepKind.SETTLED) and (
@@ -331,17 +362,27 @@ class Settlement:
     def _note(self, kind: StepKind, member: int = 0, data: bytes = b"") -> None:
         self._store.note(self._header.hash, Step(kind, member, data))
 
-    def _from_member(self, index: int, role: str, data: bytes) -> bytes:
+    def _from_members(self, role: str, messages: Mapping[int, bytes]) -> dict[int, bytes | SottovoceError]:
+        """The plaintext of what each member has sent, or what is wrong with it; opened as one batch."""
         header = self._header
-        expect("index", index, int)
-        if not 1 <= index <= len(header.members):
-            raise ProtocolError(Reason.NOT_MEMBER, round_id=header.hash)
-        opened = clsc.unsigncrypt(
-            data, receiver=self._keys.decrypt, trust=self._trust, ad=associated_data(header.hash, role, index)
+        for index in messages:
+            expect("index", index, int)
+            if not 1 <= index <= len(header.members):
+                raise ProtocolError(Reason.NOT_MEMBER, round_id=header.hash)
+        results = clsc.unsigncrypt_batch(
+            list(messages.values()),
+            receiver=self._keys.decrypt,
+            trust=self._trust,
+            ad=[associated_data(header.hash, role, index) for index in messages],
         )
-        if opened.sender.to_bytes() != header.members[index - 1].sign.to_bytes():
-            raise ProtocolError(Reason.NOT_MEMBER, "another signer", round_id=header.hash)
-        return opened.plaintext
+        return {i: self._of_member(i, result) for i, result in zip(messages, results, strict=True)}
+
+    def _of_member(self, index: int, result: clsc.Opened | SottovoceError) -> bytes | SottovoceError:
+        if not isinstance(result, clsc.Opened):
+            return result
+        if result.sender != self._header.members[index - 1].sign:
+            return ProtocolError(Reason.NOT_MEMBER, "another signer", round_id=self._header.hash)
+        return result.plaintext
 
 
 def _fixed_text(agreed: ContributorSet) -> bytes:

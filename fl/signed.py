@@ -32,6 +32,7 @@ class SignedHeader:
     header: RoundHeader
     aggregator_signature: bytes = field(repr=False)
     member_signatures: tuple[bytes, ...] = field(repr=False)
+    _verified: bool = field(default=False, init=False, repr=False, compare=False)
 
     def to_bytes(self) -> bytes:
         """Canonical CBOR."""
@@ -72,6 +73,19 @@ class SignedHeader:
         signed = replace(self, member_signatures=listed)
         signed._verify(self.header.threshold)
         return signed
+
+    def verify(self, trust: clsc.TrustStore) -> None:
+        """Return if the servers are acceptable now, and the signatures are those of a header.
+
+        Signatures that were verified when this object was made are not verified again.
+
+        Raises:
+            SenderError: Server keys unknown, revoked or out of their validity.
+            ProtocolError: Fewer than ``t`` co-signatures, or a wrong one (:attr:`Reason.HEADER_SIGNATURE`).
+        """
+        self.header.check_servers(trust)
+        if not self._verified:
+            self._verify(self.header.threshold)
 
     @classmethod
     def from_bytes(cls, data: bytes, trust: clsc.TrustStore, *, proposal: bool = False) -> Self:
@@ -119,6 +133,8 @@ class SignedHeader:
                 "aggregator" if i == 0 else f"member {present[i - 1][0]}" for i in error.bad_indices
             )
             raise ProtocolError(Reason.HEADER_SIGNATURE, names, round_id=header.hash) from None
+        # Not part of the value: what is written or compared is what was signed.
+        object.__setattr__(self, "_verified", len(present) >= header.threshold)
 
 
 class HeaderReader:

@@ -15,9 +15,10 @@ from typing import Final
 
 from .._ext.errors import StoreError
 from .._ext.sqlite_file import SqliteFile, exists
+from .._ext.sqlite_store import SqliteStore
 from .errors import ProtocolError, Reason
 from .spool import Part, SpoolFolder
-from .sqlite_store import APPLICATION_IDS, SqliteStore
+from .sqlite_store import APPLICATION_IDS
 from .stores import Accepted, Step, StepKind
 
 _BUSY_S: Final = 5.0

@@ -11,9 +11,10 @@ import sqlite3
 from typing import Final, Self
 
 from .._ext.errors import ParameterError
-from .._ext.sqlite_file import SqliteFile, exists
+from .._ext.sqlite_file import exists
+from .._ext.sqlite_store import MarkedStore
 from .errors import ProtocolError, Reason
-from .sqlite_store import APPLICATION_IDS, SqliteStore, require_file
+from .sqlite_store import APPLICATION_IDS, require_file
 from .stores import Binding
 
 _SCHEMA: Final = (
@@ -50,7 +51,7 @@ MIGRATIONS: Final = (_SCHEMA,)
 """The statements from each schema version to the next; a released step is never edited."""
 
 
-class SqliteMemberStore(SqliteStore):
+class SqliteMemberStore(MarkedStore):
     """A :class:`MemberStore` in a SQLite file, mode 0600, refused if others may read it.
 
     A file restored from a backup has forgotten what was answered since: the member could answer a second set,
@@ -70,19 +71,8 @@ class SqliteMemberStore(SqliteStore):
     fork too.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, mark: str | os.PathLike[str] | None = None) -> None:
-        self._open(path, mark, restore=False)
-
-    def _open(
-        self, path: str | os.PathLike[str], mark: str | os.PathLike[str] | None, *, restore: bool
-    ) -> None:
-        self._file = SqliteFile(
-            path,
-            application_id=APPLICATION_IDS["member"],
-            migrations=MIGRATIONS,
-            mark=mark,
-            restore=restore,
-        )
+    _APPLICATION_ID = APPLICATION_IDS["member"]
+    _MIGRATIONS = MIGRATIONS
 
     @classmethod
     def restore(cls, path: str | os.PathLike[str], *, mark: str | os.PathLike[str] | None = None) -> Self:

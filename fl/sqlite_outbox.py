@@ -17,10 +17,11 @@ from collections.abc import Iterable
 from typing import Final, Self
 
 from .._ext.errors import ParameterError, StoreError
-from .._ext.sqlite_file import SqliteFile, exists
+from .._ext.sqlite_file import exists
+from .._ext.sqlite_store import MarkedStore
 from .errors import ProtocolError, Reason
 from .spool import Part, SpoolFolder
-from .sqlite_store import APPLICATION_IDS, SqliteStore, require_file
+from .sqlite_store import APPLICATION_IDS, require_file
 from .stores import Sent
 from .wire import HASH_BYTES
 
@@ -47,7 +48,7 @@ MIGRATIONS: Final = (_SCHEMA,)
 """The statements from each schema version to the next; a released step is never edited."""
 
 
-class SqliteOutbox(SqliteStore):
+class SqliteOutbox(MarkedStore):
     """An :class:`Outbox` in a SQLite file and a folder, refused if others may read them.
 
     A file restored from a backup has forgotten packets that left: the client could seal twice for one round,
@@ -69,19 +70,13 @@ class SqliteOutbox(SqliteStore):
     fork too.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, mark: str | os.PathLike[str] | None = None) -> None:
-        self._open(path, mark, restore=False)
+    _APPLICATION_ID = APPLICATION_IDS["outbox"]
+    _MIGRATIONS = MIGRATIONS
 
     def _open(
         self, path: str | os.PathLike[str], mark: str | os.PathLike[str] | None, *, restore: bool
     ) -> None:
-        self._file = SqliteFile(
-            path,
-            application_id=APPLICATION_IDS["outbox"],
-            migrations=MIGRATIONS,
-            mark=mark,
-            restore=restore,
-        )
+        super()._open(path, mark, restore=restore)
         try:
             self._spool = SpoolFolder(f"{self.path}.spool")
             with self._file.changing(marked=False) as db:

@@ -18,7 +18,7 @@ from .._ext.errors import DecodeError
 from ..he import kahe
 from .header import RoundHeader
 from .sizes import member_packet_bytes
-from .wire import HASH_BYTES, PID_BYTES, VERSION, check_length, read_int, split_exactly
+from .wire import HASH_BYTES, PID_BYTES, VERSION, check_length, read_int, split_exactly, split_views
 
 _SCHEMA: cbor.Schema = {"v": int, "header": bytes, "pid": bytes, "ciphertext": bytes, "proof": bytes}
 
@@ -136,8 +136,8 @@ class Update:
         Raises:
             DecodeError: Malformed.
         """
-        manifest_bytes, _, *packets = split_exactly(data, 2 + len(header.members))
-        return Manifest.from_bytes(manifest_bytes, header), tuple(packets)
+        manifest_bytes, _, *packets = split_views(data, 2 + len(header.members))
+        return Manifest.from_bytes(bytes(manifest_bytes), header), tuple(map(bytes, packets))
 
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:

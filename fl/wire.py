@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TypeVar
 
 from .. import clsc
 from .._ext import cbor
 from .._ext.enc import Field, enc
 from .._ext.errors import DecodeError, SignatureError
+
+T = TypeVar("T")
 
 VERSION = 1
 HASH_BYTES = 32
@@ -39,7 +42,17 @@ def split(data: bytes, *, max_fields: int) -> list[bytes]:
     """
     if not isinstance(data, bytes):
         raise TypeError(f"message: bytes expected, got {type(data).__name__}")
-    fields: list[bytes] = []
+    return [data[start:end] for start, end in _bounds(data, max_fields)]
+
+
+def split_views(data: bytes, n_fields: int) -> list[memoryview]:
+    """As :func:`split_exactly`, without copying the fields."""
+    view = memoryview(data)
+    return [view[start:end] for start, end in _exactly(_bounds(data, n_fields), n_fields)]
+
+
+def _bounds(data: bytes, max_fields: int) -> list[tuple[int, int]]:
+    fields: list[tuple[int, int]] = []
     pos = 0
     while pos < len(data):
         if len(fields) == max_fields:
@@ -48,14 +61,17 @@ def split(data: bytes, *, max_fields: int) -> list[bytes]:
         end = start + int.from_bytes(data[pos:start], "big")
         if start > len(data) or end > len(data):
             raise DecodeError("message: truncated")
-        fields.append(data[start:end])
+        fields.append((start, end))
         pos = end
     return fields
 
 
 def split_exactly(data: bytes, n_fields: int) -> list[bytes]:
     """As :func:`split`, for a message that has exactly ``n_fields`` fields."""
-    fields = split(data, max_fields=n_fields)
+    return _exactly(split(data, max_fields=n_fields), n_fields)
+
+
+def _exactly(fields: list[T], n_fields: int) -> list[T]:
     if len(fields) != n_fields:
         raise DecodeError(f"message: {n_fields} fields expected, got {len(fields)}")
     return fields

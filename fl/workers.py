@@ -8,12 +8,19 @@ tasks then name it (:class:`HeldKey`).  Whoever reads a worker's memory has the 
 from __future__ import annotations
 
 import os
+import threading
+import time
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Final
 
 from .. import clsc
+from .._ext import sealed
 from .._ext.errors import ParameterError
 from .wire import expect
+
+FILE_KEY_IDLE_S: Final = 600
+"""A key that was read from a file is held for this long after its last use: a batch of a round follows the
+other, and reading it takes a moment and 64 MiB each time (docs/keyfiles.md)."""
 
 _held: dict[bytes, clsc.SecretKey] = {}
 
@@ -42,8 +49,9 @@ def hold_key(key_file: bytes, passphrase: bytes) -> None:
 
 
 def drop_key(public_key: clsc.PublicKey) -> None:
-    """In a worker: forget a key; not an error if it is not held."""
+    """In a worker: forget a key, also one that was read from a file; not an error if it is not held."""
     _held.pop(public_key.to_bytes(), None)
+    _from_file.forget(public_key)
 
 
 @dataclass(frozen=True)
@@ -75,11 +83,14 @@ class HeldKey:
 class WorkerKeyFile:
     """Names a key file on the workers' own machines, so that the key is never sent.
 
-    Called in a worker, it gives the key; a process reads it once.
+    Called in a worker, it gives the key.  A process holds one such key at a time: until another file is
+    named, or this one was replaced; ten minutes after its last use; or until its epoch ends, whichever comes
+    first.  :func:`drop_key` forgets it at once.
 
     Attributes:
         path: Of the key file (:func:`sottovoce.clsc.save_key`).
         passphrase_path: Of a file that holds nothing but the passphrase; a newline at its end is not of it.
+            Refused if others than its owner may read it.
     """
 
     path: str
@@ -89,14 +100,69 @@ class WorkerKeyFile:
         """The key.
 
         Raises:
-            OSError: A file cannot be read.
+            OSError: A file cannot be read; PermissionError: others may read it.
             KeyFileError, DecodeError, ParameterError: As :func:`sottovoce.clsc.load_key`.
         """
-        return _load(os.fspath(self.path), os.fspath(self.passphrase_path))
+        return _from_file.get(os.fspath(self.path), os.fspath(self.passphrase_path))
 
 
-@lru_cache(maxsize=4)
+class _FileKey:
+    """The one key that this process holds from a file, and when it goes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._name: tuple[object, ...] = ()
+        self._key: clsc.SecretKey | None = None
+        self._until = 0.0
+        self._timer: threading.Timer | None = None
+
+    def get(self, path: str, passphrase_path: str) -> clsc.SecretKey:
+        """The key of a file, read if it is not held."""
+        status = os.stat(path)
+        name = path, passphrase_path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        with self._lock:
+            if self._key is None or self._name != name or time.time() >= self._until:
+                self.forget()
+                self._key, self._name = _load(path, passphrase_path), name
+            key = self._key
+            # The last second of an epoch is of it.
+            self._until = min(time.time() + FILE_KEY_IDLE_S, key.public_key.params.not_after + 1)
+            if self._timer is None:
+                self._wait()
+            return key
+
+    def forget(self, public_key: clsc.PublicKey | None = None) -> None:
+        """Drop the key; given one, only if it is that."""
+        with self._lock:
+            if public_key is not None and (
+                self._key is None or self._key.public_key.to_bytes() != public_key.to_bytes()
+            ):
+                return
+            if self._timer is not None:
+                self._timer.cancel()
+            self._name, self._key, self._timer = (), None, None
+
+    def _wait(self) -> None:
+        self._timer = threading.Timer(max(0.0, self._until - time.time()), self._expire)
+        self._timer.daemon = True  # a worker that ends takes the key with it
+        self._timer.start()
+
+    def _expire(self) -> None:
+        with self._lock:
+            if self._timer is not threading.current_thread():
+                return  # forgotten, or another key, while this one waited for the lock
+            self._timer = None
+            if time.time() >= self._until:
+                self.forget()
+            else:
+                self._wait()  # it was used meanwhile
+
+
+_from_file = _FileKey()
+
+
 def _load(path: str, passphrase_path: str) -> clsc.SecretKey:
-    with open(passphrase_path, "rb") as file:
-        passphrase = file.read(4098).removesuffix(b"\n")
-    return clsc.load_key(path, passphrase, clsc.SecretKey)
+    data = sealed.read_private(passphrase_path)
+    if isinstance(data, Exception):
+        raise data
+    return clsc.load_key(path, data.removesuffix(b"\n"), clsc.SecretKey)

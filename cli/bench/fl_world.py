@@ -92,12 +92,12 @@ class World:
     @functools.cached_property
     def signed_header(self) -> bytes:
         """What the clients get."""
-        return self.sign()
+        return self.sign().to_bytes()
 
-    def sign(self) -> bytes:
+    def sign(self) -> fl.SignedHeader:
         """The aggregator's part of it: propose, and put the members' signatures together."""
         proposal = fl.SignedHeader.propose(self.header, self.aggregator_keys)
-        return proposal.with_members(self.signatures).to_bytes()
+        return proposal.with_members(self.signatures)
 
     def members(self) -> list[fl.Member]:
         """The committee, without a past."""
@@ -118,28 +118,25 @@ class World:
         """Every client's packet."""
         return [self.seal(i).packet for i in range(self.n_clients)]
 
-    def aggregator(self) -> fl.Aggregator:
+    def aggregator(self, signed: fl.SignedHeader | None = None) -> fl.Aggregator:
         """The aggregator at the beginning of the round."""
-        return fl.Aggregator(self.aggregator_keys, self.shard_key, self.trust, self.signed_header)
+        return fl.Aggregator(
+            self.aggregator_keys, self.shard_key, self.trust, self.signed_header if signed is None else signed
+        )
 
     @functools.cached_property
     def requests(self) -> dict[int, bytes]:
         """What the members are asked; the same from every aggregator with these packets."""
-        return self._collected().close()
+        return self._collected().close(check_first=False)
 
     @functools.cached_property
-    def replies(self) -> tuple[dict[int, bytes], dict[int, bytes]]:
-        """The members' checks and answers."""
-        aggregator, members = self._collected(), self.members()
-        requests = aggregator.close()
-        checks = {j: members[j - 1].check(self.signed_header, request) for j, request in requests.items()}
-        for j, check in checks.items():
-            aggregator.receive_check(j, check)
-        final = aggregator.settle()
-        return checks, {j: members[j - 1].answer(self.signed_header, request) for j, request in final.items()}
+    def answers(self) -> dict[int, bytes]:
+        """The members' answers."""
+        members = self.members()
+        return {j: members[j - 1].answer(self.signed_header, r) for j, r in self.requests.items()}
 
-    def _collected(self) -> fl.Aggregator:
-        aggregator = self.aggregator()
+    def _collected(self, signed: fl.SignedHeader | None = None) -> fl.Aggregator:
+        aggregator = self.aggregator(signed)
         for packet in self.packets:
             aggregator.receive_packet(packet)
         aggregator.process()
@@ -147,15 +144,11 @@ class World:
 
     def serve(self) -> bytes:
         """All that the aggregator does in a round, from the header to the signed result."""
-        checks, answers = self.replies
-        self.sign()
-        aggregator = self._collected()
-        aggregator.close()
-        for j, check in checks.items():
-            aggregator.receive_check(j, check)
-        aggregator.settle()
-        for j, answer in answers.items():
-            aggregator.receive_answer(j, answer)
+        answers = self.answers
+        aggregator = self._collected(self.sign())
+        aggregator.close(check_first=False)
+        for refused in aggregator.receive_answers(answers).values():
+            raise refused
         return aggregator.publish(aggregator.open())
 
 

@@ -68,7 +68,7 @@ def _client(n_parameters: int, n_clients: int) -> Operation:
 def _server(n_parameters: int, n_clients: int) -> Operation:
     """The aggregator from the proposed header to the signed result."""
     federation = world(n_parameters, n_clients)
-    _ = federation.replies
+    _ = federation.answers
     return Operation(federation.serve)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .. import console
+from ..console import http_command as _command
 from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
 from ..serve.commands import As, SenderMode
 from ..serve.options import CaFile
@@ -30,13 +28,6 @@ Outbox = Annotated[
     typer.Option("--outbox", metavar="FOLDER", help="What has left: never two updates for one model."),
 ]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for it.")]
-
-
-@contextmanager
-def _command() -> Iterator[None]:
-    with console.command():
-        console.require("http", "httpx", "prometheus_client", "starlette", "uvicorn")
-        yield
 
 
 @client.command()
@@ -162,6 +153,12 @@ def result(
     policy: PolicyFile,
     outbox: Outbox,
     output: Output = None,
+    published: Annotated[
+        str | None,
+        typer.Option(
+            "--published", metavar="FILE", help="Keep the result as it came, for fl audit --result."
+        ),
+    ] = None,
     wait: Wait = 0.0,
     label: As = None,
     home: Home = None,
@@ -188,6 +185,7 @@ def result(
             policy_file=policy,
             outbox=outbox,
             target=output,
+            published_file=published,
             wait_s=wait,
             ca_file=ca_file,
             force=force,

@@ -166,6 +166,7 @@ def result(
     policy_file: Path,
     outbox: Path,
     target: str | None,
+    published_file: str | None,
     wait_s: float,
     ca_file: Path | None,
     force: bool,
@@ -173,6 +174,11 @@ def result(
 ) -> None:
     """Fetch and verify a result; see the command's help."""
     files.check_output(target, "--output", force=force)
+    files.check_output(published_file, "--published", force=force)
+    if files.same_file(target, published_file):
+        raise files.usage("the mean goes to that file", "--published")
+    if published_file == console.STDOUT:
+        raise files.usage("a file expected", "--published")
     console.check_writable(json_target, "--json")
     signed_header = dearmor(Label.HEADER, files.read_bytes(header_file, _MAX_HEADER_TEXT))
     courier = Courier(source, tls=authorities(ca_file))
@@ -188,6 +194,9 @@ def result(
         checked = client.read_result(signed_header, published)
         sent = kept.find(header.hash) is not None
         included = client.included(checked)
+        if published_file is not None:  # also one without the own update: then above all
+            with console.atomic_file(published_file) as path:
+                path.write_bytes(published)
         if target is not None:
             means = header.layout.unflatten(checked.mean)
             names = tuple(f"arr_{i}" for i in range(len(means)))

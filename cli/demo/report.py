@@ -30,7 +30,7 @@ _STAGES: Final = {
         "read result",
     ),
     "aggregator": ("gather", "open packets", "add", "open sum"),
-    "committee": ("co-sign header", "members check", "members answer"),
+    "committee": ("co-sign header", "members answer"),
 }
 _WHO: Final = {stage: role for role, stages in _STAGES.items() for stage in stages}
 

@@ -19,7 +19,8 @@ _AUDIT_HELP: Final = (
     "Recompute the sum of a round from the record of its ciphertexts.\n\n"
     "Checks that members signed the header, the list and the digest of the sum; that every manifest is the "
     "listed one and every ciphertext the manifest's; that these ciphertexts give this sum, and the sum the "
-    "mean. Says what is wrong, and ends with 1 if anything is."
+    "mean; with --result, that a client got what is in the record. Says what was agreed by whom and what is "
+    "wrong, and ends with 1 if anything is."
 )
 _JUDGE_HELP: Final = (
     "Judge the conviction of a client that signed a bad share.\n\n"
@@ -35,6 +36,16 @@ Root = Annotated[
 @fl.command(help=_AUDIT_HELP)
 def audit(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The record, from the aggregator.")],
+    result: Annotated[
+        str | None,
+        typer.Option(
+            "--result", metavar="FILE", help="The result as a client got it; without it nobody's is compared."
+        ),
+    ] = None,
+    header_hash: Annotated[
+        str | None,
+        typer.Option("--header-hash", metavar="HEX", help="The round that it must be: 64 digits."),
+    ] = None,
     root: Root = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Errors only: no bar, no table, no notes.")
@@ -47,7 +58,10 @@ def audit(
         from ..keyring import Keyring
         from . import auditing
 
-        auditing.audit(Keyring(home), file, root_file=root, quiet=quiet, json_target=json_target)
+        auditing.audit(
+            Keyring(home), file, result_file=result, header_hash=header_hash, root_file=root, quiet=quiet,
+            json_target=json_target,
+        )  # fmt: skip
 
 
 @fl.command(help=_JUDGE_HELP)

@@ -85,7 +85,12 @@ def params(
     ] = None,
     json_target: Annotated[
         str | None,
-        typer.Option("--json", metavar="FILE", help="Write the table as JSON; - is stdout."),
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            callback=console.side_output,
+            help="Write the table as JSON; - is stdout.",
+        ),
     ] = None,
 ) -> None:
     console.check_writable(json_target, "--json")

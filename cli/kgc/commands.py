@@ -10,6 +10,7 @@ import typer
 
 from .. import console
 from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
+from ..user.options import Json
 
 if TYPE_CHECKING:
     from .folder import Folder
@@ -38,9 +39,6 @@ Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="Write here; - is stdout.")
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output.")]
-Json = Annotated[
-    str | None, typer.Option("--json", metavar="FILE", help="Say what was done as JSON, too; - is stdout.")
-]
 RootFile = Annotated[str, typer.Option("--root", metavar="FILE", help="The issuer's root.pub.")]
 
 

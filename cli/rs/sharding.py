@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ def split(
         "format": format_, "k": k, "n": n, "bytes": done.n_bytes, "shard_bytes": done.shard_bytes,
         "file_id": _hex(done.file_id), "shards": list(done.paths),
     }  # fmt: skip
+    _keep_shards(json_target, done.paths)
     console.write_json(document, json_target)
     if not quiet:
         console.note(
@@ -164,6 +165,7 @@ def repair(
             sources, folder=folder, prefix=prefix, format=format_, overwrite=force, threads=threads,
             progress=progress,
         )  # fmt: skip
+    _keep_shards(json_target, done.written)
     console.write_json({**_document(done.report), "written": list(done.written)}, json_target)
     if quiet:
         return
@@ -201,6 +203,12 @@ def _check_names(folder: str | None, prefix: str | None) -> None:
         raise files.usage(f"the beginning of a file name expected, got {prefix!r}", "--prefix")
     if folder is not None and not Path(folder).is_dir():
         raise files.usage(f"the folder {folder} does not exist", "--folder")
+
+
+def _keep_shards(json_target: str | None, paths: Sequence[str]) -> None:
+    """A report does not take the place of a shard that has just been made."""
+    if any(files.same_file(json_target, path) for path in paths):
+        raise Refused(f"{json_target} is one of the shards", "they are made; name another place with --json")
 
 
 def _hex(value: bytes | None) -> str | None:

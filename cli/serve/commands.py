@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from .. import console
+from ..._ext.limits import CLOCK_SKEW_S
+from ..console import http_command as _service
 from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
 from ..user.options import Home
-from .options import CaFile, Exposed, Host, Log, LogLevel, Port, TlsCert, TlsKey, binding
+from .options import CaFile, Exposed, Host, Log, LogLevel, Port, TlsCert, TlsKey, TrustedProxy, binding
 
 ROUND: Final = "The round"
 
@@ -36,13 +35,6 @@ class SenderMode(StrEnum):
     BLIND = "blind"
 
 
-@contextmanager
-def _service() -> Iterator[None]:
-    with console.command():
-        console.require("http", "httpx", "prometheus_client", "starlette", "uvicorn")
-        yield
-
-
 @serve.command()
 def issuer(
     folder: Annotated[
@@ -55,6 +47,7 @@ def issuer(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     exposed: Exposed = False,
+    proxies: TrustedProxy = None,
     log_level: Log = LogLevel.INFO,
 ) -> None:
     """Answer requests for keys out of a folder of kgc, whose commands go on working beside it.
@@ -66,7 +59,7 @@ def issuer(
         from . import roles
 
         secret = Passphrase(passphrase_file, passphrase_fd)
-        where = binding(host, port, tls_cert, tls_key, exposed=exposed)
+        where = binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies)
         roles.issuer(where, log_level.value, Folder(folder), secret)
 
 
@@ -85,6 +78,7 @@ def relay(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     exposed: Exposed = False,
+    proxies: TrustedProxy = None,
     log_level: Log = LogLevel.INFO,
 ) -> None:
     """Take sealed shards from anybody and give them on in batches, shuffled. It holds no key."""
@@ -92,7 +86,7 @@ def relay(
         from ...fl.http.relay import Mixing
         from . import roles
 
-        where = binding(host, port, tls_cert, tls_key, exposed=exposed)
+        where = binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies)
         roles.relay(where, log_level.value, next_hop, Mixing(threshold=threshold, wait_s=wait), ca_file)
 
 
@@ -111,6 +105,7 @@ def member(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     exposed: Exposed = False,
+    proxies: TrustedProxy = None,
     log_level: Log = LogLevel.INFO,
 ) -> None:
     """Be a member of committees: co-sign headers that your policy accepts, check, and answer once a round."""
@@ -119,7 +114,7 @@ def member(
         from . import roles
 
         secret = Passphrase(passphrase_file, passphrase_fd)
-        where = binding(host, port, tls_cert, tls_key, exposed=exposed)
+        where = binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies)
         roles.member(where, log_level.value, Keyring(home), secret, label, policy, state)
 
 
@@ -189,6 +184,10 @@ def aggregator(
     member_patience: Annotated[
         float, typer.Option("--member-patience", min=0.1, help="Seconds that a member may take.")
     ] = 60.0,
+    check_first: Annotated[
+        bool,
+        typer.Option("--check-first", help="Members check the set before any answers: one request more."),
+    ] = False,
     keep_results: Annotated[
         int,
         typer.Option("--keep-results", min=0, help="Rounds whose results stay after their audit deadline."),
@@ -207,6 +206,7 @@ def aggregator(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     exposed: Exposed = False,
+    proxies: TrustedProxy = None,
     log_level: Log = LogLevel.INFO,
 ) -> None:
     """Open rounds, collect, close them at the members, publish means. The page for people is at /."""
@@ -233,7 +233,7 @@ def aggregator(
             replace=replace,
         )
         roles.aggregator(
-            binding(host, port, tls_cert, tls_key, exposed=exposed),
+            binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies),
             log_level.value,
             Keyring(home),
             Passphrase(passphrase_file, passphrase_fd),
@@ -242,9 +242,133 @@ def aggregator(
             model_file=model,
             mode=Mode(sender_mode.value),
             plan=plan,
-            patience=Patience(ask_s=member_patience),
+            patience=Patience(ask_s=member_patience, check_first=check_first),
             state=state,
             keep_results=keep_results,
             token_file=control_token,
+            ca_file=ca_file,
+        )
+
+
+@serve.command()
+def peer(
+    rosters: Annotated[
+        list[str],
+        typer.Option("--roster", metavar="FILE", help="Signed, from the issuer; may be repeated."),
+    ],
+    peers: Annotated[
+        list[str],
+        typer.Option("--peer", metavar="NAME=URL", help="Of everybody in it, this peer too; repeat it."),
+    ],
+    policy: Annotated[
+        Path, typer.Option("--policy", metavar="FILE", help="Your conditions, TOML, without names.")
+    ],
+    state: Annotated[
+        Path,
+        typer.Option("--state", metavar="FOLDER", help="What was seen, sent and answered; never lose it."),
+    ],
+    sender: Annotated[
+        str, typer.Option("--sender", metavar="LABEL", help="The key to contribute under: a pseudonym's.")
+    ],
+    model: Annotated[
+        str, typer.Option("--model", metavar="FILE", help="The global model, the same for all, .npz or .npy.")
+    ],
+    train: Annotated[
+        str,
+        typer.Option(
+            "--train", metavar="COMMAND", help="Is run as COMMAND MODEL UPDATE ROUND VIEW, and writes UPDATE."
+        ),
+    ],
+    clip: Annotated[
+        float,
+        typer.Option("--clip", help="Values are clipped to plus and minus this.", rich_help_panel=ROUND),
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The model after each round, .npz; is replaced."),
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="How many, one after another.", rich_help_panel=ROUND)
+    ] = 1,
+    first_round: Annotated[
+        int, typer.Option("--first-round", min=1, help="Number of the first.", rich_help_panel=ROUND)
+    ] = 1,
+    close_at: Annotated[
+        int,
+        typer.Option(
+            "--close-at", min=0, help="End collecting when so many count; 0: no.", rich_help_panel=ROUND
+        ),
+    ] = 0,
+    close: Annotated[
+        int,
+        typer.Option(
+            "--close", min=1, help="Seconds for members before the deadline.", rich_help_panel=ROUND
+        ),
+    ] = 60,
+    margin: Annotated[
+        int,
+        typer.Option(
+            "--margin", min=1, help="Seconds from it to the end of the turn: clocks.", rich_help_panel=ROUND
+        ),
+    ] = CLOCK_SKEW_S,
+    max_contributors: Annotated[
+        int, typer.Option("--max-contributors", min=3, help="More are refused.", rich_help_panel=ROUND)
+    ] = 1024,
+    member_patience: Annotated[
+        float, typer.Option("--member-patience", min=0.1, help="Seconds that a member may take.")
+    ] = 60.0,
+    check_first: Annotated[
+        bool,
+        typer.Option("--check-first", help="Members check the set before any answers: one request more."),
+    ] = False,
+    label: As = None,
+    home: Home = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseFd = None,
+    ca_file: CaFile = None,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    exposed: Exposed = False,
+    proxies: TrustedProxy = None,
+    log_level: Log = LogLevel.INFO,
+) -> None:
+    """Be one of equals: contribute to every round, sit in its committee, and collect when it is your turn.
+
+    Waits for the beacon of each round, which anybody posts to /v1/beacon. After a restart begin with the
+    model and the number of the round that follows the last result.
+    """
+    with _service():
+        from ...fl.http import PeerPlan
+        from ...fl.http.rounds import Patience
+        from ..keyring import Keyring
+        from . import peering
+
+        plan = PeerPlan(
+            clip=clip,
+            close_at=close_at,
+            close_s=close,
+            margin_s=margin,
+            max_contributors=max_contributors,
+            rounds=rounds,
+            first_round=first_round,
+        )
+        peering.peer(
+            binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies),
+            log_level.value,
+            Keyring(home),
+            Passphrase(passphrase_file, passphrase_fd),
+            label,
+            sender=sender,
+            rosters=rosters,
+            peers=peers,
+            policy_file=policy,
+            model_file=model,
+            command=train,
+            plan=plan,
+            patience=Patience(ask_s=member_patience, check_first=check_first),
+            state=state,
+            target=output,
             ca_file=ca_file,
         )

@@ -7,14 +7,29 @@ The folder is locked for each answer and not for as long as the service runs, so
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from ..._ext.errors import DecodeError, IssueError
 from ...clsc import EpochParams, Issuer, Mode, SqliteRegistry
 from ...clsc.admission import needs_admission
 from ...clsc.issue_wire import parse_request
+from ...fl.http.challenges import Challenges
 from ..kgc.epochs import is_open
 from ..kgc.folder import Folder
 from ..passphrase import Passphrase
+
+
+class _Registry(SqliteRegistry):
+    """The folder's, and challenges that strangers may ask for: in its own table they could take the place of
+    those that stand in enrolment files."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.challenges = Challenges()
+
+    def use_challenge(self, value: bytes) -> bool:
+        """See :meth:`Registry.use_challenge`."""
+        return self.challenges.use(value) or super().use_challenge(value)
 
 
 class FolderDesk:
@@ -35,7 +50,7 @@ class FolderDesk:
         folder.require()
         folder.require_registry()
         folder.passphrase(passphrase)
-        self._registry = SqliteRegistry(folder.registry_path)
+        self._registry = _Registry(folder.registry_path)
         self._issuers: dict[bytes, Issuer] = {}
         with folder.locked():
             for params in self._open_epochs():
@@ -63,7 +78,7 @@ class FolderDesk:
         with self._folder.locked():
             if not any(params.mode is Mode.IDENTITY for params in self._open_epochs()):
                 raise IssueError("no epoch of mode identity is open")
-            return self._registry.new_challenge()
+            return self._registry.challenges.new()
 
     def admit(self, party: str, request: bytes) -> bytes:
         """See :class:`sottovoce.fl.http.IssuerDesk`."""

@@ -36,6 +36,15 @@ Exposed = Annotated[
         rich_help_panel=LISTENING,
     ),
 ]
+TrustedProxy = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trusted-proxy",
+        metavar="ADDRESS",
+        help="What is in front, or its network: it says in X-Forwarded-For who asks. Repeat it.",
+        rich_help_panel=LISTENING,
+    ),
+]
 CaFile = Annotated[
     Path | None,
     typer.Option(
@@ -56,17 +65,32 @@ class LogLevel(StrEnum):
 Log = Annotated[LogLevel, typer.Option("--log-level", help="Of the JSON lines on stderr.")]
 
 
-def binding(host: str, port: int, cert: Path | None, key: Path | None, *, exposed: bool) -> Binding:
+def binding(
+    host: str,
+    port: int,
+    cert: Path | None,
+    key: Path | None,
+    *,
+    exposed: bool,
+    proxies: list[str] | None = None,
+) -> Binding:
     """Where to listen.
 
     Raises:
-        typer.BadParameter: Half of TLS, or beyond loopback without it.
+        typer.BadParameter: Half of TLS, or beyond loopback without it; a proxy that is no address.
     """
     from ..._ext.errors import ParameterError
     from ...fl.http import Binding
 
     try:
-        return Binding(host, port, cert, key, exposed)
+        return Binding(host, port, cert, key, exposed, tuple(proxies or ()))
     except ParameterError as error:
-        hint = "'--tls-cert' / '--tls-key'" if cert or key else "'--host'"
+        about_proxy = str(error).startswith("proxy")
+        hint = (
+            "'--trusted-proxy'"
+            if about_proxy
+            else "'--tls-cert' / '--tls-key'"
+            if cert or key
+            else "'--host'"
+        )
         raise typer.BadParameter(str(error), param_hint=hint) from None

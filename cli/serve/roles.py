@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from starlette.types import ASGIApp
 
+from ..._ext.errors import ParameterError
 from ...clsc import Mode
 from ...fl import Member
 from ...fl.http import (
@@ -52,7 +55,14 @@ def authorities(ca_file: Path | None) -> ssl.SSLContext:
         raise Refused(f"{ca_file} holds no certificates", "PEM, one or more") from None
 
 
-def _run(app: ASGIApp, binding: Binding, role: str, level: str) -> None:
+def run(
+    app: ASGIApp, binding: Binding, role: str, level: str, end_soon: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until the process is told to end; prints the URL.
+
+    Raises:
+        Refused: The TLS files are of no use.
+    """
     log_to(level=level)
 
     def ready(url: str) -> None:
@@ -61,15 +71,18 @@ def _run(app: ASGIApp, binding: Binding, role: str, level: str) -> None:
         sys.stdout.flush()
 
     try:
-        serve(app, binding, role=role, ready=ready)
+        serve(app, binding, role=role, ready=ready, end_soon=end_soon)
+    except ParameterError as error:
+        raise Refused(str(error), "a key that others may have read is to be replaced") from None
     except ssl.SSLError:
         raise Refused("certificate and key cannot be used", "PEM files that belong together") from None
 
 
 def relay(binding: Binding, level: str, next_hop: str, mixing: Mixing, ca_file: Path | None) -> None:
     """Serve a relay; see the command's help."""
-    service = RelayService(_url(next_hop), mixing=mixing, client=quiet_client(tls=authorities(ca_file)))
-    _run(service.app, binding, "relay", level)
+    make_client = functools.partial(quiet_client, tls=authorities(ca_file))
+    service = RelayService(_url(next_hop), mixing=mixing, make_client=make_client)
+    run(service.app, binding, "relay", level, service.end_soon)
 
 
 def member(
@@ -88,14 +101,14 @@ def member(
     keys = server_keys(own, own.label(label), trust)
     with stores.member_store(state) as store:
         role = Member(keys, trust, policy, store=store)
-        _run(MemberService(role, keys.public, trust).app, binding, "member", level)
+        run(MemberService(role, keys.public, trust).app, binding, "member", level)
 
 
 def issuer(binding: Binding, level: str, folder: Folder, passphrase: Passphrase) -> None:
     """Serve an issuer; see the command's help."""
     desk = FolderDesk(folder, passphrase)
     try:
-        _run(IssuerService(desk).app, binding, "issuer", level)
+        run(IssuerService(desk).app, binding, "issuer", level)
     finally:
         desk.close()
 
@@ -120,9 +133,7 @@ def aggregator(
     """Serve an aggregator; see the command's help."""
     model = arrays.read(model_file)
     model.layout(model_file)
-    committee = dict(_member(text) for text in members)
-    if len(committee) < len(members):
-        raise files.usage("each name once", "--member")
+    committee = named_urls(members, "--member")
     own = OwnKeys(ring, passphrase)
     trust = ring.trust()
     keys = server_keys(own, own.label(label), trust)
@@ -143,14 +154,24 @@ def aggregator(
             # A member that checks a large set is silent for as long as it is waited for.
             client=quiet_client(tls=authorities(ca_file), timeout_s=patience.ask_s),
         )
-        _run(service.app, binding, "aggregator", level)
+        run(service.app, binding, "aggregator", level)
 
 
-def _member(text: str) -> tuple[bytes, str]:
-    name, equals, url = text.rpartition("=http")
-    if not equals or not name:
-        raise files.usage(f"NAME=URL expected, got {text!r}", "--member")
-    return name.encode("utf-8", "surrogateescape"), _url("http" + url)
+def named_urls(texts: list[str], option: str) -> dict[bytes, str]:
+    """Name -> URL of each ``NAME=URL``.
+
+    Raises:
+        typer.BadParameter: Not of that form, or a name twice.
+    """
+    found: dict[bytes, str] = {}
+    for text in texts:
+        name, equals, url = text.rpartition("=http")
+        if not equals or not name:
+            raise files.usage(f"NAME=URL expected, got {text!r}", option)
+        found[name.encode("utf-8", "surrogateescape")] = _url("http" + url)
+    if len(found) < len(texts):
+        raise files.usage("each name once", option)
+    return found
 
 
 def _url(text: str) -> str:
@@ -163,6 +184,8 @@ def _token(path: Path) -> bytes:
     """The first line of a file; made, for its owner only, if the file is not there."""
     if not path.exists():
         files.write_text(secrets.token_hex(32) + "\n", str(path), private=True)
+    elif path.stat().st_mode & 0o077:
+        raise Refused(f"{path} is open to others than its owner", f"chmod 600 {path}, or a new token")
     token = files.read_bytes(str(path), _MAX_TOKEN_BYTES).partition(b"\n")[0].strip()
     if len(token) < 16 or not token.isascii():
         raise Refused(f"{path}: a token of at least 16 characters expected", "delete it: a new one is made")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...fl import SqliteAggregatorStore, SqliteMemberStore, SqliteOutbox
+from ...clsc import TrustStore
+from ...fl import SqliteAggregatorStore, SqliteMemberStore, SqliteOutbox, SqliteRosterBook
 
 
 def private_folder(path: Path) -> Path:
@@ -26,3 +27,8 @@ def aggregator_store(path: Path) -> SqliteAggregatorStore:
 def outbox(path: Path) -> SqliteOutbox:
     """A device's."""
     return SqliteOutbox(private_folder(path) / "outbox.sqlite")
+
+
+def roster_book(path: Path, trust: TrustStore) -> SqliteRosterBook:
+    """A peer's."""
+    return SqliteRosterBook(private_folder(path) / "book.sqlite", trust)

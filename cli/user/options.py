@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .. import console
+
 Home = Annotated[
     Path | None,
     typer.Option(
@@ -28,5 +30,11 @@ Output = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output. Keys never are.")]
 Json = Annotated[
-    str | None, typer.Option("--json", metavar="FILE", help="Say what was done as JSON, too; - is stdout.")
+    str | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        callback=console.side_output,
+        help="Say what was done as JSON, too; - is stdout.",
+    ),
 ]

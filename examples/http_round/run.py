@@ -3,7 +3,8 @@
     python examples/http_round/run.py
 
 It founds an issuer, enrols everybody, starts one issuer, three relays, one aggregator, five members and
-ten devices, trains on scikit-learn's digits for a few rounds, and stops all of them, also on Ctrl-C.
+ten devices, trains on scikit-learn's digits for a few rounds, and stops all of them, also on Ctrl-C,
+SIGTERM or SIGHUP.
 Needs the extras ``http`` and ``demo``.
 """
 
@@ -11,18 +12,15 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import secrets
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import training
+from processes import Processes
 
 HERE = Path(__file__).parent
 MEMBERS = [f"member-{j}" for j in range(1, 6)]
@@ -30,70 +28,13 @@ DEVICES = [f"device-{i}" for i in range(training.N_DEVICES)]
 DEADLINE_S = 540
 
 
-class Processes:
-    """Started here, stopped here, by their process ids."""
-
-    def __init__(self, logs: Path) -> None:
-        self.logs = logs
-        self.running: dict[str, subprocess.Popen[str]] = {}
-
-    def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a Python program; its standard error goes to a file."""
-        with (self.logs / f"{name}.log").open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, *arguments],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        self.running[name] = process
-        return process
-
-    def serve(self, name: str, *arguments: str) -> str:
-        """Start a service; gives its URL, which it prints when it listens."""
-        process = self.start(name, "-m", "sottovoce", "serve", *arguments)
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        if not url:
-            raise SystemExit(f"{name} did not start:\n{(self.logs / f'{name}.log').read_text()}")
-        return url
-
-    def stop(self) -> None:
-        """SIGTERM to each, in the order in which shards flow; what does not end in time is killed."""
-        order = sorted(
-            self.running, key=lambda name: (not name.startswith("device"), not name.startswith("relay"))
-        )
-        for name in order:
-            process = self.running.pop(name)
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
-
-
-def sottovoce(*arguments: str) -> None:
-    """Run a command to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sottovoce", *arguments], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"sottovoce {' '.join(arguments)}:\n{done.stderr}")
-
-
-def found(work: Path) -> Path:
+def found(work: Path, processes: Processes) -> Path:
     """An issuer with two epochs of a day: names for servers, blind pseudonyms for devices."""
     passphrase = work / "passphrase"
     passphrase.write_text(secrets.token_urlsafe(24) + "\n")
     secret = ["--passphrase-file", str(passphrase)]
     kgc = work / "kgc"
-    sottovoce("kgc", "init", str(kgc), *secret)
+    processes.run("kgc-init", "kgc", "init", str(kgc), *secret)
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     span = [
         "--from",
@@ -102,11 +43,13 @@ def found(work: Path) -> Path:
         (now + datetime.timedelta(hours=23)).isoformat(),
     ]
     for mode in ("identity", "blind"):
-        sottovoce("kgc", "epoch", str(kgc), "--mode", mode, "--epoch", "today", *span, *secret)
+        processes.run(
+            f"kgc-{mode}", "kgc", "epoch", str(kgc), "--mode", mode, "--epoch", "today", *span, *secret
+        )
     return kgc
 
 
-def enrol(work: Path, kgc: Path, issuer: str, party: str) -> None:
+def enrol(work: Path, processes: Processes, kgc: Path, issuer: str, party: str) -> None:
     """A folder for one party: enrolment out of band, keys from the issuer's service, its conditions."""
     folder = work / party
     folder.mkdir(mode=0o700)
@@ -116,9 +59,10 @@ def enrol(work: Path, kgc: Path, issuer: str, party: str) -> None:
         f'aggregators = ["aggregator"]\nmembers = [{names}]\nmin_contributors = 8\n'
     )
     enrolment = str(folder / "enrolment")
-    sottovoce("kgc", "enrol", str(kgc), party, "-o", enrolment)
+    processes.run(f"{party}-enrol", "kgc", "enrol", str(kgc), party, "-o", enrolment)
     mode = "blind" if party in DEVICES else "identity"
-    sottovoce(
+    processes.run(
+        f"{party}-keys",
         "client",
         "keys",
         "--issuer",
@@ -169,14 +113,13 @@ def plain(rounds: int) -> list[np.ndarray]:
 
 def private(work: Path, processes: Processes, rounds: int) -> list[np.ndarray]:
     """All processes, all rounds; gives the last model."""
-    kgc = found(work)
+    kgc = found(work, processes)
     issuer = processes.serve("issuer", "issuer", str(kgc), "--passphrase-file", str(work / "passphrase"))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda party: enrol(work, kgc, issuer, party), ["aggregator", *MEMBERS, *DEVICES]))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        urls = dict(
-            zip(MEMBERS, pool.map(lambda name: serve_member(work, processes, name), MEMBERS), strict=True)
-        )
+    processes.together(
+        lambda party: enrol(work, processes, kgc, issuer, party), ["aggregator", *MEMBERS, *DEVICES]
+    )
+    started = processes.together(lambda name: serve_member(work, processes, name), MEMBERS)
+    urls = dict(zip(MEMBERS, started, strict=True))
     np.savez(work / "model.npz", *training.start())
     members = [part for name, url in urls.items() for part in ("--member", f"{name}={url}")]
     aggregator = processes.serve(
@@ -204,16 +147,16 @@ def private(work: Path, processes: Processes, rounds: int) -> list[np.ndarray]:
         processes.serve(f"relay-{i}", "relay", "--next", aggregator, "--threshold", "5", "--wait", "1")
         for i in range(3)
     ]
-    devices = [
+    for i, name in enumerate(DEVICES):
         processes.start(
             name, str(HERE / "device.py"), str(i), str(work / name), *relays, "--rounds", str(rounds)
         )
-        for i, name in enumerate(DEVICES)
-    ]
+    n_processes = len(processes.running)
     until = time.monotonic() + DEADLINE_S
-    for name, device in zip(DEVICES, devices, strict=True):
-        if device.wait(max(1.0, until - time.monotonic())):
+    for name in DEVICES:
+        if processes.wait(name, max(1.0, until - time.monotonic())):
             raise SystemExit(f"{name} failed:\n{(processes.logs / f'{name}.log').read_text()}")
+    print(f"{n_processes} processes")
     return last_model(aggregator)
 
 
@@ -233,19 +176,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     began = time.monotonic()
-    # Ended from outside it stops everything, as with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
-    with tempfile.TemporaryDirectory(prefix="http-round-") as name:
-        work = Path(name)
-        processes = Processes(work)
-        try:
-            model = private(work, processes, options.rounds)
-            print(f"{len(processes.running)} processes, {time.monotonic() - began:.0f} s")
-        except KeyboardInterrupt:
-            print("interrupted")
-            sys.exit(130)
-        finally:
-            processes.stop()
+    try:
+        with Processes() as processes, tempfile.TemporaryDirectory(prefix="http-round-") as name:
+            processes.logs = work = Path(name)
+            try:
+                model = private(work, processes, options.rounds)
+            finally:
+                processes.stop()
+    except KeyboardInterrupt:
+        print("interrupted")
+        sys.exit(130)
+    print(f"{time.monotonic() - began:.0f} s")
     expected = plain(options.rounds)
     difference = max(float(np.abs(a - b).max()) for a, b in zip(model, expected, strict=True))
     print(f"{'':24}{'private':>10}{'plain':>10}")

@@ -29,7 +29,8 @@ from .enrolment import enrol
 from .folders import NodeFolder, ServerFolder
 from .mod import seal_mod
 from .provisioning import provision
-from .strategy import SealedRound, SealedStrategy
+from .results import SealedRound
+from .strategy import SealedStrategy
 
 __all__ = [
     "NodeFolder",

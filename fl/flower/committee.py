@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import Message
 from flwr.serverapp import Grid
 
 from ... import clsc
@@ -17,7 +17,10 @@ from ..errors import ProtocolError, Reason
 from ..header import TAG_MEMBER, RoundHeader
 from ..signed import SignedHeader
 from .grid import ask
-from .messages import ANSWER, CHECK, COSIGN, RECORD, log, message_type, read_bytes
+from .messages import ANSWER, CHECK, COSIGN, log, queries, read_bytes, shown
+
+MAX_CLAIMS = 4
+"""Nodes that are asked in one member's place: its own, and others that show its signature."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,15 @@ class Deadlines:
 
     Attributes:
         train_s: For training and sealing.
-        straggler_s: For the other trainers, once there are enough contributors.
+        evaluate_s: For evaluation.
+        straggler_s: For the others of both, once there are enough contributors.
         first_s: For the first co-signing of a run, while nodes may still be starting.
         member_s: For each of the committee's three answers after that.
         grace_s: For the other members, once there are ``t``.
     """
 
     train_s: float
+    evaluate_s: float
     straggler_s: float
     first_s: float
     member_s: float
@@ -42,8 +47,10 @@ class Deadlines:
 class Committee:
     """Where each member sits, and how it is asked.
 
-    A member is found by its signature: the first header goes to every node, and whoever signs as member
-    ``j`` sits there.  Later ones go to the nodes that are known, and to all while a member is missing.
+    A member is found by its name and its signature, and never by a node's number, which is another one
+    after a restart: the first header goes to every node, and whoever signs as member ``j`` sits there.  Later
+    ones go to the nodes that are known, and to all while a member is missing.  Nodes that come in the middle
+    of a round are shown its header, too: a member that was started again goes on where it was.
 
     Args:
         deadlines: How long to wait.
@@ -51,13 +58,17 @@ class Committee:
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
-        self._nodes: dict[bytes, int] = {}
-        self._silent: frozenset[bytes] = frozenset()  # a node that starts anew has another number
+        self._check_first = False
+        self._nodes: dict[bytes, set[int]] = {}
+        self._silent: frozenset[bytes] = frozenset()
+        # Nodes that were there when the header was signed, or came since and were shown it.
+        self._met: set[int] = set()
+        self._proposal = b""
 
     @property
     def nodes(self) -> frozenset[int]:
         """The nodes on which members were found."""
-        return frozenset(self._nodes.values())
+        return frozenset().union(*self._nodes.values())
 
     def cosign(self, grid: Grid, proposal: SignedHeader) -> bytes:
         """The header with the members' signatures.
@@ -66,35 +77,62 @@ class Committee:
             ProtocolError: Fewer than ``t`` signed in time (:attr:`Reason.HEADER_SIGNATURE`).
         """
         header = proposal.header
+        found = {m.name: nodes for m in header.members if (nodes := self._nodes.get(m.name))}
+        here = set(grid.get_node_ids())
+        known = set().union(*found.values())
+        complete = len(found) == len(header.members) and not self._silent and known <= here
+        self._proposal, self._met = proposal.to_bytes(), here
+        wait_s = self._deadlines.member_s if found else self._deadlines.first_s
+        signed = self._show(grid, header, known if complete else here, wait_s)
+        # Nobody else has seen these signatures, so whoever showed one made it.
+        for j, by_node in signed.items():
+            self._nodes[header.members[j - 1].name] = set(by_node)
+        self._silent = frozenset(m.name for j, m in enumerate(header.members, 1) if j not in signed)
+        return proposal.with_members({j: next(iter(s.values())) for j, s in signed.items()}).to_bytes()
+
+    def _show(
+        self, grid: Grid, header: RoundHeader, nodes: set[int], timeout_s: float
+    ) -> dict[int, dict[int, bytes]]:
+        """Show nodes the header that is to be signed: member index -> node -> signature."""
         index = {member.name: j for j, member in enumerate(header.members, 1)}
-        known = {node for name, node in self._nodes.items() if name in index and name not in self._silent}
-        nodes = known if len(known) == len(index) else set(grid.get_node_ids())
-        signatures: dict[int, bytes] = {}
+        signed: dict[int, dict[int, bytes]] = {}
 
         def take(node: int, reply: Message) -> bool:
             j, signature = index[read_bytes(reply, "name")], read_bytes(reply, "reply")
             clsc.verify(header.members[j - 1].sign, enc(TAG_MEMBER, header.hash, j), signature)
-            self._nodes[header.members[j - 1].name] = node
-            signatures[j] = signature
+            signed.setdefault(j, {})[node] = signature
             return True
 
-        data = proposal.to_bytes()
-        fields = {node: {"header": data} for node in sorted(nodes)}
-        self._ask(
-            grid, COSIGN, header, fields, take, self._deadlines.member_s if known else self._deadlines.first_s
-        )
-        self._silent = frozenset(name for name, j in index.items() if j not in signatures)
-        return proposal.with_members(signatures).to_bytes()
+        fields = {node: {"header": self._proposal} for node in sorted(nodes)}
+        self._ask(grid, COSIGN, fields, take, timeout_s, lambda _: len(signed) >= header.threshold)
+        return signed
+
+    def _look_again(self, grid: Grid, header: RoundHeader) -> None:
+        """Find members that were started again since the header was signed.
+
+        Trainers have seen the members' signatures by now, and could show one as theirs: so the node that
+        was found first is asked as well, and the reply tells who is who.
+        """
+        new = set(grid.get_node_ids()) - self._met
+        if not new:
+            return
+        self._met |= new
+        for j, by_node in self._show(grid, header, new, self._deadlines.grace_s).items():
+            claims = self._nodes.setdefault(header.members[j - 1].name, set())
+            claims.update(sorted(by_node)[: MAX_CLAIMS - len(claims)])
 
     def close(self, grid: Grid, aggregator: Aggregator, signed_header: bytes) -> RoundResult:
-        """Close a round: checks, answers, and the sum opened.
+        """Close a round: answers, and the sum opened.
+
+        After a round without a quorum members check before they answer, from then on.
 
         Raises:
             ProtocolError: As :meth:`Aggregator.close`, :meth:`Aggregator.settle`, :meth:`Aggregator.open`.
         """
-        requests = aggregator.close()
-        self._put(grid, CHECK, aggregator.header, signed_header, requests, aggregator.receive_check)
-        requests = aggregator.settle()
+        requests = aggregator.close(check_first=self._check_first)
+        if self._check_first:
+            self._put(grid, CHECK, aggregator.header, signed_header, requests, aggregator.receive_check)
+            requests = aggregator.settle()
         while True:
             self._put(grid, ANSWER, aggregator.header, signed_header, requests, aggregator.receive_answer)
             try:
@@ -106,6 +144,8 @@ class Committee:
                 rest = {j: request for j, request in requests.items() if j not in aggregator.answered}
                 self._put(grid, CHECK, aggregator.header, signed_header, rest, aggregator.receive_check)
                 if aggregator.convictions.keys().isdisjoint(aggregator.accepted):
+                    # Perhaps bad shares that nobody can show: with checks first, such a client is dropped.
+                    self._check_first = True
                     raise
             requests = aggregator.settle()  # refuses after MAX_REMOVALS
 
@@ -119,43 +159,33 @@ class Committee:
         receive: Callable[[int, bytes], None],
     ) -> None:
         """Put each member's request to its node, and hand over what comes back."""
-        at = {
-            self._nodes[header.members[j - 1].name]: j
-            for j in requests
-            if header.members[j - 1].name in self._nodes
-        }
+        self._look_again(grid, header)
+        at = {node: j for j in requests for node in self._nodes.get(header.members[j - 1].name, ())}
+        heard: set[int] = set()
 
         def take(node: int, reply: Message) -> bool:
             receive(at[node], read_bytes(reply, "reply"))
+            heard.add(at[node])
             return True
 
         fields = {node: {"header": signed_header, "request": requests[j]} for node, j in at.items()}
-        self._ask(grid, action, header, fields, take, self._deadlines.member_s)
+        wait_s = self._deadlines.member_s
+        self._ask(grid, action, fields, take, wait_s, lambda _: len(heard) >= header.threshold)
 
     def _ask(
         self,
         grid: Grid,
         action: str,
-        header: RoundHeader,
         fields: Mapping[int, Mapping[str, bytes]],
         take: Callable[[int, Message], bool],
         timeout_s: float,
+        enough: Callable[[int], bool],
     ) -> None:
-        messages = [
-            Message(
-                RecordDict({RECORD: ConfigRecord(dict(values))}),
-                dst_node_id=node,
-                message_type=message_type(action),
-                ttl=2 * timeout_s,
-            )
-            for node, values in fields.items()
-        ]
-
         def guarded(node: int, reply: Message) -> bool:
             if reply.has_error():
                 # Nodes that are no members say so, too: nothing to tell anybody.
                 if reply.error.reason != f"sottovoce: {Reason.NOT_MEMBER.value}":
-                    log.warning("%s: node %d: %s", action, node, reply.error.reason)
+                    log.warning("%s: node %d: %s", action, node, shown(reply.error.reason))
                 return False
             try:
                 return take(node, reply)
@@ -166,9 +196,9 @@ class Committee:
 
         ask(
             grid,
-            messages,
+            queries(action, fields, timeout_s),
             timeout_s=timeout_s,
             grace_s=self._deadlines.grace_s,
             take=guarded,
-            enough=header.threshold,
+            enough=enough,
         )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import Message
 from flwr.serverapp import Grid
 
 from ... import clsc
@@ -21,7 +21,7 @@ from ..._ext import cbor, sealed
 from ..._ext.errors import DecodeError, IssueError, ParameterError, SottovoceError
 from .folders import DECRYPT, DEVICE, MEMBER, SIGN, NodeFolder
 from .grid import ask
-from .messages import ASK_KEYS, RECORD, TAKE_KEYS, log, message_type, read_bytes, reply_with
+from .messages import ASK_KEYS, TAKE_KEYS, log, queries, read_bytes, reply_with, shown
 
 Request = clsc.IdentityRequest | clsc.BlindRequest
 Issue = Callable[[str, bytes, bytes], bytes]
@@ -208,7 +208,7 @@ def _post(
 ) -> None:
     def guarded(node: int, reply: Message) -> bool:
         if reply.has_error():
-            log.warning("%s: node %d: %s", action, node, reply.error.reason)
+            log.warning("%s: node %d: %s", action, node, shown(reply.error.reason))
             return False
         try:
             return take(node, reply)
@@ -216,13 +216,5 @@ def _post(
             log.warning("%s: node %d: malformed", action, node)
             return False
 
-    messages = [
-        Message(
-            RecordDict({RECORD: ConfigRecord(dict(values))}),
-            dst_node_id=node,
-            message_type=message_type(action),
-            ttl=2 * timeout_s,
-        )
-        for node, values in fields.items()
-    ]
-    ask(grid, messages, timeout_s=timeout_s, grace_s=0, take=guarded, enough=len(messages) + 1)
+    messages = queries(action, fields, timeout_s)
+    ask(grid, messages, timeout_s=timeout_s, grace_s=0, take=guarded, enough=lambda _: False)

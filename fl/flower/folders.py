@@ -193,6 +193,14 @@ class NodeFolder(_Folder):
             raise ParameterError("settings: clear_metrics: a list of names expected")
         return frozenset(listed)
 
+    @property
+    def requires_results(self) -> bool:
+        """Whether to train on after a round only once its result was shown and verified."""
+        value = self.settings.get("require_results", False)
+        if not isinstance(value, bool):
+            raise ParameterError("settings: require_results: true or false expected")
+        return value
+
     @contextmanager
     def client(self) -> Iterator[Client]:
         """The device, with its key of the epoch in force and its outbox.

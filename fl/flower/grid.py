@@ -25,21 +25,21 @@ def ask(
     timeout_s: float,
     grace_s: float,
     take: Callable[[int, Message], bool],
-    enough: int,
+    enough: Callable[[int], bool],
 ) -> None:
     """Send messages and hand every reply to ``take`` as it comes.
 
-    Ends when all have replied, or ``grace_s`` after ``enough`` good ones, or after ``timeout_s``.  A reply
-    that comes later is never looked at.
+    Ends when all have replied, or ``grace_s`` after ``enough`` says so, or after ``timeout_s``.  A reply that
+    comes later is never looked at.
 
     Args:
         grid: The run's.
         messages: One for each node.
         timeout_s: Seconds.
-        grace_s: Seconds that the others get once ``enough`` are there.
+        grace_s: Seconds that the others get once there are enough.
         take: Gets the node that was *asked* (an error that Flower makes up for a dead node claims to come
             from the server) and its reply; says whether it was a good one.
-        enough: Number of good replies.
+        enough: Gets the number of good replies, whenever replies were looked for.
     """
     asked: dict[str, int] = {}
     pushed = list(messages)
@@ -49,13 +49,13 @@ def ask(
             asked[message.metadata.message_id] = message.metadata.dst_node_id
     end = time.monotonic() + timeout_s
     good = 0
-    hurried = enough <= 0
+    hurried = False
     while asked and time.monotonic() < end:
         for reply in grid.pull_messages(list(asked)):
             node = asked.pop(reply.metadata.reply_to_message_id, None)
             if node is not None and take(node, reply):
                 good += 1
-        if not hurried and good >= enough:
+        if not hurried and enough(good):
             hurried = True
             end = min(end, time.monotonic() + grace_s)
         if asked:
@@ -63,13 +63,13 @@ def ask(
 
 
 class SealedGrid(Grid):
-    """Another grid with some nodes hidden, and with our deadlines for sealed training.
+    """Another grid with some nodes hidden, and with our deadlines for training and evaluation.
 
     Args:
         inner: The run's grid.
         hidden: Asked whenever nodes are listed: those to leave out.
-        collect: Replaces ``send_and_receive`` for messages that ``is_sealed`` recognises.
-        is_sealed: Tells whether messages belong to sealed training.
+        collect: Replaces ``send_and_receive`` for messages that ``is_ours`` recognises.
+        is_ours: Tells whether messages have our deadlines.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class SealedGrid(Grid):
         *,
         hidden: Callable[[], frozenset[int]] = frozenset,
         collect: Collect | None = None,
-        is_sealed: Callable[[list[Message]], bool] = lambda _: False,
+        is_ours: Callable[[list[Message]], bool] = lambda _: False,
     ) -> None:
         self._inner = inner
         self._hidden = hidden
         self._collect = collect
-        self._is_sealed = is_sealed
+        self._is_ours = is_ours
 
     def __getattr__(self, name: str) -> Any:
         # Grids may have more than the interface; dunder names must not lead into a loop while unpickling.
@@ -132,8 +132,8 @@ class SealedGrid(Grid):
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
-        """As the inner grid, with our own deadlines for sealed training."""
+        """As the inner grid, with our own deadlines for what is ours."""
         listed = list(messages)
-        if self._collect is not None and self._is_sealed(listed):
+        if self._collect is not None and self._is_ours(listed):
             return self._collect(self._inner, listed)
         return self._inner.send_and_receive(listed, timeout=timeout)

@@ -7,6 +7,7 @@ serialisation type that nothing but this package knows: whoever averages it by m
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 
@@ -25,6 +26,16 @@ REFUSED_CODE = 6
 """Of Flower's error codes the one for a mod whose conditions do not hold."""
 
 log = logging.getLogger("sottovoce.fl.flower")
+
+
+SHOWN_CHARS = 200
+"""Of a stranger's text in a log: our own refusals have under 100."""
+
+
+def shown(text: str | None) -> str:
+    """What somebody else wrote, for a log: quoted, escaped, one line, and not longer than a line may be."""
+    text = text if text is not None else ""
+    return ascii(text[:SHOWN_CHARS]) + ("..." if len(text) > SHOWN_CHARS else "")
 
 
 def message_type(action: str) -> str:
@@ -54,6 +65,19 @@ def read_bytes(message: Message, key: str) -> bytes:
     if type(value) is not bytes:
         raise DecodeError(f"message: {key} expected")
     return value
+
+
+def queries(action: str, fields: Mapping[int, Mapping[str, bytes]], timeout_s: float) -> list[Message]:
+    """One message of an action to each node, with its fields; Flower drops it long after our deadline."""
+    return [
+        Message(
+            RecordDict({RECORD: ConfigRecord(dict(values))}),
+            dst_node_id=node,
+            message_type=message_type(action),
+            ttl=2 * timeout_s,
+        )
+        for node, values in fields.items()
+    ]
 
 
 def reply_with(message: Message, **fields: bytes) -> Message:
@@ -99,5 +123,5 @@ def refusal(message: Message, error: Exception | str) -> Message:
         reason = type(error).__name__
     else:
         reason = "failed; the log of the node says why"
-    log.warning("%s: refused: %s", message.metadata.message_type, error)
+    log.warning("%s: refused: %s", message.metadata.message_type, shown(str(error)))
     return Message(Error(REFUSED_CODE, f"sottovoce: {reason}"), reply_to=message)

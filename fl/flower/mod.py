@@ -12,6 +12,7 @@ from ..header import RoundHeader
 from ..model import Arrays
 from .folders import NodeFolder
 from .messages import category, log, read_bytes, refusal, sealed_reply, without_own_record
+from .results import check_result, remember
 
 ClientAppCallable = Callable[[Message, Context], Message]
 
@@ -23,13 +24,14 @@ def seal_mod(message: Message, context: Context, call_next: ClientAppCallable) -
 
     Put it FIRST in ``ClientApp(mods=[...])``: a mod before it would see, and could send, the plain reply.
 
-    *train*: the round's header is held against the node's policy before the app trains.  The reply's one
+    *train*: the round's header is held against the node's policy before the app trains, and the result of
+    the round before is verified, as far as the node took part (:mod:`.results`).  The reply's one
     ``ArrayRecord``, minus the model that came, is sealed; metrics, the number of examples among them, do
     not leave (they count inside the encryption).  A message without a header is refused: a server that
     averages in the plain gets nothing.
 
-    *evaluate*: only metrics that the node's settings allow in clear; without that, the number of examples
-    is said to be 1, so that averages are unweighted.
+    *evaluate*: a result that comes along is verified.  Only metrics that the node's settings allow leave, in
+    clear; without that, the number of examples is said to be 1, so that averages are unweighted.
 
     Nothing is raised: an exception's text would go to the server.  The server gets the kind of refusal.
     """
@@ -47,6 +49,7 @@ def _train(message: Message, context: Context, call_next: ClientAppCallable) -> 
         signed_header = read_bytes(message, "header")
         with folder.client() as client:
             header = client.check(signed_header)
+        check_result(message, context, folder, header)
         name, global_arrays = _only(message.content.array_records, "message: one ArrayRecord expected")
         model = _numpy(global_arrays, list(global_arrays))
         weighted_by = folder.weighted_by
@@ -64,6 +67,7 @@ def _train(message: Message, context: Context, call_next: ClientAppCallable) -> 
         examples = _examples(header, reply, weighted_by)
         with folder.client() as client:
             sealed = client.seal(signed_header, model, update, examples=examples)
+            remember(context, header, client.pid)
     except Exception as error:
         return refusal(message, error)
     return sealed_reply(message, sealed.packet)
@@ -111,8 +115,10 @@ def _evaluate(message: Message, context: Context, call_next: ClientAppCallable) 
     try:
         folder = NodeFolder.of(context)
         allowed, weighted_by = folder.clear_metrics, folder.weighted_by
+        check_result(message, context, folder, None)
     except Exception as error:
         return refusal(message, error)
+    message.content = without_own_record(message)
     reply = _call(message, context, call_next)
     if reply is None:
         return refusal(message, APP_FAILED)

@@ -94,7 +94,7 @@ def provision(
     for j, keys in enumerate(member_keys, 1):
         (server.path / "members" / f"{j:02}.pub").write_bytes(cbor.dumps(keys.public.to_list()))
     for i in range(n_nodes):
-        settings = {"policy": policy, "clear_metrics": list(clear_metrics)}
+        settings = {"policy": policy, "clear_metrics": list(clear_metrics), "require_results": True}
         node = _folder(NodeFolder(out / f"node-{i}"), issuer, settings)
         device = issuer.device(f"device-{i}")
         clsc.save_key(node.key_path(DEVICE, device.public_key.params), device, node.passphrase)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -14,7 +16,7 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from ... import rs
 from ..._ext.errors import ParameterError
-from ..aggregator import Aggregator, State
+from ..aggregator import Aggregator
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
 from ..plan import plan_round
@@ -24,29 +26,16 @@ from .averaging import check_averaging
 from .committee import Committee, Deadlines
 from .folders import ServerFolder
 from .grid import SealedGrid, ask
-from .messages import RECORD, category, log, own_record, sealed_packet
+from .keeping import Keeping
+from .messages import RECORD, category, log, own_record, sealed_packet, shown
+from .results import Owed, SealedRound
 
 SLACK_S = 120
 """Added to a round's deadline for everything between its steps."""
 
 
-@dataclass(frozen=True)
-class SealedRound:
-    """One round that was opened.
-
-    Attributes:
-        server_round: Flower's number, from 1.
-        signed_header: What the parties agreed on.
-        published: The signed result, for :meth:`sottovoce.fl.Client.read_result`.
-        result: The same, as an object.
-        refused: How often something was refused, by kind.
-    """
-
-    server_round: int
-    signed_header: bytes = field(repr=False)
-    published: bytes = field(repr=False)
-    result: RoundResult = field(repr=False)
-    refused: dict[str, int]
+KEPT_ROUNDS = 8
+"""Each holds its mean twice, 16 bytes a value."""
 
 
 @dataclass
@@ -58,7 +47,35 @@ class _Open:
     arrays: ArrayRecord
     aggregator: Aggregator
     signed_header: bytes
-    first_message: Message
+    messages: list[Message]
+    taken: set[str] = field(default_factory=set)  # messages whose reply was looked at
+    unopened: int = 0  # packets that came since the last were opened
+
+    def take(self, reply: Message) -> None:
+        """Hand a reply's packet to the aggregator; an error, or something in clear, is not even looked at."""
+        asked, packet = reply.metadata.reply_to_message_id, sealed_packet(reply)
+        if packet is None or asked in self.taken:
+            return
+        self.taken.add(asked)
+        try:
+            self.aggregator.receive_packet(packet)
+        except ProtocolError as error:
+            if error.reason is not Reason.MALFORMED:
+                raise
+            log.warning("train: node %d: %s", reply.metadata.src_node_id, error.reason.value)
+        else:
+            self.unopened += 1
+
+    def has(self, contributors: int) -> bool:
+        """Whether so many packets count.
+
+        They are opened once there could be enough: junk does not count, and must not cut others off.
+        """
+        if len(self.aggregator.accepted) + self.unopened < contributors:
+            return False
+        self.aggregator.process()
+        self.unopened = 0
+        return len(self.aggregator.accepted) >= contributors
 
 
 class SealedStrategy(Strategy):
@@ -79,22 +96,31 @@ class SealedStrategy(Strategy):
         max_contributors: Up to 2**20; more cost bits.
         value_bits: Bits of a quantised value, 4 to 24.
         members_train: Whether nodes of the committee train, too.
-        train_timeout_s: Longest wait for ``min_contributors`` to send.
-        straggler_s: Wait for the other trainers after that: what a dead one costs.
+        train_timeout_s: Longest wait for ``min_contributors`` to send what counts.
+        straggler_s: Wait for the other trainers after that: what a dead one costs; and for the others in
+            evaluation, once ``min_contributors`` nodes have answered.
+        evaluate_timeout_s: Longest wait in evaluation.
         member_timeout_s: Longest wait for ``t`` members, in each of three steps.
         first_timeout_s: The same for the first step of a run, while nodes may still be starting.
         grace_s: Wait for the other members after that: what a dead one costs in each step.
         averages: Vouch for a strategy of your own.
-        store: Keeps packets until the audit deadline; in memory if None: that of many rounds, if they are
-            short.  A :class:`sottovoce.fl.SqliteAggregatorStore` keeps them on disk.
-        audit_s: Seconds after a round's deadline that its ciphertexts are kept; they are erased when the
-            next round begins.
+        store: Spools the packets of a round, which are erased when it ends; in memory if None.  A
+            :class:`sottovoce.fl.SqliteAggregatorStore` has them on disk; it is this strategy's alone: what
+            an earlier run left in it is erased.
+        audits: A folder for records that :func:`sottovoce.fl.audit_round` reads, one a round, each removed
+            when its audit deadline is over, once the next round or run begins or a run ends.  None: no
+            audit is possible.
+        audit_s: Seconds after a round's deadline that its record is kept.
+        keep_rounds: How many of the last rounds are kept in :attr:`rounds`, and for nodes that did not
+            train since.
+        on_round: Gets every round that was opened, before the inner strategy goes on.
 
     Attributes:
-        rounds: What was opened, in order.
+        rounds: What was opened last, in order.
 
     Raises:
         TypeError, ParameterError: Another kind of strategy, a folder or numbers that will not do.
+        OSError, StoreError: The folder for records, or the store, fails.
     """
 
     def __init__(
@@ -114,15 +140,26 @@ class SealedStrategy(Strategy):
         first_timeout_s: float = 120.0,
         grace_s: float = 10.0,
         averages: bool = False,
+        evaluate_timeout_s: float = 120.0,
         store: AggregatorStore | None = None,
+        audits: str | os.PathLike[str] | None = None,
         audit_s: int = 0,
+        keep_rounds: int = KEPT_ROUNDS,
+        on_round: Callable[[SealedRound], None] | None = None,
     ) -> None:
         check_averaging(inner, vouched=averages)
-        deadlines = Deadlines(train_timeout_s, straggler_s, first_timeout_s, member_timeout_s, grace_s)
-        if min(train_timeout_s, first_timeout_s, member_timeout_s) <= 0 or min(straggler_s, grace_s) < 0:
+        deadlines = Deadlines(
+            train_timeout_s, evaluate_timeout_s, straggler_s, first_timeout_s, member_timeout_s, grace_s
+        )
+        waits = (train_timeout_s, evaluate_timeout_s, first_timeout_s, member_timeout_s)
+        if min(waits) <= 0 or min(straggler_s, grace_s) < 0:
             raise ParameterError(f"seconds above 0 expected, got {deadlines}")
+        if keep_rounds < 1:
+            raise ParameterError(f"keep_rounds: at least 1 expected, got {keep_rounds}")
+        if audit_s < 0 or (audit_s and audits is None):
+            raise ParameterError("audit_s: needs audits, a folder for the records")
         self.inner = inner
-        self.rounds: list[SealedRound] = []
+        self.rounds: deque[SealedRound] = deque(maxlen=keep_rounds)
         self._folder = ServerFolder.named(folder)
         self._keys = self._folder.keys()
         self._members = self._folder.members()
@@ -134,11 +171,13 @@ class SealedStrategy(Strategy):
         self._members_train = members_train
         self._deadlines = deadlines
         self._audit_s = audit_s
+        self._on_round = on_round
         self._store = store if store is not None else MemoryAggregatorStore()
+        self._keeping = Keeping(self._store, None if audits is None else Path(audits))
         self._shard_key = rs.ShardKey.generate()
         self._committee = Committee(deadlines)
         self._open: _Open | None = None
-        self._kept: list[Aggregator] = []
+        self._owed = Owed(self.rounds)
 
     # -- Flower's interface -----------------------------------------------------------------------
 
@@ -152,16 +191,23 @@ class SealedStrategy(Strategy):
         evaluate_config: ConfigRecord | None = None,
         evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
     ) -> Result:
-        """As :meth:`flwr.serverapp.strategy.Strategy.start`, with own deadlines for sealed training."""
-        wrapped = SealedGrid(grid, collect=self._collect, is_sealed=_is_sealed)
-        return super().start(
-            wrapped, initial_arrays, num_rounds, timeout, train_config, evaluate_config, evaluate_fn
-        )
+        """As :meth:`flwr.serverapp.strategy.Strategy.start`, with own deadlines for training and evaluation.
+
+        However it ends, no packet of a round is kept after it.
+        """
+        wrapped = SealedGrid(grid, collect=self._collect, is_ours=lambda messages: bool(_kind(messages)))
+        try:
+            return super().start(
+                wrapped, initial_arrays, num_rounds, timeout, train_config, evaluate_config, evaluate_fn
+            )
+        finally:
+            self._open = None
+            self._keeping.end()
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
-        """The inner strategy's messages, with the round's header in them.
+        """The inner strategy's messages, with the round's header in them, and the last round's result.
 
         Raises:
             ProtocolError: Fewer than ``t`` members co-signed.
@@ -172,12 +218,10 @@ class SealedStrategy(Strategy):
         aggregator, signed_header = self._begin(grid, arrays)
         messages = list(self.inner.configure_train(server_round, arrays, config, self._trainers(grid)))
         for message in messages:
-            # A dict of its own: strategies share one among all messages.
-            content = RecordDict(dict(message.content.items()))
-            content[RECORD] = ConfigRecord({"header": signed_header})
-            message.content = content
+            shown_too = self._owed.fields(message.metadata.dst_node_id)
+            _with_fields(message, {"header": signed_header, **shown_too})
         if messages:
-            self._open = _Open(server_round, grid, arrays, aggregator, signed_header, messages[0])
+            self._open = _Open(server_round, grid, arrays, aggregator, signed_header, messages)
         return messages
 
     def aggregate_train(
@@ -187,6 +231,7 @@ class SealedStrategy(Strategy):
 
         Raises:
             ProtocolError: Too few contributors, no quorum, or no opening: nothing was averaged.
+            OSError: The record for an audit could not be written.
         """
         current, self._open = self._open, None
         if current is None:  # nobody was asked to train
@@ -195,26 +240,39 @@ class SealedStrategy(Strategy):
             raise ProtocolError(Reason.STATE, f"round {current.server_round} is open, not {server_round}")
         aggregator = current.aggregator
         for reply in replies:
-            self._take(aggregator, reply)
+            current.take(reply)
         aggregator.process()
         result = self._committee.close(current.grid, aggregator, current.signed_header)
         refused = {reason.value: count for reason, count in aggregator.refused.items()}
         published = aggregator.publish(result)
-        self.rounds.append(SealedRound(server_round, current.signed_header, published, result, refused))
+        opened = SealedRound(server_round, current.signed_header, published, result, refused)
+        self._keeping.finish(aggregator, published)
+        self.rounds.append(opened)
+        self._owed.add(opened, (message.metadata.dst_node_id for message in current.messages))
         log.info(
             "round %d: %d contributors, refused: %s", server_round, result.agreed.count, refused or "none"
         )
+        if self._on_round is not None:
+            self._on_round(opened)
         return self.inner.aggregate_train(server_round, [self._averaged(current, result)])
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
-        """The inner strategy's; nodes answer with what their owners allow in clear."""
-        return list(self.inner.configure_evaluate(server_round, arrays, config, self._trainers(grid)))
+        """The inner strategy's; nodes get the round's result, and answer with what they allow in clear."""
+        messages = list(self.inner.configure_evaluate(server_round, arrays, config, self._trainers(grid)))
+        for message in messages:
+            if fields := self._owed.fields(message.metadata.dst_node_id):
+                _with_fields(message, fields)
+        return messages
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """The inner strategy's."""
-        return self.inner.aggregate_evaluate(server_round, replies)
+        listed = list(replies)
+        for reply in listed:
+            if not reply.has_error():
+                self._owed.settle(reply.metadata.src_node_id)
+        return self.inner.aggregate_evaluate(server_round, listed)
 
     def summary(self) -> None:
         """The inner strategy's."""
@@ -230,15 +288,7 @@ class SealedStrategy(Strategy):
         while len(list(grid.get_node_ids())) < least:
             time.sleep(1)
 
-    def _erase_old(self) -> None:
-        """Erase the packets of rounds that nobody may audit any more, and of rounds that failed."""
-        for aggregator in self._kept[:]:
-            if aggregator.state is not State.DONE or time.time() > aggregator.header.audit_deadline:
-                aggregator.erase()
-                self._kept.remove(aggregator)
-
     def _begin(self, grid: Grid, arrays: ArrayRecord) -> tuple[Aggregator, bytes]:
-        self._erase_old()
         waits = self._deadlines
         deadline = int(time.time() + waits.first_s + waits.train_s + 2 * waits.member_s) + SLACK_S
         header = plan_round(
@@ -265,7 +315,7 @@ class SealedStrategy(Strategy):
         aggregator = Aggregator(
             self._keys, self._shard_key, self._folder.trust, signed_header, store=self._store
         )
-        self._kept.append(aggregator)
+        self._keeping.begin(aggregator)
         return aggregator, signed_header
 
     def _trainers(self, grid: Grid) -> Grid:
@@ -275,34 +325,31 @@ class SealedStrategy(Strategy):
 
     def _collect(self, grid: Grid, messages: list[Message]) -> list[Message]:
         """Replies that came in time: all, or those until the stragglers' time was up."""
+        current, training = self._open, _kind(messages) == "train"
         replies: list[Message] = []
 
         def take(node: int, reply: Message) -> bool:
             replies.append(reply)
             if reply.has_error():
-                log.warning("train: node %d: %s", node, reply.error.reason)
-            return sealed_packet(reply) is not None
+                log.warning("%s: node %d: %s", category(messages[0]), node, shown(reply.error.reason))
+            elif training and current is not None:
+                current.take(reply)
+            return not reply.has_error()
+
+        def enough(answered: int) -> bool:
+            if training and current is not None:
+                return current.has(self._min_contributors)
+            return answered >= self._min_contributors
 
         ask(
             grid,
             messages,
-            timeout_s=self._deadlines.train_s,
+            timeout_s=self._deadlines.train_s if training else self._deadlines.evaluate_s,
             grace_s=self._deadlines.straggler_s,
             take=take,
-            enough=self._min_contributors,
+            enough=enough,
         )
         return replies
-
-    def _take(self, aggregator: Aggregator, reply: Message) -> None:
-        packet = sealed_packet(reply)
-        if packet is None:
-            return  # an error, or something in clear that is not even looked at
-        try:
-            aggregator.receive_packet(packet)
-        except ProtocolError as error:
-            if error.reason is not Reason.MALFORMED:
-                raise
-            log.warning("train: node %d: %s", reply.metadata.src_node_id, error.reason.value)
 
     def _averaged(self, current: _Open, result: RoundResult) -> Message:
         """One reply as a plain strategy would get it: the model plus the mean, and the weight."""
@@ -319,11 +366,22 @@ class SealedStrategy(Strategy):
                 "metrics": MetricRecord({getattr(self.inner, "weighted_by_key", "num-examples"): weight}),
             }
         )
-        return Message(content, reply_to=current.first_message)
+        return Message(content, reply_to=current.messages[0])
 
 
-def _is_sealed(messages: list[Message]) -> bool:
-    return bool(messages) and all(category(m) == "train" and own_record(m) is not None for m in messages)
+def _kind(messages: list[Message]) -> str:
+    """``train`` for sealed training, ``evaluate``; or nothing of which the strategy has deadlines."""
+    kinds = {category(message) for message in messages}
+    if kinds == {"evaluate"}:
+        return "evaluate"
+    return "train" if kinds == {"train"} and all(own_record(m) is not None for m in messages) else ""
+
+
+def _with_fields(message: Message, fields: dict[str, bytes]) -> None:
+    """Put our record into a message, in a dict of its own: strategies share one among all messages."""
+    content = RecordDict(dict(message.content.items()))
+    content[RECORD] = ConfigRecord(dict(fields))
+    message.content = content
 
 
 def _numpy(record: ArrayRecord) -> list[np.ndarray]:

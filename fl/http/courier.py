@@ -27,7 +27,7 @@ from ..model import model_digest
 from . import model_bytes
 from .base import ROUND_FIELDS, read_cbor
 from .errors import TransportError
-from .outgoing import get, post_patiently, quiet_client
+from .outgoing import get, get_patiently, post_patiently, quiet_client
 
 _RANDOM: Final = secrets.SystemRandom()
 _POLL_S: Final = 0.3
@@ -101,8 +101,12 @@ class Courier:
                     raise missing
                 await asyncio.sleep(_POLL_S)
 
-    async def model(self, header: RoundHeader) -> list[NDArray[np.floating]]:
+    async def model(self, header: RoundHeader, *, wait_s: float = 30.0) -> list[NDArray[np.floating]]:
         """The global model of a round.
+
+        Args:
+            header: Of the round.
+            wait_s: For whoever is asked and busy, at most.
 
         Raises:
             TransportError: No answer.
@@ -112,7 +116,9 @@ class Courier:
         """
         size = min(model_bytes.n_bytes(header.layout), limits.MODEL_MAX_BYTES)
         async with self._make() as client:
-            data = await get(client, f"{self._source}/v1/model", at_most=size)
+            data = await get_patiently(
+                client, f"{self._source}/v1/model", at_most=size, until=time.monotonic() + wait_s
+            )
         model = model_bytes.load(data, header.layout)
         if model_digest(model) != header.model:
             raise ProtocolError(Reason.MODEL, round_id=header.hash)

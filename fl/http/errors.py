@@ -49,6 +49,18 @@ class Refusal(Exception):  # noqa: N818  # says what happened, and never leaves 
         self.retry_after_s = retry_after_s
 
 
+class CutOff(Exception):  # noqa: N818  # says what happened, and never leaves the service
+    """An answer that has begun cannot be ended: its connection is cut, so that nobody takes it for whole.
+
+    Attributes:
+        status: What the metrics count: 499 the reader's fault, 502 the next hop's.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"answer cut off ({status})")
+        self.status = status
+
+
 _CONFLICTS = frozenset(
     {
         Reason.STATE,

@@ -43,7 +43,7 @@ class IssuerDesk(Protocol):
         """The newest signed revocation lists."""
 
     def challenge(self) -> bytes:
-        """A fresh challenge for a request of mode ``identity``.
+        """A fresh challenge for a request of mode ``identity``; anybody may ask for any number of them.
 
         Raises:
             IssueError: No such epoch is open.

@@ -7,7 +7,6 @@ the rest of the body, and says how long that may be.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -25,12 +24,11 @@ from ..signed import HeaderReader
 from ..sizes import manifest_bytes, member_packet_bytes
 from .base import RoleThread, application, bytes_answer, cbor_answer, route
 from .errors import Refusal
-from .guard import Limits, read_body
+from .guard import Limits, body_parts, declared_length, read_body
 from .logs import log
 from .metrics import Metrics
 
-_CONCURRENT: Final = 4
-"""One aggregator asks one thing at a time; a request may be large."""
+_BOUNDS: Final = Limits(concurrent=limits.HTTP_MEMBER_CONCURRENT, per_address=limits.HTTP_MEMBER_PER_ADDRESS)
 
 _FIELD: Final = 4
 
@@ -74,7 +72,7 @@ class MemberService:
         self.app: ASGIApp = application(
             self.routes,
             metrics,
-            bounds if bounds is not None else Limits(concurrent=_CONCURRENT),
+            bounds if bounds is not None else _BOUNDS,
             self.lifespan,
         )
 
@@ -116,23 +114,20 @@ class MemberService:
         """``enc(signed header, request)``.
 
         Raises:
-            Refusal: 413 longer than any of its round; 400 not two fields; 408 too slow.
+            Refusal: 411 without a length; 413 longer than any of its round; 400 not two fields; 408 too slow.
             DecodeError, SenderError, ProtocolError: The header is none.
         """
         buffer = bytearray()
         signed_header: bytes | None = None
         limit = 2 * _FIELD + limits.HEADER_MAX_BYTES
-        try:
-            async with asyncio.timeout(request.state.body_seconds):
-                async for part in request.stream():
-                    buffer += part
-                    if signed_header is None and (header := _first_field(buffer)) is not None:
-                        limit = len(header) + await self._thread(self._request_limit, header)
-                        signed_header = header
-                    if len(buffer) > limit:
-                        raise Refusal(413, f"at most {limit} bytes expected")
-        except TimeoutError:
-            raise Refusal(408, "body too slow") from None
+        declared_length(request, limits.MEMBER_REQUEST_BYTES)
+        async for part in body_parts(request):
+            buffer += part
+            if signed_header is None and (header := _first_field(buffer)) is not None:
+                limit = len(header) + await self._thread(self._request_limit, header)
+                signed_header = header
+            if len(buffer) > limit:
+                raise Refusal(413, f"at most {limit} bytes expected")
         if signed_header is None:
             raise Refusal(400, "two fields expected: signed header, request")
         start = 2 * _FIELD + len(signed_header)

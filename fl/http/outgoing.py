@@ -7,13 +7,14 @@ import functools
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 import httpx
 
 from ..._ext import limits
 from .errors import TransportError
+from .pace import Pace
 
 _RANDOM: Final = secrets.SystemRandom()
 _FIRST_DELAY_S: Final = 0.1
@@ -24,6 +25,7 @@ def quiet_client(
     *,
     tls: ssl.SSLContext | None = None,
     timeout_s: float = 30.0,
+    connections: int = 8,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> httpx.AsyncClient:
     """A client whose requests look alike: no user agent, no cookies, no list of accepted encodings.
@@ -33,6 +35,7 @@ def quiet_client(
     Args:
         tls: Whom to believe; None: the system's authorities.
         timeout_s: For connecting, and between two pieces of an answer.
+        connections: At once; who needs another one waits for it.
         transport: Instead of the network.
     """
     client = httpx.AsyncClient(
@@ -42,7 +45,7 @@ def quiet_client(
         # One context for all is no link between them: Python resumes no session unless told to.
         verify=tls if tls is not None else _default_tls() if transport is None else True,
         timeout=timeout_s,
-        limits=httpx.Limits(max_connections=8, max_keepalive_connections=4),
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=4),
         transport=transport,
     )
     for name in list(client.headers):
@@ -76,6 +79,11 @@ async def post(
     return await _exchange(client, httpx.Request("POST", url, content=body, headers=headers), at_most)
 
 
+async def get_patiently(client: httpx.AsyncClient, url: str, *, at_most: int, until: float) -> bytes:
+    """As :func:`get`, again as :func:`post_patiently`."""
+    return await _patiently(lambda: get(client, url, at_most=at_most), until)
+
+
 async def post_patiently(
     client: httpx.AsyncClient, url: str, body: bytes, *, at_most: int, until: float
 ) -> bytes:
@@ -88,10 +96,14 @@ async def post_patiently(
         at_most: Bytes of the answer.
         until: ``time.monotonic()`` after which it is not tried again.
     """
+    return await _patiently(lambda: post(client, url, body, at_most=at_most), until)
+
+
+async def _patiently(ask: Callable[[], Awaitable[bytes]], until: float) -> bytes:
     delay = _FIRST_DELAY_S
     while True:
         try:
-            return await post(client, url, body, at_most=at_most)
+            return await ask()
         except TransportError as error:
             # Half of it at random: those that were refused together do not come back together.
             wait = delay * (0.5 + _RANDOM.random())
@@ -101,14 +113,39 @@ async def post_patiently(
         delay = min(2 * delay, _LONGEST_DELAY_S)
 
 
-async def stream(client: httpx.AsyncClient, url: str, *, at_most: int) -> AsyncIterator[bytes]:
+class Stream:
+    """An answer whose body is taken piece by piece; to be closed by whoever has it.
+
+    Attributes:
+        length: What it says of its length, or None.
+    """
+
+    def __init__(self, response: httpx.Response, at_most: int) -> None:
+        self._response = response
+        self._at_most = at_most
+        declared = response.headers.get("content-length", "")
+        self.length = int(declared) if declared.isascii() and declared.isdigit() else None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces.
+
+        Raises:
+            TransportError: The body is too long, too slow, or breaks off.
+        """
+        return _pieces(self._response, self._at_most)
+
+    async def aclose(self) -> None:
+        """Let go of the connection."""
+        await self._response.aclose()
+
+
+async def stream(client: httpx.AsyncClient, url: str, *, at_most: int, method: str = "GET") -> Stream:
     """The body at ``url``, piece by piece; the request is made now.
 
     Raises:
-        TransportError: No answer, or a refusal.  A body that is too long, or breaks off, ends the pieces.
+        TransportError: No answer, or a refusal.
     """
-    response = await _send(client, httpx.Request("GET", url))
-    return _pieces(response, at_most)
+    return Stream(await _send(client, httpx.Request(method, url)), at_most)
 
 
 async def _exchange(client: httpx.AsyncClient, request: httpx.Request, at_most: int) -> bytes:
@@ -134,17 +171,25 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Resp
 
 
 async def _pieces(response: httpx.Response, at_most: int) -> AsyncIterator[bytes]:
-    size = 0
+    size, place = 0, _place(response.request)
+    pace = Pace(limits.HTTP_BODY_SECONDS, limits.HTTP_SLOWEST_BYTES_PER_SECOND)
+    # Raw: nothing is unpacked, so nothing grows.
+    pieces = response.aiter_raw()
     try:
-        # Raw: nothing is unpacked, so nothing grows.
-        async for piece in response.aiter_raw():
+        while True:
+            try:
+                piece = await pace.of(anext(pieces))
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise TransportError(f"{place}: too slow") from None
             size += len(piece)
+            pace.passed(len(piece))
             if size > at_most:
-                place = _place(response.request)
                 raise TransportError(f"{place}: at most {at_most} bytes expected", status=400)
             yield piece
     except httpx.HTTPError as error:
-        raise TransportError(f"{_place(response.request)}: broke off ({type(error).__name__})") from None
+        raise TransportError(f"{place}: broke off ({type(error).__name__})") from None
     finally:
         await response.aclose()
 

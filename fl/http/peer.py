@@ -7,6 +7,7 @@ go there whole and directly, so that an aggregator sees from which address a pse
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -41,6 +42,7 @@ from .member import MemberService
 from .metrics import Metrics
 from .outgoing import post_patiently, quiet_client
 from .rounds import Committee, Patience
+from .tasks import Tasks
 
 _KEPT_RESULTS: Final = 8
 _TICK_S: Final = 0.1
@@ -60,19 +62,21 @@ class PeerPlan:
     Attributes:
         clip: Values are clipped to ``[-clip, clip]``.
         close_at: Collecting ends as soon as so many count; 0: only with time.
-        close_s: Seconds before the end of the turn at which collecting ends, for checking and answering.
+        close_s: Seconds before the deadline at which collecting ends, for checking and answering.
+        margin_s: Seconds from the deadline to the end of the turn, as of :meth:`sottovoce.fl.Peer.propose`.
         max_contributors: As of :func:`sottovoce.fl.plan_round`.
         rounds: Take part in so many, one after the other, while the service runs; 0: only in those that
             :meth:`PeerService.run_round` is called for.
         first_round: Number of the first of them.
 
     Raises:
-        ParameterError: A negative number.
+        ParameterError: A negative number; ``margin_s`` of 0.
     """
 
     clip: float
     close_at: int = 0
     close_s: int = 60
+    margin_s: int = limits.CLOCK_SKEW_S
     max_contributors: int = 1024
     rounds: int = 0
     first_round: int = 1
@@ -80,6 +84,8 @@ class PeerPlan:
     def __post_init__(self) -> None:
         if min(self.close_at, self.close_s, self.rounds, self.first_round) < 0:
             raise ParameterError("plan: no negative number expected")
+        if self.margin_s < 1:
+            raise ParameterError(f"margin_s: at least 1 expected, got {self.margin_s}")
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ class PeerService:
         patience: For members.
         bounds: Limits of requests.
         make_client: Makes the connections to others; for tests.
+        keep: Called in a thread with the number of a round and the model after its result.
         clock: Unix seconds; that of the peer.
 
     Attributes:
@@ -131,6 +138,7 @@ class PeerService:
         patience: Patience | None = None,
         bounds: Limits | None = None,
         make_client: Callable[[], httpx.AsyncClient] = quiet_client,
+        keep: Callable[[int, Arrays], None] = lambda number, model: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._peer = peer
@@ -139,7 +147,9 @@ class PeerService:
         self._train = train
         self._plan = plan
         self._patience = patience
+        self._check_first = False
         self._make_client = make_client
+        self._keep = keep
         self._clock = clock
         self._client = make_client()
         self._thread = RoleThread("peer")
@@ -149,7 +159,10 @@ class PeerService:
         self.model = model
         self.results: OrderedDict[int, RoundResult] = OrderedDict()
         self.counts: Counter[str] = Counter(contributed=0, sat_out=0, led=0, result=0, failed=0)
-        metrics = Metrics("peer")
+        self._tasks = Tasks()
+        # When packets came is shown when the collecting is over, as at a relay with the batch.
+        metrics = self._metrics = Metrics("peer", later=["/v1/packet"])
+        self._tasks.watch(metrics)
         metrics.watch("rounds", "What this peer did.", lambda: self.counts, label="what", counts=True)
         routes = [
             *self._member.routes,
@@ -162,7 +175,11 @@ class PeerService:
             route("/v1/result/{header:str}", self._result, "GET"),
         ]
         self.app: ASGIApp = application(
-            routes, metrics, bounds if bounds is not None else Limits(), self._lifespan
+            routes,
+            metrics,
+            bounds if bounds is not None else Limits(),
+            self._lifespan,
+            lambda: self._tasks.reason,
         )
 
     @asynccontextmanager
@@ -183,11 +200,10 @@ class PeerService:
         first = self._plan.first_round
         for number in range(first, first + self._plan.rounds):
             try:
-                await self.run_round(number)
+                work = functools.partial(self.run_round, number)
+                await self._tasks.supervise("rounds", work, expected=ProtocolError)
             except ProtocolError as error:
                 log("error", "round failed", round=number, reason=str(error))
-            except Exception:
-                log("error", "round failed", round=number, exc_info=True)
 
     async def run_round(self, number: int) -> RoundResult:
         """Wait for a round's beacon, take part view by view, and return the verified result.
@@ -239,6 +255,7 @@ class PeerService:
         means = he.ModelLayout.of(self.model).unflatten(result.mean)
         self.model = [(a + m).astype(a.dtype) for a, m in zip(self.model, means, strict=True)]
         log("info", "result", round=number, contributors=result.agreed.count)
+        await asyncio.to_thread(self._keep, number, self.model)
         return result
 
     async def _contribute(self, choice: Choice) -> RoundResult:
@@ -276,47 +293,83 @@ class PeerService:
     # -- on its turn ------------------------------------------------------------------------------
 
     async def _lead(self, choice: Choice) -> None:
+        end = self._peer.book.turn(choice.epoch, choice.round_number, choice.view)[1]
         try:
-            await self._lead_view(choice)
+            # Where it had begun it goes on: no second round of one view.
+            await self._tasks.supervise(
+                "lead",
+                functools.partial(self._lead_view, choice),
+                expected=SottovoceError,
+                over=lambda: self._clock() > end,
+            )
         except SottovoceError as error:
             log("error", "view failed", round=choice.round_number, view=choice.view, reason=str(error))
 
     async def _lead_view(self, choice: Choice) -> None:
-        number, plan = choice.round_number, self._plan
-        end = self._peer.book.turn(choice.epoch, number, choice.view)[1]
-        fields: dict[str, Any] = {"clip": plan.clip, "max_contributors": plan.max_contributors}
-        proposal = await self._thread(self._peer.propose, self.model, number, **fields)
-        header = await self._thread(SignedHeader.from_bytes, proposal, self._trust, proposal=True)
         members = {m.name: self._addresses[m.name] for m in choice.members}
         committee = Committee(members, self._client, self._patience)
+        committee.check_first |= self._check_first
+        opened = self._open
+        if opened is None or (opened.header.round_number, opened.header.view) != (
+            choice.round_number, choice.view
+        ):  # fmt: skip
+            opened = self._open = await self._begin(choice, committee)
+            self.counts["led"] += 1
+        if opened.role.state is State.COLLECTING:
+            await self._collect(opened)
+        self._metrics.release()
+        result = await self._finish(committee, opened)
+        self._published[opened.header.hash.hex()] = await self._thread(opened.role.publish, result)
+        while len(self._published) > _KEPT_RESULTS:
+            self._published.popitem(last=False)
+
+    async def _begin(self, choice: Choice, committee: Committee) -> _Open:
+        number, plan = choice.round_number, self._plan
+        fields: dict[str, Any] = {
+            "clip": plan.clip,
+            "max_contributors": plan.max_contributors,
+            "margin_s": plan.margin_s,
+        }
+        proposal = await self._thread(self._peer.propose, self.model, number, **fields)
+        header = await self._thread(SignedHeader.from_bytes, proposal, self._trust, proposal=True)
+        deadline = header.header.deadline
         while True:
             try:
                 signed = await committee.cosign(header)
                 break
             except ProtocolError as error:
                 # Members that have not heard of the beacon yet, or whose clock is behind.
-                if error.reason is not Reason.HEADER_SIGNATURE or self._clock() > end:
+                if error.reason is not Reason.HEADER_SIGNATURE or self._clock() > deadline:
                     raise
             await asyncio.sleep(_TICK_S)
         signatures = {j: s for j, s in enumerate(signed.member_signatures, 1) if s}
         signed_header = await self._thread(self._peer.begin, number, signatures)
-        opened = _Open(signed_header, self._peer.aggregator, end - plan.close_s)
-        self._open = opened
-        self.counts["led"] += 1
-        await self._collect(opened)
-        result = await committee.finish(opened.role, signed_header, self._thread)
-        self._published[opened.header.hash.hex()] = await self._thread(opened.role.publish, result)
-        while len(self._published) > _KEPT_RESULTS:
-            self._published.popitem(last=False)
+        return _Open(signed_header, self._peer.aggregator, deadline - plan.close_s)
+
+    async def _finish(self, committee: Committee, opened: _Open) -> RoundResult:
+        """What the members' answers open; they are asked to the deadline and no longer."""
+        try:
+            async with asyncio.timeout(max(0.0, opened.header.deadline - self._clock())):
+                return await committee.finish(opened.role, opened.signed_header, self._thread)
+        except TimeoutError:
+            raise ProtocolError(
+                Reason.DEADLINE, "members did not answer in time", round_id=opened.header.hash
+            ) from None
+        finally:
+            self._check_first = committee.check_first
 
     async def _collect(self, opened: _Open) -> None:
         while True:
             await self._thread(opened.role.process)
             accepted, now = len(opened.role.accepted), self._clock()
+            enough = accepted >= opened.header.min_contributors
+            # To the second, not within the skew of clocks: who asks members for answers and then finds that
+            # its turn is over has taken them from the next view.
             if now > opened.header.deadline:
-                raise ProtocolError(Reason.TOO_FEW, f"{accepted} present", round_id=opened.header.hash)
+                reason = Reason.DEADLINE if enough else Reason.TOO_FEW
+                raise ProtocolError(reason, f"{accepted} present", round_id=opened.header.hash)
             all_here = 0 < self._plan.close_at <= accepted
-            if accepted >= opened.header.min_contributors and (all_here or now > opened.until):
+            if enough and (all_here or now > opened.until):
                 return
             await asyncio.sleep(_TICK_S)
 

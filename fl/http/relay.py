@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,19 +21,28 @@ from typing import Final
 import httpx
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..._ext import limits
 from ..._ext.errors import DecodeError, ParameterError
 from .base import BYTES, CBOR, ROUND_FIELDS, Handler, application, is_digest, read_cbor, route
-from .errors import Refusal, TransportError
-from .guard import Limits, read_body
+from .errors import CutOff, Refusal, TransportError
+from .guard import Limits, address_of, read_body
 from .logs import log
 from .metrics import Metrics
-from .outgoing import get, post_patiently, quiet_client, stream
+from .outgoing import Stream, get, post_patiently, quiet_client, stream
+from .tasks import Tasks
 
 _RANDOM: Final = secrets.SystemRandom()
+_SHARD: Final = "/v1/shard"
+_TAKEN: Final = 202
 _KEEP_PUBLIC_S: Final = 0.5
+_KEEP_FAILURE_S: Final = 2.0
+"""A next hop that does not answer is asked so often, and not by every client."""
+_SMALL_S: Final = 5.0
+_LARGE_S: Final = 20.0
+_COUNT_S: Final = 60.0
+"""Requests that were refused are counted this often where no batch leaves."""
 _GIVE_UP_S: Final = 300.0
 _TICK_S: Final = 0.05
 
@@ -66,7 +75,8 @@ class RelayService:
         next_hop: URL of the aggregator, or of another relay.
         mixing: Batches.
         bounds: Limits of requests.
-        client: Talks to the next hop; made if None.
+        make_client: Makes the connections to the next hop, as :func:`quiet_client`; called for each of
+            three that must not wait for each other: shards, what is small, models and results.
         clock: Seconds; only differences matter.
 
     Attributes:
@@ -80,47 +90,64 @@ class RelayService:
         *,
         mixing: Mixing | None = None,
         bounds: Limits | None = None,
-        client: httpx.AsyncClient | None = None,
+        make_client: Callable[..., httpx.AsyncClient] = quiet_client,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._next = next_hop.rstrip("/")
         self._mixing = mixing if mixing is not None else Mixing()
-        self._client = client if client is not None else quiet_client()
+        self._client = make_client(connections=2)
+        self._small_client = make_client(timeout_s=_SMALL_S, connections=4)
+        self._large_client = make_client(timeout_s=_LARGE_S, connections=limits.HTTP_PASSED_ON)
         self._clock = clock
         self._held: list[bytes] = []
         self._leaving: deque[bytes] = deque()
         self._held_bytes = 0  # of both, and of bodies that are coming
         self._oldest = 0.0
-        self._draining = False
-        self._small: dict[str, tuple[float, bytes]] = {}
-        self._asking = asyncio.Lock()
+        self._stop = asyncio.Event()
+        self._ends = 0.0  # what is held has until then, once _stop is set
+        self._small: dict[str, _Known] = {}
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._passing: Counter[str] = Counter()
+        self._tasks = Tasks()
         self.counts: Counter[str] = Counter(taken=0, forwarded=0, refused=0, lost=0)
-        metrics = Metrics("relay")
-        metrics.watch("shards", "What became of shards.", lambda: self.counts, label="fate", counts=True)
-        metrics.watch("held", "Shards held now.", lambda: {"": self._n_held})
+        self._shown = self.counts.copy()
+        self._counted = 0.0
+        self._metrics = Metrics("relay", later=[_SHARD])
+        self._metrics.watch(
+            "shards", "What became of shards.", lambda: self._shown, label="fate", counts=True
+        )
+        self._metrics.watch(
+            "leaving", "Shards of batches that the next hop has not taken yet.",
+            lambda: {"": len(self._leaving)},
+        )  # fmt: skip
+        self._tasks.watch(self._metrics)
         routes = [
-            route("/v1/shard", self._take, "POST"),
+            route(_SHARD, self._take, "POST"),
             route("/v1/round", self._pass_small(CBOR, limits.HTTP_SMALL_BYTES), "GET"),
             route("/v1/header", self._pass_small(BYTES, limits.HEADER_MAX_BYTES), "GET"),
             route("/v1/model", self._pass_large, "GET"),
             route("/v1/result/{header:str}", self._pass_large, "GET"),
         ]
         self.app: ASGIApp = application(
-            routes, metrics, bounds if bounds is not None else Limits(), self._lifespan
+            routes,
+            self._metrics,
+            bounds if bounds is not None else Limits(),
+            self._lifespan,
+            lambda: self._tasks.reason,
         )
 
     # -- taking -----------------------------------------------------------------------------------
 
     async def _take(self, request: Request) -> Response:
         size = await self._size()
-        if self._draining:
+        if self._stop.is_set():
             raise Refusal(503, "ending", retry_after_s=5)
         if self._held_bytes + size > self._mixing.queue_bytes:
             raise Refusal(503, "full", retry_after_s=2)
         self._held_bytes += size  # before the body comes: many at once must not hold more
         try:
             shard = await read_body(request, at_most=size, exactly=size)
-            if self._draining:
+            if self._stop.is_set():
                 raise Refusal(503, "ending", retry_after_s=5)
         except BaseException:
             self._held_bytes -= size
@@ -129,7 +156,7 @@ class RelayService:
             self._oldest = self._clock()
         self._held.append(shard)
         self.counts["taken"] += 1
-        return PlainTextResponse("taken\n", 202)
+        return PlainTextResponse("taken\n", _TAKEN)
 
     async def _size(self) -> int:
         """Bytes of every shard of the round, from the next hop."""
@@ -144,32 +171,43 @@ class RelayService:
 
     # -- giving on --------------------------------------------------------------------------------
 
+    def end_soon(self) -> None:
+        """Take nothing more, and give on at once what is held; to be called before what is going on is
+        waited for."""
+        if not self._stop.is_set():
+            self._ends = time.monotonic() + self._mixing.shutdown_s
+            self._stop.set()
+
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
-        stop = asyncio.Event()
-        pump = asyncio.create_task(self._pump(stop))
+        pump = asyncio.create_task(self._tasks.supervise("pump", self._pump, hurry=self._stop))
         try:
             yield
         finally:
-            self._draining = True
-            stop.set()
             # What was acknowledged leaves at once, mixed with whatever else is here.
+            self.end_soon()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(pump, self._mixing.shutdown_s)
+                await asyncio.wait_for(pump, max(0.0, self._ends - time.monotonic()))
             if self._n_held:
                 self.counts["lost"] += self._n_held
                 log("error", "shards lost at the end", shards=self._n_held)
-            await self._client.aclose()
+            for client in (self._client, self._small_client, self._large_client):
+                await client.aclose()
 
-    async def _pump(self, stop: asyncio.Event) -> None:
-        while not stop.is_set() or self._n_held:
-            if not stop.is_set() and not self._is_due():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), _TICK_S)
+    async def _pump(self) -> None:
+        while not self._stop.is_set() or self._n_held:
+            if self._stop.is_set() or self._is_due():
+                await self._give_on()
                 continue
-            await self._give_on()
+            if self._clock() - self._counted > _COUNT_S:
+                self._counted = self._clock()
+                self._metrics.release(but=_TAKEN)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _TICK_S)
 
     def _is_due(self) -> bool:
+        if self._leaving:
+            return True  # of a batch that was interrupted
         if not self._held:
             return False
         waited = self._clock() - self._oldest
@@ -181,36 +219,49 @@ class RelayService:
 
     async def _give_on(self) -> None:
         """One batch, shuffled; each of its shards is held until the next hop has it."""
-        batch, self._held = self._held, []
-        _RANDOM.shuffle(batch)
-        self._leaving.extend(batch)
+        if not self._leaving:  # else a batch that was interrupted: what came since waits for its own
+            batch, self._held = self._held, []
+            _RANDOM.shuffle(batch)
+            self._leaving.extend(batch)
+            # Whoever reads the metrics learns of a shard no sooner than whoever sees its batch leave.
+            self._shown["taken"] = self.counts["taken"]
+            self._metrics.release()
         until = time.monotonic() + _GIVE_UP_S
         fates: Counter[str] = Counter()
-        while self._leaving:
-            shard = self._leaving[0]
-            url = f"{self._next}/v1/shard"
-            try:
-                await post_patiently(self._client, url, shard, at_most=limits.HTTP_SMALL_BYTES, until=until)
-            except TransportError as error:
-                # Refused for good: too late, or of another round.  The sender is long gone.
-                fates["lost" if error.retryable else "refused"] += 1
-            else:
-                fates["forwarded"] += 1
-            self._leaving.popleft()
-            self._held_bytes -= len(shard)
-        self.counts.update(fates)
-        log("info", "batch left", shards=len(batch), fates=dict(fates))
+        try:
+            while self._leaving:
+                fates[await self._give_one(self._leaving[0], until)] += 1
+                self._held_bytes -= len(self._leaving.popleft())
+        finally:
+            self.counts.update(fates)
+            self._shown.update(fates)
+        log("info", "batch left", shards=fates.total(), fates=dict(fates))
+
+    async def _give_one(self, shard: bytes, until: float) -> str:
+        url = self._next + _SHARD
+        try:
+            await post_patiently(self._client, url, shard, at_most=limits.HTTP_SMALL_BYTES, until=until)
+        except TransportError as error:
+            # Refused for good: too late, or of another round.  The sender is long gone.
+            return "lost" if error.retryable else "refused"
+        return "forwarded"
 
     # -- what is public ---------------------------------------------------------------------------
 
     async def _fetch(self, path: str, at_most: int) -> bytes:
-        """Something small, from the next hop; many that ask at once make one request."""
-        async with self._asking:
-            at, data = self._small.get(path, (-1e9, b""))
-            if self._clock() - at > _KEEP_PUBLIC_S:
-                data = await get(self._client, self._next + path, at_most=at_most)
-                self._small[path] = (self._clock(), data)
-            return data
+        """Something small, from the next hop; many that ask at once make one request, also if it fails."""
+        async with self._asking[path]:
+            known = self._small.get(path)
+            if known is None or self._clock() > known.until:
+                try:
+                    data = await get(self._small_client, self._next + path, at_most=at_most)
+                    known = _Known(self._clock() + _KEEP_PUBLIC_S, data)
+                except TransportError as error:
+                    known = _Known(self._clock() + _KEEP_FAILURE_S, b"", error.status, error.reason)
+                self._small[path] = known
+        if known.status is not None:
+            raise TransportError("the next hop has no answer", status=known.status, reason=known.reason)
+        return known.data
 
     def _pass_small(self, media_type: str, at_most: int) -> Handler:
         async def handler(request: Request) -> Response:
@@ -226,11 +277,57 @@ class RelayService:
         header = request.path_params.get("header")
         if header is not None and not is_digest(header):
             raise Refusal(404, "no such result")
+        address = address_of(request.scope)
+        if self._passing[address] >= limits.HTTP_PASSED_ON_PER_ADDRESS:
+            raise Refusal(503, "busy with your other requests", retry_after_s=1)
+        if self._passing.total() >= limits.HTTP_PASSED_ON:
+            raise Refusal(503, "busy", retry_after_s=1)
+        self._passing[address] += 1
         try:
-            pieces = await stream(self._client, self._next + request.url.path, at_most=limits.MODEL_MAX_BYTES)
-        except TransportError as error:
-            raise _passed_on(error) from None
-        return StreamingResponse(pieces, media_type=BYTES)
+            url = self._next + request.url.path
+            answer = await stream(
+                self._large_client, url, at_most=limits.MODEL_MAX_BYTES, method=request.method
+            )
+        except BaseException as error:
+            self._passed(address)
+            if isinstance(error, TransportError):
+                raise _passed_on(error) from None
+            raise
+        return _Passed(answer, lambda: self._passed(address))
+
+    def _passed(self, address: str) -> None:
+        self._passing[address] -= 1
+        self._passing += Counter()  # forgets addresses that have none
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the next hop has answered, or why not (``status`` is a number)."""
+
+    until: float
+    data: bytes
+    status: int | None = None
+    reason: str = ""
+
+
+class _Passed(StreamingResponse):
+    """What comes from the next hop, as it comes; let go of in the end, whatever the end is."""
+
+    def __init__(self, answer: Stream, done: Callable[[], None]) -> None:
+        headers = {} if answer.length is None else {"content-length": str(answer.length)}
+        super().__init__(answer, media_type=BYTES, headers=headers)
+        self._answer = answer
+        self._done = done
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See :class:`StreamingResponse`."""
+        try:
+            await super().__call__(scope, receive, send)
+        except TransportError:
+            raise CutOff(502) from None
+        finally:
+            self._done()
+            await self._answer.aclose()
 
 
 def _passed_on(error: TransportError) -> Refusal:

@@ -7,6 +7,7 @@ closing half is a change of this file.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -23,16 +24,13 @@ from ..aggregator import Aggregator, State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
 from ..header import TAG_MEMBER
+from ..request import reply_max_bytes
 from ..server import ServerIdentity
 from ..signed import SignedHeader
 from .base import RoleThread, read_cbor
 from .errors import TransportError
 from .logs import log
 from .outgoing import get, post_patiently
-
-_ANSWER_BYTES: Final = 1 << 26
-"""A check names every bad client in 17 bytes, an answer holds one share sum."""
-
 
 _AGAIN_S: Final = 0.5
 
@@ -50,15 +48,18 @@ class MemberState(StrEnum):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long members are waited for.
+    """How members are asked, and how long they are waited for.
 
     Attributes:
         ask_s: For one member to sign, check or answer.
         more_s: For the others, once enough have.
+        check_first: Whether all check before any of them answers (:meth:`Aggregator.close`): a round trip
+            more, and a client that sends members what does not open costs its place and not the round.
     """
 
     ask_s: float = 60.0
     more_s: float = 3.0
+    check_first: bool = False
 
 
 class Committee:
@@ -68,6 +69,10 @@ class Committee:
         members: Name -> URL, in the committee's order.
         client: One for all of them: the aggregator hides from none.
         patience: Time limits.
+
+    Attributes:
+        states: What is known of each member in this round.
+        check_first: As in ``patience``; true from the first round on that found no quorum.
     """
 
     def __init__(
@@ -76,6 +81,8 @@ class Committee:
         self._urls = {name: url.rstrip("/") for name, url in members.items()}
         self._client = client
         self._patience = patience if patience is not None else Patience()
+        self._reply_bytes = limits.MEMBER_REPLY_BYTES
+        self.check_first = self._patience.check_first
         self.states: dict[bytes, MemberState] = dict.fromkeys(members, MemberState.WAITING)
 
     @property
@@ -149,6 +156,7 @@ class Committee:
             ProtocolError: Fewer than ``t`` (:attr:`Reason.HEADER_SIGNATURE`).
         """
         data, header = proposal.to_bytes(), proposal.header
+        self._reply_bytes = reply_max_bytes(header)
         signatures: dict[int, bytes] = {}
 
         async def take(index: int, signature: bytes) -> None:
@@ -180,6 +188,7 @@ class Committee:
             ProtocolError: Too few contributors, no quorum, or a sum that does not open.
             StoreError, OSError: A step could not be kept; what was kept counts.
         """
+        self._reply_bytes = reply_max_bytes(aggregator.header)
         if aggregator.state in (State.COLLECTING, State.CLOSING):
             requests = await self._agree(aggregator, signed_header, role, closed)
         elif aggregator.state is State.ANSWERING:
@@ -191,10 +200,13 @@ class Committee:
     async def _agree(
         self, aggregator: Aggregator, signed_header: bytes, role: RoleThread, closed: Callable[[], None]
     ) -> dict[int, bytes]:
-        """Fix the set, have members check it, and settle: the requests to answer."""
+        """Fix the set, and have members check it first if need be: the requests to answer."""
         threshold, again = aggregator.header.threshold, aggregator.state is State.CLOSING
-        requests = await role(aggregator.requests if again else aggregator.close)
+        close = functools.partial(aggregator.close, check_first=self.check_first)
+        requests = await role(aggregator.requests if again else close)
         await role(closed)
+        if aggregator.state is State.ANSWERING:
+            return requests
         framed = _framed(signed_header, requests, aggregator.checked)
         take = _taking(role, aggregator.receive_check)
         await self._ask(
@@ -207,16 +219,16 @@ class Committee:
     ) -> RoundResult:
         """Collect answers until the sum opens, taking out who is convicted meanwhile."""
         threshold, until = aggregator.header.threshold, time.monotonic() + 2 * self._patience.ask_s
-        check, answer = (_taking(role, m) for m in (aggregator.receive_check, aggregator.receive_answer))
-        enough = threshold
+        check, enough = _taking(role, aggregator.receive_check), threshold
         while True:
-            framed = _framed(signed_header, requests, aggregator.answered)
-            await self._ask("answer", framed, answer, MemberState.ANSWERED, _reached(aggregator, enough))
+            await self._gather_answers(aggregator, signed_header, role, requests, enough)
             try:
                 return await role(aggregator.open)
             except ProtocolError as error:
                 # Wrong answers among them, or too few: those that are missing may help.
                 if requests.keys() <= set(aggregator.answered) or time.monotonic() > until:
+                    # Perhaps bad shares that nobody can show: with checks first, such a client is dropped.
+                    self.check_first |= error.reason is Reason.NO_QUORUM
                     raise
                 log("warning", "not opened yet", answers=len(aggregator.answered), reason=error.reason.value)
             # Who does not answer may hold a share that convicts its sender: then the set is another.
@@ -227,6 +239,27 @@ class Committee:
             else:
                 enough = len(aggregator.answered) + 1
                 await asyncio.sleep(_AGAIN_S)
+
+    async def _gather_answers(
+        self,
+        aggregator: Aggregator,
+        signed_header: bytes,
+        role: RoleThread,
+        requests: Mapping[int, bytes],
+        enough: int,
+    ) -> None:
+        """Ask those that have not answered; what comes is opened as one batch."""
+        found: dict[int, bytes] = {}
+
+        async def keep(index: int, data: bytes) -> None:
+            found[index] = data
+
+        framed = _framed(signed_header, requests, aggregator.answered)
+        missing = enough - len(aggregator.answered)
+        await self._ask("answer", framed, keep, MemberState.ANSWERED, lambda: len(found) >= missing)
+        for index, error in (await role(aggregator.receive_answers, found)).items():
+            self.states[self.names[index - 1]] = MemberState.REFUSED
+            log("warning", "answer: answer refused", member=index, reason=type(error).__name__)
 
     async def _ask(
         self,
@@ -263,7 +296,7 @@ class Committee:
         name = self.names[index - 1]
         url = f"{self._urls[name]}/v1/{what}"
         try:
-            answer = await post_patiently(self._client, url, body, at_most=_ANSWER_BYTES, until=until)
+            answer = await post_patiently(self._client, url, body, at_most=self._reply_bytes, until=until)
         except TransportError as error:
             self.states[name] = MemberState.SILENT if error.retryable else MemberState.REFUSED
             log("warning", f"{what}: member refused", member=index, status=error.status, reason=error.reason)
@@ -312,7 +345,3 @@ def _framed(signed_header: bytes, requests: Mapping[int, bytes], done: Collectio
 def _convicted(aggregator: Aggregator) -> Callable[[], bool]:
     """Whether somebody who is still in the set is convicted."""
     return lambda: not aggregator.convictions.keys().isdisjoint(aggregator.accepted)
-
-
-def _reached(aggregator: Aggregator, count: int) -> Callable[[], bool]:
-    return lambda: len(aggregator.answered) >= count

@@ -7,12 +7,17 @@ import os
 import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import typer
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from sottovoce._ext import errors
 from sottovoce.cli import console
+from sottovoce.cli.app import app
+from support.cli_session import plain
 
 
 def run_and_fail(error):
@@ -224,3 +229,40 @@ def test_a_link_is_followed(tmp_path):
     console.write_json({"a": 1}, str(link))
     assert link.is_symlink()
     assert json.loads((tmp_path / "folder" / "real.json").read_text()) == {"a": 1}
+
+
+def commands(group, *names):
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from commands(command, *names, name)
+        else:
+            yield (*names, name), command
+
+
+def test_every_report_is_held_against_the_other_files_of_its_command():
+    found = [(names, p) for names, command in commands(get_command(app)) for p in command.params]
+    reports = [(names, p) for names, p in found if "--json" in p.opts]
+    assert len(reports) > 20
+    assert [names for names, p in reports if p.callback is None] == []
+
+
+def test_a_report_takes_the_place_of_no_other_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOTTOVOCE_HOME", str(tmp_path / "home"))
+    for name in ("letter", "letter.sig", "alice"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "same").symlink_to("letter")
+    for arguments, taken in (
+        (("verify", "letter", "--sig", "letter.sig"), "./letter"),
+        (("verify", "letter", "--sig", "letter.sig"), "letter.sig"),
+        (("verify", "letter", "--sig", "letter.sig"), "same"),
+        (("seal", "letter", "--to", "alice", "-o", "out"), "out"),
+        (("seal", "letter", "--to", "alice", "-o", "out"), "letter"),
+        (("seal", "letter", "--to", "alice", "-o", "out"), "alice"),
+    ):
+        result = CliRunner().invoke(app, [*arguments, "--json", taken], prog_name="sottovoce")
+        assert result.exit_code == 2, (arguments, result.stderr)
+        assert f"{Path(taken)} is the file of" in plain(result.stderr)
+    for name in ("letter", "letter.sig", "alice"):
+        assert (tmp_path / name).read_text() == name
+    assert not (tmp_path / "out").exists()

@@ -256,6 +256,22 @@ def test_keys_stay_also_with_force(keys):
     assert {name: Path(name).read_bytes() for name in before} == before
 
 
+def test_a_report_replaces_no_model(keys):
+    np.save("m.npy", np.zeros(3))
+    run("encrypt", "m.npy", "--to", "public", "--clip", 1, "-o", "m.svh")
+    before = {name: Path(name).read_bytes() for name in ("public", "m.npy", "m.svh")}
+    for command, taken in (
+        (("encrypt", "m.npy", "--to", "public", "--clip", 1, "-o", "n.svh"), ("m.npy", "public", "n.svh")),
+        (("add", "m.svh", "--to", "public", "-o", "n.svh"), ("m.svh", "./public", "n.svh")),
+        (("decrypt", "m.svh", "--key", "secret", "-o", "n.npy"), ("m.svh", "n.npy")),
+    ):
+        for name in taken:
+            assert "is the file of" in plain(run(*command, "--json", name, code=2).stderr)
+    assert not Path("n.svh").exists()
+    assert not Path("n.npy").exists()
+    assert {name: Path(name).read_bytes() for name in before} == before
+
+
 def test_what_was_decrypted_is_for_its_owner(keys):
     np.savez("m.npz", a=np.zeros(3))
     run("encrypt", "m.npz", "--to", "public", "--clip", 1, "-o", "m.svh")

@@ -41,6 +41,39 @@ def shards(*options):
     return json.loads(run("split", "file", "-k", 3, "-n", 5, "--json", "-", *options).stdout)["shards"]
 
 
+# -- the report takes no file's place -------------------------------------------------------------
+
+
+def test_a_report_replaces_neither_source_nor_shard():
+    told = shards()
+    before = {name: Path(name).read_bytes() for name in ("file", *told)}
+    Path("link").symlink_to(told[1])
+    for arguments, taken in (
+        (("split", "file", "-k", 2, "-n", 3, "--prefix", "other"), "./file"),
+        (("join", *told, "-o", "out"), told[2]),
+        (("join", *told, "-o", "out"), "link"),
+        (("join", *told, "-o", "out"), "out"),
+        (("verify", *told), told[0]),
+        (("repair", *told[:4]), told[3]),
+    ):
+        said = run(*arguments, "--json", taken, code=2)
+        assert "is the file of" in plain(said.stderr)
+    assert not Path("out").exists()
+    assert not list(Path().glob("other*"))
+    assert {name: Path(name).read_bytes() for name in before} == before
+
+
+def test_a_report_does_not_replace_a_shard_that_was_just_made():
+    said = run("split", "file", "-k", 3, "-n", 5, "--json", "file.1_5.svr", code=1)
+    assert "is one of the shards" in plain(said.stderr)
+    told = [f"file.{i}_5.svr" for i in range(5)]
+    whole = Path(told[1]).read_bytes()
+    Path(told[1]).unlink()
+    said = run("repair", *told[:1], *told[2:], "--json", f"./{told[1]}", code=1)
+    assert "is one of the shards" in plain(said.stderr)
+    assert Path(told[1]).read_bytes() == whole
+
+
 # -- there and back -------------------------------------------------------------------------------
 
 

@@ -7,13 +7,9 @@ its record, every request has one answer before and after, no key more than the 
 half-written, and the database and its mark open.
 """
 
-import json
 import os
 import pathlib
 import random
-import shutil
-import subprocess
-import sys
 import tempfile
 
 import pytest
@@ -21,46 +17,24 @@ import pytest
 from sottovoce.clsc import Mode
 from sottovoce.clsc.sqlite_registry import SqliteRegistry
 from support.clsc_stores import account, entry
+from support.crash_shim import IN_MEMORY, build_shim, run_victim
 
-TESTS = pathlib.Path(__file__).parents[1]
-COMPILER = shutil.which("gcc") or shutil.which("clang")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 
 
 def run(how, folder, *args, preload=None):
-    folders = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": folders}
-    if preload:
-        environment["LD_PRELOAD"] = str(preload)
-    command = [sys.executable, TESTS / "support/registry_victim.py", how, folder, *map(str, args)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return run_victim("registry_victim.py", how, folder, *args, preload=preload, timeout_s=900)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """In memory where there is such a place: a process that is killed loses no page of either kind."""
-    parent = "/dev/shm" if os.path.isdir("/dev/shm") else tmp_path
-    with tempfile.TemporaryDirectory(dir=parent) as folder:
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY or tmp_path) as folder:
         yield folder
 
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory):
-    if not sys.platform.startswith("linux") or COMPILER is None:
-        pytest.skip("needs Linux and a C compiler")
-    target = tmp_path_factory.mktemp("shim") / "crash_shim.so"
-    command = [COMPILER, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", target]
-    built = subprocess.run(
-        [*command, TESTS / "support/crash_shim.c", "-ldl"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    return target
+    return build_shim(tmp_path_factory)
 
 
 def test_killed_before_statements_and_answers(folder):

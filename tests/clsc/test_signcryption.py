@@ -400,5 +400,13 @@ def test_batch_equals_one_by_one(world, people):
             assert result.__traceback__ is None
             assert result.__context__ is None
     assert unsigncrypt_batch([], receiver=receivers[0], trust=trust) == []
+    ads = [b"other" if i == 6 else b"" for i in range(7)]
+    assert [type(r) for r in unsigncrypt_batch(packets, receiver=receivers[0], trust=trust, ad=ads)] == [
+        *kinds[:6],
+        Opened,
+    ]
+    for wrong, error in ((ads[:6], ParameterError), ([*ads[:6], None], TypeError), (None, TypeError)):
+        with pytest.raises(error):
+            unsigncrypt_batch(packets, receiver=receivers[0], trust=trust, ad=wrong)
     for data, result in zip(packets, pickle.loads(pickle.dumps(results)), strict=True):
         assert type(result) is kinds[packets.index(data)]  # results go back from a worker process

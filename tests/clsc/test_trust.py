@@ -305,3 +305,55 @@ def test_threads_pin_one_key_for_a_name(world):
     assert len(pinned) == 1
     assert trust.revoked == {key.pid for key in keys}
     assert trust.revocations(several[0].params_id) == several[-1]
+
+
+# -- keys that come again ----------------------------------------------------------------------------
+
+
+def test_read_key_gives_one_object_for_one_key_and_believes_nothing(world):
+    trust = TrustStore(world.root.public_key, clock=now)
+    key = public(world, "alice")
+    data = key.to_bytes()
+    with pytest.raises(SenderError):
+        trust.read_key(data)
+    trust.add(key.params)
+    read = trust.read_key(data)
+    assert read == key
+    assert read is trust.read_key(bytes(bytearray(data)))
+    assert read.params is trust.get(key.params.params_id)
+    trust.revoke(key.pid)
+    with pytest.raises(SenderError):
+        trust.acceptable(trust.read_key(data))
+    assert pickle.loads(pickle.dumps(trust)).read_key(data) == key
+
+
+@pytest.mark.parametrize("wrong", [b"", bytes(83), bytearray(90), None, "key"])
+def test_read_key_refuses_what_is_no_key(world, wrong):
+    with pytest.raises((DecodeError, TypeError)):
+        world.trust.read_key(wrong)
+
+
+def test_read_key_forgets_the_one_not_asked_for_longest(world, monkeypatch):
+    monkeypatch.setattr("sottovoce.clsc.trust.MAX_READ_KEYS", 2)
+    keys = [public(world, name).to_bytes() for name in ("alice", "bob", "carol")]
+    trust = TrustStore(world.root.public_key, clock=now)
+    trust.add(world.params[Mode.IDENTITY])
+    first, second = trust.read_key(keys[0]), trust.read_key(keys[1])
+    assert trust.read_key(keys[0]) is first  # now the newest
+    trust.read_key(keys[2])
+    assert trust.read_key(keys[0]) is first
+    assert trust.read_key(keys[1]) is not second
+
+
+def test_a_key_read_before_is_the_sender_of_a_packet(world):
+    alice, bob = world.signer("alice"), world.receiver("bob")
+    trust = TrustStore(world.root.public_key, clock=now)
+    trust.add(alice.params)
+    data = signcrypt(b"m", sender=alice, receivers=[bob.public_key])
+    assert unsigncrypt(data, receiver=bob, trust=trust).sender is not trust.read_key(
+        alice.public_key.to_bytes()
+    )
+    assert unsigncrypt(data, receiver=bob, trust=trust).sender is trust.read_key(alice.public_key.to_bytes())
+    trust.revoke(alice.public_key.pid)
+    with pytest.raises(SenderError):
+        unsigncrypt(data, receiver=bob, trust=trust)

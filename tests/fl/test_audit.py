@@ -1,5 +1,6 @@
 """The audit: what an aggregator did to the sum, the list or the mean is found by whoever has the record."""
 
+import hashlib
 import io
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sottovoce import clsc
+from sottovoce._ext.enc import enc
 from sottovoce._ext.errors import ParameterError, SottovoceError
 from sottovoce.fl import (
     AuditError,
@@ -22,10 +24,11 @@ from sottovoce.fl import (
     audit_round,
 )
 from sottovoce.fl.audit_file import AuditHead, AuditReader
-from sottovoce.fl.sizes import manifest_bytes
+from sottovoce.fl.closing import result_max_bytes
+from sottovoce.fl.conviction import conviction_max_bytes
 from sottovoce.fl.wire import set_root
 from sottovoce.he import kahe
-from support.fl_federation import craft, finish
+from support.fl_federation import NOW, craft, finish
 
 A = AuditFault
 
@@ -45,11 +48,11 @@ class Record:
 
 def read(data, header):
     reader = AuditReader(io.BytesIO(data))
-    head = AuditHead.read(reader)
-    params = header.kahe_params
-    count = RoundResult.from_bytes(head.result, header).agreed.count
-    pairs = reader.contributions(count, manifest_bytes(params), params.ciphertext_bytes)
-    return Record(head, list(pairs))
+    first = reader.round()
+    result = reader.result(header)
+    head = AuditHead(*first, result, reader.share_sums(header), tuple(reader.convictions(header)))
+    count = RoundResult.from_bytes(result, header).agreed.count
+    return Record(head, list(reader.contributions(header, count)))
 
 
 def written(aggregator, published=None):
@@ -77,9 +80,9 @@ def root(fed):
     return fed.authority.root_public_key
 
 
-def found(record, root):
+def found(record, root, **expected):
     with pytest.raises(AuditError) as caught:
-        audit_round(io.BytesIO(record.to_bytes()), root)
+        audit_round(io.BytesIO(record.to_bytes()), root, **expected)
     return [finding.fault for finding in caught.value.report.findings], caught.value.report
 
 
@@ -319,6 +322,95 @@ class TestAggregatorThatCheats:
             audit_round(io.BytesIO(Record(head, pairs).to_bytes()), root)
 
 
+class TestWhatSomebodyGot:
+    """The record may be right in itself, and another than what the clients were given."""
+
+    def test_the_report_says_what_was_agreed(self, sealed, good, root):
+        result = RoundResult.from_bytes(good.head.result, sealed.header)
+        report = audit_round(io.BytesIO(good.to_bytes()), root)
+        assert report.agreed == result.agreed
+        assert report.mean_digest == hashlib.sha256(result.mean.tobytes()).digest()
+        assert report.result_digest == hashlib.sha256(good.head.result).digest()
+        assert not report.compared
+
+    def test_the_result_that_a_client_got(self, fed, sealed, good, root):
+        result = RoundResult.from_bytes(good.head.result, sealed.header)
+        few = {j: result.member_signatures[j] for j in (1, 3, 4, 5)}  # any t are as good as all
+        for signatures in (result.member_signatures, few):
+            got = replace(result, member_signatures=signatures).to_bytes(sealed.header, fed.aggregator_keys)
+            report = audit_round(io.BytesIO(good.to_bytes()), root, published=got)
+            assert report.compared
+
+    @pytest.mark.parametrize("which", ["mean", "weight"])
+    def test_an_aggregator_that_signs_one_result_for_clients_and_one_for_the_record(
+        self, fed, sealed, good, root, which
+    ):
+        """Members sign neither mean nor weight, so both results pass everywhere else."""
+        result = RoundResult.from_bytes(good.head.result, sealed.header)
+        change = {"mean": result.mean[::-1]} if which == "mean" else {"total_weight": result.total_weight - 1}
+        got = replace(result, **change).to_bytes(sealed.header, fed.aggregator_keys)
+        RoundResult.from_bytes(got, sealed.header)  # a client accepts it
+        audit_round(io.BytesIO(good.to_bytes()), root)  # and the record alone is right
+        faults, report = found(good, root, published=got)
+        assert faults == [A.PUBLISHED]
+        assert report.findings[0].detail == f"another {which}"
+        assert report.compared
+
+    def test_a_result_of_another_set(self, sealed, good, root):
+        other = sealed.aggregator(sealed.packets[:4])
+        finish(other, sealed.members(), sealed.signed)
+        faults, report = found(good, root, published=other.publish(other.open()))
+        assert faults == [A.PUBLISHED]
+        assert "root, digest of the sum, count, weight, mean" in report.findings[0].detail
+
+    def test_what_no_client_would_have_taken(self, fed, sealed, good, root):
+        result = RoundResult.from_bytes(good.head.result, sealed.header)
+        unsigned = replace(result, member_signatures={}).to_bytes(sealed.header, fed.aggregator_keys)
+        for got in (b"", good.head.result[:-1], unsigned):
+            faults, report = found(good, root, published=got)
+            assert faults == [A.PUBLISHED]
+            assert "no result of this round" in report.findings[0].detail
+
+    def test_a_record_without_a_result(self, sealed, good, root):
+        record = replace(good, head=replace(good.head, result=b""))
+        faults, _ = found(record, root, published=good.head.result)
+        assert faults == [A.RESULT, A.PUBLISHED]
+        faults, _ = found(record, root, published=b"")
+        assert faults == [A.RESULT]
+
+    def test_the_round_that_is_expected(self, sealed, good, root):
+        audit_round(io.BytesIO(good.to_bytes()), root, header_hash=sealed.header.hash)
+        faults, report = found(good, root, header_hash=bytes(32))
+        assert faults == [A.ROUND]
+        assert sealed.header.hash.hex() in str(report.findings[0])
+
+    def test_a_policy_that_is_expected(self, fed, good, root):
+        policy = fed.policy()
+        audit_round(io.BytesIO(good.to_bytes()), root, policy=policy)
+        faults, report = found(good, root, policy=replace(policy, aggregators=frozenset({b"another"})))
+        assert faults == [A.ROUND]
+        assert "aggregator" in str(report.findings[0])
+        faults, _ = found(good, root, policy=replace(policy, min_contributors=7))
+        assert faults == [A.ROUND]
+
+    def test_parameters_that_the_header_does_not_name(self, fed, good, root):
+        """Who reads the record takes them for those of the contributors."""
+        span = {"not_before": NOW, "not_after": NOW + 600}
+        master = clsc.MasterKey.generate(fed.authority._root, clsc.Mode.BLIND, b"another", **span)
+        for params in (good.head.committee_params, master.params.to_bytes()):
+            faults, report = found(replace(good, head=replace(good.head, sender_params=params)), root)
+            assert faults == [A.PARAMS]
+            assert report.findings[0].detail == "the contributors'"
+
+    def test_a_header_of_another_epoch_than_its_contributors(self, fed, sealed, good, root):
+        header = replace(sealed.header, epoch=b"another")
+        proposal = SignedHeader.propose(header, fed.aggregator_keys).to_bytes()
+        faults, _ = found(
+            replace(good, head=replace(good.head, signed_header=proposal, convictions=())), root
+        )
+        assert faults == [A.HEADER, A.PARAMS, A.RESULT]
+
+
 class TestFile:
     def test_cut_short_or_longer(self, good, root):
         data = good.to_bytes()
@@ -337,22 +429,68 @@ class TestFile:
         assert isinstance(caught.value, (clsc.SenderError, clsc.DecodeError))
         assert not isinstance(caught.value, AuditError)
 
-    def test_a_claimed_length_is_not_allocated(self, root):
-        class Counting(io.BytesIO):
+    def test_a_claimed_length_is_not_allocated(self, good, sealed, root):
+        """Of each part the header says how long it can be, however long the file is."""
+
+        class Endless(io.BytesIO):
+            """As long as any length in it claims."""
+
             def read(self, n=-1):
-                assert n < 1 << 16
+                assert n < 1 << 20
                 return super().read(n)
 
-        head = b"\x00\x00\x00\x12SOTTOVOCE-V1-AUDIT"
-        for tail in (b"\x00\x00\x1f\xff", b"\xff" * 4, b"\x00\x00\x00\x00" * 3 + b"\x3f\xff\xff\xff"):
-            with pytest.raises(clsc.DecodeError, match="audit record"):
-                audit_round(Counting(head + tail), root)
+            def seek(self, offset, whence=io.SEEK_SET):
+                at = super().seek(offset, whence)
+                return 1 << 40 if whence == io.SEEK_END else at
+
+        head, header = good.head, sealed.header
+        first = enc(b"SOTTOVOCE-V1-AUDIT", head.sender_params, head.committee_params, head.signed_header)
+        sums = enc(*[part for pair in sorted(head.share_sums.items()) for part in pair])
+        result_most, conviction_most = result_max_bytes(header), conviction_max_bytes(header)
+        sums_most = 5 * (4 + 8 + 4 + header.kahe_params.share_sum_bytes)
+        lies = [
+            (b"", 19),
+            (enc(b"SOTTOVOCE-V1-AUDIT"), (1 << 13) + 1),
+            (enc(b"SOTTOVOCE-V1-AUDIT", head.sender_params), (1 << 13) + 1),
+            (enc(b"SOTTOVOCE-V1-AUDIT", head.sender_params, head.committee_params), (1 << 18) + 1),
+            (first, result_most + 1),
+            (first + enc(head.result), sums_most + 1),
+            (first + enc(head.result, sums) + b"\xff" * 4, conviction_most + 1),
+        ]
+        for before, length in lies:
+            for claimed in (length, (1 << 30) - 1, (1 << 32) - 1):
+                data = before + claimed.to_bytes(4, "big") + bytes(1 << 10)
+                with pytest.raises(clsc.DecodeError, match=rf"audit record: a field of .* got {claimed}"):
+                    audit_round(Endless(data), root)
+
+    def test_convictions_are_read_one_by_one_to_the_end_of_their_field(self, good, sealed, root):
+        shown = good.head.convictions[0]
+        record = replace(good, head=replace(good.head, convictions=(shown, shown)))
+        assert audit_round(io.BytesIO(record.to_bytes()), root).count == 6
+        many = replace(
+            good, head=replace(good.head, convictions=(b"",) * (sealed.header.max_contributors + 1))
+        )
+        with pytest.raises(clsc.DecodeError, match="more convictions than contributors"):
+            audit_round(io.BytesIO(many.to_bytes()), root)
+        # The field ends inside its last conviction, which would otherwise take bytes of what follows.
+        data, inner = good.to_bytes(), enc(shown)
+        at = data.index(inner) - 4
+        assert int.from_bytes(data[at : at + 4], "big") == len(inner)
+        for less in (1, 3, len(shown), len(shown) + 3):
+            lie = data[:at] + (len(inner) - less).to_bytes(4, "big") + data[at + 4 :]
+            with pytest.raises(clsc.DecodeError, match="audit record: a field of at most"):
+                audit_round(io.BytesIO(lie), root)
 
     def test_wrong_arguments(self, good, root, tmp_path):
         with pytest.raises(OSError, match="No such file"):
             audit_round(tmp_path / "nothing", root)
         with pytest.raises(TypeError):
             audit_round(io.BytesIO(good.to_bytes()), "root")
+        for wrong in ({"published": "result"}, {"header_hash": "00" * 32}, {"policy": object()}):
+            with pytest.raises(TypeError):
+                audit_round(io.BytesIO(good.to_bytes()), root, **wrong)
+        with pytest.raises(ParameterError, match="header_hash"):
+            audit_round(io.BytesIO(good.to_bytes()), root, header_hash=bytes(31))
 
     def test_damaged_records_are_refused_or_found_out(self, good, root):
         data = good.to_bytes()

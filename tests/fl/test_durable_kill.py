@@ -6,18 +6,13 @@ run again over what is left, tempted to do otherwise.
 """
 
 import functools
-import json
 import os
-import pathlib
-import shutil
-import subprocess
-import sys
 import tempfile
 
 import pytest
 
-TESTS = pathlib.Path(__file__).parents[1]
-COMPILER = shutil.which("gcc") or shutil.which("clang")
+from support.crash_shim import HAS_SHIM, IN_MEMORY, build_shim, run_victim
+
 LEAST = {("servers", "statements"): 250, "client": 75, "servers": 300}
 """Places that there are at least, should a scenario or the counting stop early."""
 SOME = {
@@ -29,36 +24,14 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 
 
 def run(role, *jobs, preload=None):
-    """Results by HOW.  In memory where there is such a place: who is killed loses no page of either kind."""
-    folders = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": folders}
-    if preload:
-        environment["LD_PRELOAD"] = str(preload)
-    parent = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    with tempfile.TemporaryDirectory(dir=parent) as folder:
-        command = [sys.executable, TESTS / "support/fl_victim.py", role, folder, *jobs]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=1200, check=False
-        )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    """Results by HOW."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+        return run_victim("fl_victim.py", role, folder, *jobs, preload=preload, timeout_s=1200)
 
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory):
-    if not sys.platform.startswith("linux") or COMPILER is None:
-        pytest.skip("needs Linux and a C compiler")
-    target = tmp_path_factory.mktemp("shim") / "crash_shim.so"
-    command = [COMPILER, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", target]
-    built = subprocess.run(
-        [*command, TESTS / "support/crash_shim.c", "-ldl"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    return target
+    return build_shim(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +41,7 @@ def some(request):
     @functools.cache
     def results(role):
         jobs = [f"{how}:{first}:{stride}" for how, (first, stride) in SOME[role].items()]
-        if sys.platform.startswith("linux") and COMPILER is not None:
+        if HAS_SHIM:
             return run(role, *jobs, "order", preload=request.getfixturevalue("shim"))
         return run(role, jobs[0])
 

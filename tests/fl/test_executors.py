@@ -219,6 +219,7 @@ class TestProcesses:
         path, secret = tmp_path / "aggregator.key", tmp_path / "passphrase"
         clsc.save_key(path, fed.aggregator_keys.decrypt, b"several words")
         secret.write_bytes(b"several words\n")
+        secret.chmod(0o600)
         key = WorkerKeyFile(str(path), str(secret))
         aggregator, _ = collect(fed, sealed, arrivals, executor=pool, worker_key=key)
         assert aggregator.refused == REFUSED
@@ -244,6 +245,76 @@ class TestKeys:
         assert workers._held == {}
         with pytest.raises(clsc.ParameterError):
             HeldKey(key.public_key)()
+
+    def test_of_a_file_are_held_for_a_while(self, fed, tmp_path, monkeypatch):
+        reads = []
+        load = clsc.load_key
+        monkeypatch.setattr(clsc, "load_key", lambda *args: reads.append(args) or load(*args))
+        now = [NOW]
+        monkeypatch.setattr(workers.time, "time", lambda: now[0])
+        timers = []
+
+        class Timer:
+            def __init__(self, seconds, then):
+                self.seconds, self.then, self.cancelled = seconds, then, False
+                timers.append(self)
+
+            def start(self):
+                assert self.daemon
+
+            def cancel(self):
+                self.cancelled = True
+
+            def fire(self):
+                monkeypatch.setattr(workers.threading, "current_thread", lambda: self)
+                self.then()
+
+        monkeypatch.setattr(workers.threading, "Timer", Timer)
+        files = [tmp_path / "aggregator.key", tmp_path / "other.key"]
+        keys = [fed.aggregator_keys.decrypt, fed.other_aggregator_keys.decrypt]
+        for path, key in zip(files, keys, strict=True):
+            path.write_bytes(clsc.dump_key(key, b"several words"))
+            path.chmod(0o600)
+        secret = tmp_path / "passphrase"
+        secret.write_bytes(b"several words\n")
+        secret.chmod(0o600)
+        ours, other = (WorkerKeyFile(str(path), str(secret)) for path in files)
+        held = workers._from_file
+        for _ in range(3):
+            assert ours().public_key == keys[0].public_key
+            now[0] += 300
+        assert len(reads) == len(timers) == 1
+        timers[0].fire()  # ten minutes after the first use, five after the last
+        assert held._key is not None
+        now[0] += 301
+        timers[1].fire()
+        assert held._key is None, "ten minutes after the last use"
+        ours()
+        other()
+        assert len(reads) == 3, "another file"
+        assert timers[2].cancelled
+        assert held._key.public_key == keys[1].public_key
+        drop_key(keys[0].public_key)
+        assert held._key is not None, "another key"
+        drop_key(keys[1].public_key)
+        assert held._key is None
+        ours()
+        files[0].write_bytes(clsc.dump_key(keys[1], b"several words"))
+        assert ours().public_key == keys[1].public_key, "replaced"
+        now[0] = keys[1].public_key.params.not_after
+        ours()
+        assert timers[-1].seconds <= 600
+        now[0] += 1
+        timers[-1].fire()
+        assert held._key is None, "the epoch is over"
+
+    def test_of_a_file_need_a_passphrase_that_nobody_else_may_read(self, fed, tmp_path):
+        path, secret = tmp_path / "aggregator.key", tmp_path / "passphrase"
+        clsc.save_key(path, fed.aggregator_keys.decrypt, b"several words")
+        secret.write_bytes(b"several words\n")
+        secret.chmod(0o640)
+        with pytest.raises(PermissionError):
+            WorkerKeyFile(str(path), str(secret))()
 
     def test_bad_arguments(self, fed, sealed):
         with pytest.raises(clsc.ParameterError, match="worker_key"):

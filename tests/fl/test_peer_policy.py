@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sottovoce import clsc
+from sottovoce._ext.limits import CLOCK_SKEW_S
 from sottovoce.fl import (
     ParameterError,
     PeerPolicy,
@@ -53,7 +54,7 @@ def header_of(net, view=0, **fields):
         "round_number": ROUND,
         "view": view,
         "clip": CLIP,
-        "deadline": NOW + (view + 1) * VIEW_S,
+        "deadline": NOW + (view + 1) * VIEW_S - CLOCK_SKEW_S,
         "audit_deadline": NOW + (view + 1) * VIEW_S,
         "min_contributors": MIN_CONTRIBUTORS,
     }
@@ -148,7 +149,7 @@ class TestTurn:
         policy_of(net).check(header, net.world.trust(), net.now)
 
     def test_no_deadline_in_anothers_turn(self, net):
-        for late, fine in ((VIEW_S + 120, True), (VIEW_S + 121, False)):
+        for late, fine in ((VIEW_S - 1, True), (VIEW_S, False), (VIEW_S + CLOCK_SKEW_S, False)):
             header = header_of(net, deadline=NOW + late, audit_deadline=NOW + late)
             if fine:
                 policy_of(net).check(header, net.world.trust(), net.now)
@@ -156,8 +157,59 @@ class TestTurn:
                 assert refusal(net, header).reason is Reason.VIEW
 
     def test_a_view_that_is_over(self, net, at):
-        at(VIEW_S + 121)
-        assert refusal(net, header_of(net, 0)).reason is Reason.DEADLINE
+        at(VIEW_S - 1)
+        header = header_of(net, 0)
+        policy_of(net).check(header, net.world.trust(), net.now)
+        for late in (VIEW_S, VIEW_S + CLOCK_SKEW_S, 2 * VIEW_S):
+            at(late)
+            assert refusal(net, header).reason in (Reason.VIEW, Reason.DEADLINE)
+
+    def test_one_view_at_a_time(self, net, at):
+        headers = [header_of(net, view) for view in range(3)]
+        for second in range(0, 3 * VIEW_S, 20):
+            for moment in (second, second - 1):
+                at(moment)
+                accepted = [h.view for h in headers if not self.refused(net, h)]
+                # None in between: past the deadline and the skew that every round grants.
+                assert accepted in ([], [moment // VIEW_S])
+                assert accepted or moment < 0
+
+    @staticmethod
+    def refused(net, header):
+        try:
+            policy_of(net).check(header, net.world.trust(), net.now)
+        except ProtocolError:
+            return True
+        return False
+
+    @pytest.mark.parametrize(
+        ("fast", "late"),
+        [(1 - CLOCK_SKEW_S, 0), (CLOCK_SKEW_S - 1, 0), (0, 1 - CLOCK_SKEW_S), (-60, -59), (60, 59)],
+    )
+    def test_honest_clocks_that_differ(self, net, fast, late):
+        """From where all have begun to the aggregator's deadline everybody takes part, and in that view."""
+        world = net.world
+        # When the beacon comes, after it came to the aggregator, by this peer's clock.
+        book = RosterBook(world.trust(), clock=lambda: NOW + late + fast)
+        book.add_roster(world.signed_roster())
+        book.add_beacon(world.beacon(ROUND).to_bytes())
+        policy = replace(policy_of(net), book=book)
+        for view in range(3):
+            header = header_of(net, view)
+            assert header.deadline == NOW + (view + 1) * VIEW_S - CLOCK_SKEW_S
+            begin = NOW + view * VIEW_S
+            for moment in (begin + max(0, late), header.deadline - 1, header.deadline):
+                policy.check(header, world.trust(), moment + fast)
+            with pytest.raises(ProtocolError):
+                policy.check(header, world.trust(), begin + VIEW_S + late + fast)
+
+    def test_clocks_that_differ_by_more_take_no_part(self, net):
+        world = net.world
+        slow = RosterBook(world.trust(), clock=lambda: NOW - CLOCK_SKEW_S)
+        slow.add_roster(world.signed_roster())
+        slow.add_beacon(world.beacon(ROUND).to_bytes())
+        with pytest.raises(ProtocolError, match="a deadline before the end"):
+            replace(policy_of(net), book=slow).check(header_of(net), world.trust(), NOW - CLOCK_SKEW_S)
 
 
 class TestFloors:

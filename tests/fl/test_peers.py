@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sottovoce._ext.limits import CLOCK_SKEW_S
-from sottovoce.fl import ParameterError, ProtocolError, Reason
+from sottovoce.fl import ParameterError, ProtocolError, Reason, SignedHeader
 from support.fl_federation import CLIP, MODEL, NOW
 from support.fl_peers import VIEW_S, PeerNet
 
@@ -220,10 +220,40 @@ class TestTurns:
     def test_no_deadline_beyond_the_turn(self, net):
         net.release(1)
         chosen = net.aggregator_of(1)
-        late = NOW + VIEW_S + CLOCK_SKEW_S + 1
-        plan = {"clip": CLIP, "audit_deadline": late + 60}
-        assert reason(lambda: chosen.propose(MODEL, 1, margin_s=-CLOCK_SKEW_S - 1, **plan)) is Reason.VIEW
-        chosen.propose(MODEL, 1, margin_s=-CLOCK_SKEW_S, **plan)
+        plan = {"clip": CLIP, "audit_deadline": NOW + 2 * VIEW_S}
+        for margin in (0, -1, -CLOCK_SKEW_S):
+            assert reason(lambda m=margin: chosen.propose(MODEL, 1, margin_s=m, **plan)) is Reason.VIEW
+        chosen.propose(MODEL, 1, margin_s=1, **plan)
+
+    def test_room_for_the_clocks_of_others_by_default(self, net):
+        net.release(1)
+        proposal = net.aggregator_of(1).propose(MODEL, 1, clip=CLIP)
+        header = SignedHeader.from_bytes(proposal, net.world.trust(), proposal=True).header
+        assert header.deadline == NOW + VIEW_S - CLOCK_SKEW_S
+
+    def test_who_sleeps_through_its_turn_binds_no_member(self, net):
+        """A member that answered one view answers no other: the next one's would lack it."""
+        net.release(1)
+        sleeper, committee = net.aggregator_of(1), net.committee_of(1)
+        signed = net.sign_header(1)
+        for packet in net.contribute(signed):
+            sleeper.aggregator.receive_packet(packet)
+        requests = sleeper.aggregator.close()
+        checks = {j: m.member.check(signed, requests[j]) for j, m in committee.items()}
+        for j, data in checks.items():
+            sleeper.aggregator.receive_check(j, data)
+        settled = sleeper.aggregator.settle()
+        net.next_view()
+        for j, member in committee.items():
+            assert reason(lambda j=j, m=member: m.member.answer(signed, settled[j])) is Reason.VIEW
+            assert reason(lambda m=member: m.member.cosign(signed)) is Reason.VIEW
+        for peer in net.alive:
+            assert reason(lambda p=peer: p.client.check(signed)) is Reason.VIEW
+        again = net.sign_header(1)
+        second = net.aggregator_of(1)
+        for packet in net.contribute(again, variant=1):
+            second.aggregator.receive_packet(packet)
+        assert net.finish(1, again).agreed.count == len(net.alive)
 
     def test_no_time_left(self, net):
         net.release(1)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sottovoce import clsc
+from sottovoce._ext import limits
 from sottovoce._ext.limits import MAX_REMOVALS
 from sottovoce.fl import (
     Answer,
@@ -395,6 +396,31 @@ class TestRound:
         for j in (2, 3, 4, 5):
             aggregator.receive_answer(j, members[j].answer(sealed.signed, again[j]))
         exact(sealed, aggregator, aggregator.open())
+
+
+def test_a_member_that_can_convict_more_than_fit_shows_the_first_and_is_asked_again(fed, sealed, monkeypatch):
+    crafted = [craft(fed, sealed.header, fed.client_keys[i], bad_for=[5]) for i in (7, 8)]
+    one = max(len(convict(fed, sealed.header, 5, update).to_bytes()) for _, update in crafted)
+    monkeypatch.setattr(limits, "MEMBER_REPLY_BYTES", clsc.packet_bytes(one + 300))
+    aggregator = sealed.aggregator([*sealed.packets[:4], *[packet for packet, _ in crafted]])
+    members = sealed.members()
+    asked = aggregator.close()
+    for j in (2, 3, 4, 5):  # member 1 is silent, and four of five are needed
+        reply = members[j].check(sealed.signed, asked[j])
+        assert len(reply) <= limits.MEMBER_REPLY_BYTES
+        aggregator.receive_check(j, reply)
+    assert len(aggregator.convictions) == 1
+    asked = aggregator.settle()
+    for j in (2, 3, 4):
+        aggregator.receive_answer(j, members[j].answer(sealed.signed, asked[j]))
+    assert reason(lambda: members[5].answer(sealed.signed, asked[5])) is Reason.BAD_SHARES
+    aggregator.receive_check(5, members[5].check(sealed.signed, asked[5]))
+    asked = aggregator.settle()
+    for j in (2, 3, 4, 5):
+        aggregator.receive_answer(j, members[j].answer(sealed.signed, asked[j]))
+    aggregator.open()
+    assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids[:4]))
+    assert len(aggregator.convictions) == aggregator.refused[Reason.CONVICTED] == 2
 
 
 class TestTwoSets:

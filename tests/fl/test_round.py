@@ -259,7 +259,6 @@ class TestSimulation:
         assert {stage for stage, _, _ in seen} == {
             "clients seal",
             "shards arrive",
-            "members check",
             "members answer",
         }
         assert all(1 <= done <= total for _, done, total in seen)

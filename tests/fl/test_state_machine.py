@@ -168,13 +168,15 @@ def machine(world):
         # -- closing ------------------------------------------------------------------------------------
 
         @precondition(collecting)
-        @rule(liar=st.sampled_from([None, 1, 3]))
-        def close(self, liar):
+        @rule(liar=st.sampled_from([None, 1, 3]), check_first=st.booleans())
+        def close(self, liar, check_first):
             try:
-                self.requests = self.aggregator.close()
+                self.requests = self.aggregator.close(check_first=check_first)
             except ProtocolError as error:
                 assert error.reason is Reason.TOO_FEW  # noqa: PT017
                 return
+            if not check_first:
+                self.final = self.requests
             self.liar = liar if liar != self.absent else None
 
         @precondition(lambda self: self.aggregator.state is State.CLOSING)
@@ -308,7 +310,7 @@ def machine(world):
             if self.collecting():
                 for packet in sealed.packets:
                     self.aggregator.receive_packet(packet)
-                self.close(None)
+                self.close(None, self.random.random() < 0.5)
             if self.aggregator.state is State.CLOSING:
                 self.check_and_settle(range(1, 6), 0, 5)
             if self.aggregator.state is State.ANSWERING:

@@ -36,7 +36,7 @@ class Double:
             expected_sum=total.copy(),
             stages={
                 "encrypt": Stage(0.1, 14_336 * len(updates), len(updates)),
-                "members check": Stage(0.2, 100, 4),
+                "members answer": Stage(0.2, 100, 4),
                 "open sum": Stage(0.01, 0, 1),
             },
         )

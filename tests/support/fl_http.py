@@ -34,10 +34,12 @@ class Net(httpx.AsyncBaseTransport):
 
     def __init__(self):
         self.apps, self.seen, self.down, self.status = {}, [], set(), {}
+        self.on_down = lambda host: None  # called with a host that is asked in vain
 
     async def handle_async_request(self, request):
         host = request.url.host
         if host in self.down or host not in self.apps:
+            self.on_down(host)
             raise httpx.ConnectError("down", request=request)
         body = await request.aread()
         if host in self.status:
@@ -49,8 +51,8 @@ class Net(httpx.AsyncBaseTransport):
         stream = httpx.ByteStream(data)
         return httpx.Response(response.status_code, headers=response.headers, stream=stream, request=request)
 
-    def client(self):
-        return quiet_client(transport=self)
+    def client(self, **options):
+        return quiet_client(transport=self, **options)
 
     def of(self, host, method=None):
         return [s for s in self.seen if s.host == host and method in (None, s.method)]
@@ -75,7 +77,7 @@ class HttpFederation:
         self.relays = []
         for i in range(N_RELAYS):
             hop = "http://relay-1" if chain and i == N_RELAYS - 1 else "http://aggregator"
-            self.relays.append(RelayService(hop, mixing=mixing, client=self.net.client()))
+            self.relays.append(RelayService(hop, mixing=mixing, make_client=self.net.client))
             self.net.apps[f"relay-{i}"] = self.relays[-1].app
         self.members = []
         for j in range(1, n_members + 1):

@@ -105,9 +105,10 @@ class World:
             self.home(name, keys.sign, keys.decrypt)
         return self
 
-    def home(self, label, *keys):
-        """A home folder with these secret keys under a label."""
-        ring = Keyring(self.folder / label)
+    def home(self, name, *keys, label=None):
+        """A home folder with these secret keys under a label, by default its name."""
+        ring = Keyring(self.folder / name)
+        label = name if label is None else label
         ring.pin_root(self.authority.root_public_key)
         trust = ring.trust()
         for params in (self.authority.identity, self.authority.blind):
@@ -200,6 +201,8 @@ class World:
             90,
             "-o",
             self.folder / f"{label}.mean.npz",
+            "--published",
+            self.folder / f"{label}.published",
             "--force",
             "--json",
             "-",

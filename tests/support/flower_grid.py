@@ -1,6 +1,6 @@
 """A grid of nodes that run a real ClientApp in this process, with real messages; some do not answer."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -15,19 +15,29 @@ def copy_of(message):
 
 
 class LoopGrid(Grid):
-    """Nodes 100, 101, ...; ``dead`` ones never reply, ``lost`` is a set of (message type, node)."""
+    """Nodes 100, 101, ...; ``dead`` ones never reply, ``lost`` is a set of (message type, node).
+
+    ``late``: (message type, node) -> how often replies are looked for before this one is there.
+    """
 
     def __init__(self, apps, keys):
         self.apps = {100 + i: app for i, app in enumerate(apps)}
         self.keys = keys
-        self.dead, self.lost = set(), set()
+        self.parts = {node: node - 100 for node in self.apps}
+        self.states = defaultdict(RecordDict)
+        self.dead, self.lost, self.late = set(), set(), {}
         self.seen = []  # every message that a node got, and every reply: what the network saw
         self.asked = Counter()
         self._replies = {}
 
     def context(self, node):
-        config = {"partition-id": node - 100, "sottovoce": str(self.keys / f"node-{node - 100}")}
-        return Context(1, node, config, RecordDict(), {})
+        part = self.parts[node]
+        config = {"partition-id": part, "sottovoce": str(self.keys / f"node-{part}")}
+        return Context(1, node, config, self.states[node], {})
+
+    def restart(self, node, new):
+        """The node is started again: another number, nothing in memory, the same folder."""
+        self.apps[new], self.parts[new] = self.apps.pop(node), self.parts[node]
 
     def set_run(self, run):
         raise NotImplementedError
@@ -50,15 +60,23 @@ class LoopGrid(Grid):
             ids.append(message.object_id)
             self.asked[kind] += 1
             self.seen.append(message)
-            if node in self.dead or (kind, node) in self.lost:
+            if node not in self.apps or node in self.dead or (kind, node) in self.lost:
                 continue
             reply = self.apps[node](copy_of(message), self.context(node))
             self.seen.append(reply)
-            self._replies[message.object_id] = reply
+            self._replies[message.object_id] = reply, self.late.get((kind, node), 0)
         return ids
 
     def pull_messages(self, message_ids):
-        return [self._replies.pop(i) for i in list(message_ids) if i in self._replies]
+        there = []
+        for i in list(message_ids):
+            if i in self._replies:
+                reply, waits = self._replies.pop(i)
+                if waits:
+                    self._replies[i] = reply, waits - 1
+                else:
+                    there.append(reply)
+        return there
 
     def send_and_receive(self, messages, *, timeout=None):
         return self.pull_messages(self.push_messages(messages))

@@ -110,6 +110,7 @@ def test_a_second_packet_for_one_header_is_the_first(world):
 
 def test_one_model_is_trained_on_once(keys, world):
     assert world.run(world.messages()[0]).has_content()
+    world.grid.states.clear()  # another run
     other = new_strategy(keys).configure_train(1, world.arrays, ConfigRecord(), world.grid)[0]
     assert world.run(other).error.reason == "sottovoce: model: an update for it has left already"
 

@@ -78,6 +78,51 @@ def test_a_packet_that_does_not_open_convicts_nobody_and_the_round_fails_loudly(
     assert not aggregator.convictions
 
 
+def test_nobody_is_asked_to_check_where_all_is_well(fed, sealed):
+    aggregator = sealed.aggregator(sealed.packets)
+    net, run = over_http(fed, sealed, [aggregator])
+    (result,) = run()
+    assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids))
+    assert len(result.entries) == len(sealed.pids)
+    assert sorted(net.asked) == [(j, "answer") for j in range(1, 6)]
+
+
+def test_after_a_round_without_a_quorum_members_check_first(fed, sealed):
+    """One client sends two of five what does not open: it costs a round, and its place in the next ones."""
+    cheat, _ = craft(fed, sealed.header, fed.client_keys[7], spoiled_for=[2, 3])
+    first, second = (sealed.aggregator([*sealed.packets, cheat]) for _ in range(2))
+    net, run = over_http(fed, sealed, [first, second])
+    lost, result = run()
+    assert lost.reason is Reason.NO_QUORUM
+    assert {(2, "check"), (3, "check")} <= set(net.asked)
+    assert np.array_equal(second.opened_sum, sealed.sum_of(sealed.pids))
+    assert sorted(pid for pid, _ in result.entries) == sorted(sealed.pids)
+    assert second.refused[Reason.BAD_SHARES] == 1
+
+
+def over_http(fed, sealed, aggregators):
+    """One committee object over several rounds, each with members that remember nothing of the one before."""
+    net = Away({})
+
+    async def whole():
+        role, outcomes = RoleThread("aggregator"), []
+        try:
+            async with quiet_client(transport=net) as client:
+                urls = {member_name(j): f"http://member-{j}" for j in range(1, 6)}
+                committee = Committee(urls, client, Patience(ask_s=0.7, more_s=0.3))
+                for aggregator in aggregators:
+                    net.services = services_of(fed, sealed)
+                    try:
+                        outcomes.append(await committee.finish(aggregator, sealed.signed, role))
+                    except ProtocolError as error:
+                        outcomes.append(error)
+        finally:
+            role.stop()
+        return outcomes
+
+    return net, lambda: asyncio.run(whole())
+
+
 @pytest.mark.parametrize("n_wrong", [1, 2])
 def test_a_wrong_co_signature_is_one_that_is_missing(fed, sealed, n_wrong):
     """Four of five are enough, whatever the fifth sends."""

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from sottovoce._ext import cbor
+from sottovoce._ext import cbor, limits
 from sottovoce.cli.armor import Label, dearmor
 from sottovoce.cli.enrolment import Enrolment
 from sottovoce.cli.kgc import epochs, founding, people, revoking
@@ -23,6 +23,7 @@ from sottovoce.clsc import (
     verify,
 )
 from sottovoce.fl.http import IssuerService
+from sottovoce.fl.http.challenges import Challenges
 from support.fl_http import Net
 
 
@@ -81,6 +82,60 @@ def identity_key(world, party, usage=Usage.SIGN):
     status, answer = world.issue(party, request.to_bytes(challenge))
     assert status == 200
     return request.finish(cbor.loads(answer)["answer"])
+
+
+def test_who_asks_for_many_challenges_makes_no_other_forgotten(world, monkeypatch):
+    enrolment, params = world.enrol("server-9"), world.params()[Mode.IDENTITY]
+    monkeypatch.setattr(limits, "MAX_CHALLENGES", 4)
+    early = cbor.loads(world.call("/v1/challenge")[1])["challenge"]
+    for _ in range(10):
+        assert world.call("/v1/challenge")[0] == 200
+    # That of the enrolment file, and an early one of the service.
+    for usage, challenge in ((Usage.SIGN, enrolment.challenges[0]), (Usage.DECRYPT, early)):
+        request = IdentityRequest(params, usage, enrolment.identity, enrolment.token)
+        status, answer = world.issue("server-9", request.to_bytes(challenge))
+        assert status == 200
+        request.finish(cbor.loads(answer)["answer"])
+
+
+def test_a_challenge_of_the_service_is_good_once(world):
+    enrolment, params = world.enrol("server-10"), world.params()[Mode.IDENTITY]
+    challenge = cbor.loads(world.call("/v1/challenge")[1])["challenge"]
+    first, second = (
+        IdentityRequest(params, usage, enrolment.identity, enrolment.token)
+        for usage in (Usage.SIGN, Usage.DECRYPT)
+    )
+    status, answer = world.issue("server-10", first.to_bytes(challenge))
+    assert status == 200
+    assert world.issue("server-10", second.to_bytes(challenge))[0] == 403
+    assert world.issue("server-10", first.to_bytes(challenge)) == (200, answer)  # the same, not another one
+    assert world.issue("server-10", second.to_bytes(bytes(32)))[0] == 403
+
+
+def test_challenges_expire_are_bound_to_their_process_and_cannot_be_made():
+    now = [1_800_000_000.0]
+    ours, other = Challenges(lambda: now[0]), Challenges(lambda: now[0])
+    old, new = ours.new(), ours.new()
+    assert not other.use(new)
+    assert [ours.use(wrong) for wrong in (new[:-1], new + b"x", b"")] == [False] * 3
+    for at in range(0, 32, 5):
+        assert not ours.use(new[:at] + bytes([new[at] ^ 1]) + new[at + 1 :])
+    assert ours.use(new)
+    assert not ours.use(new)
+    now[0] += limits.HTTP_CHALLENGE_SECONDS + 1
+    assert not ours.use(old)
+
+
+def test_used_challenges_take_bounded_memory_and_none_is_good_twice(monkeypatch):
+    monkeypatch.setattr(limits, "MAX_CHALLENGES", 3)
+    now = [1_800_000_000.0]
+    ours = Challenges(lambda: now[0])
+    given = [ours.new() for _ in range(4)]
+    assert [ours.use(value) for value in given] == [True, True, True, False]
+    assert [ours.use(value) for value in given] == [False] * 4
+    now[0] += limits.HTTP_CHALLENGE_SECONDS + 1
+    assert ours.use(ours.new())
+    assert len(ours._used) == 1
 
 
 def works(world, key):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sottovoce.fl import BeaconServer, Peer, PeerPolicy, ProtocolError, Reason, RosterBook, combine_beacon
-from sottovoce.fl.http import PeerPlan, PeerService
+from sottovoce.fl.http import PeerPlan, PeerService, rounds
 from sottovoce.fl.http.rounds import Patience
 from sottovoce.he import ModelLayout
 from support.fl_federation import CLIP, EPOCH, MODEL, NOW, update_of
@@ -133,6 +133,41 @@ def test_a_round_with_everybody(peer_world):
     assert [len(posts[i]) for i in range(7)] == [7 * int(i == first) for i in range(7)]
 
 
+def test_a_turn_that_fails_for_no_reason_goes_on_and_is_told(peer_world, monkeypatch):
+    def once(leader, step):
+        work = getattr(leader, step)
+
+        async def broken(*arguments):
+            monkeypatch.setattr(leader, step, work)
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(leader, step, broken)
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            await peers.release(1)
+            leader = peers.services[peers.chosen(1, 0)]
+            once(leader, "_begin")
+            once(leader, "_collect")
+            tasks = peers.begin(1)
+            await peers.until(lambda: leader._tasks.unwell)
+            async with peers.net.client() as client:
+                answer = await client.get(peers.url(peers.chosen(1, 0)) + "/healthz")
+                assert (answer.status_code, answer.content) == (503, b"lead: fails\n")
+                assert (
+                    b"/v1/packet"
+                    not in (await client.get(peers.url(peers.chosen(1, 0)) + "/metrics")).content
+                )
+            results = await asyncio.gather(*tasks.values())
+            check(peers, results, 1, 0, range(7))
+            assert (leader.counts["led"], leader._tasks.failures) == (1, {"lead": 2})
+            # Packets are counted when the collecting is over, and not while they come.
+            assert b'path="/v1/packet",role="peer",status="202"} 7.0' in leader._metrics.text()
+            assert not leader._tasks.unwell
+
+    asyncio.run(whole())
+
+
 def test_dead_before_it_collected_the_next_views_takes_over(peer_world):
     async def whole():
         async with Peers(peer_world, close_at=6) as peers:
@@ -146,6 +181,43 @@ def test_dead_before_it_collected_the_next_views_takes_over(peer_world):
             check(peers, results, 1, 1, peers.alive)
 
     asyncio.run(whole())
+
+
+def test_members_that_are_slow_are_asked_no_longer_than_to_the_deadline(peer_world, monkeypatch):
+    """An answer that comes later is of no use, and is missing from the next view."""
+    reasons, asked = [], []
+
+    async def silent(*_, **__):
+        asked.append(1)
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(rounds.Committee, "finish", silent)
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            await peers.release(1)
+            first = peers.services[peers.chosen(1, 0)]
+            lead = first._lead_view
+
+            async def listened(choice):
+                try:
+                    await lead(choice)
+                except ProtocolError as error:
+                    reasons.append(error.reason)
+                    raise
+
+            first._lead_view = listened
+            peers.now = NOW + VIEW_S - first._plan.margin_s - 1
+            tasks = peers.begin(1)
+            await peers.until(lambda: reasons)
+            assert not first._published
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    asyncio.run(whole())
+    assert asked == [1]
+    assert reasons == [Reason.DEADLINE]
 
 
 def collected(peers, i):

@@ -1,25 +1,38 @@
 """Seven peers as seven processes on loopback; the chosen one is killed before, and after, it collected."""
 
-import multiprocessing
-import os
-import signal
 import socket
+import sys
 import time
 
 import httpx
 import numpy as np
 import pytest
 
-from sottovoce.fl import BeaconServer, Client, Peer, PeerPolicy, RosterBook, combine_beacon
-from sottovoce.fl.http import Binding, PeerPlan, PeerService, serve
+from sottovoce.fl import BeaconServer, Client, PeerPolicy, RosterBook, combine_beacon
 from sottovoce.fl.http.base import read_cbor
-from sottovoce.fl.http.rounds import Patience
-from support.fl_federation import CLIP, EPOCH, MODEL, update_of
+from support.fl_federation import CLIP, EPOCH, MODEL
 from support.fl_peers import MIN_CONTRIBUTORS, PeerWorld
+from support.fl_processes import World
 
 VIEW_S = 20
 DEADLINE_S = 90
 STATUS = dict.fromkeys(("last_result", "contributed", "sat_out", "led", "result", "failed"), int)
+
+# What an operator would have: trained anew for each view, other numbers each time.
+TRAIN = """
+import sys
+import numpy as np
+given, made, number, view = sys.argv[1:]
+model = np.load(given)
+rng = np.random.default_rng(1000 + 100 * int(view) + {i})
+np.savez(made, **{{name: rng.normal(scale=0.1, size=model[name].shape).astype(model[name].dtype)
+                  for name in model.files}})
+"""
+
+
+def update_of(i, view):
+    rng = np.random.default_rng(1000 + 100 * view + i)
+    return [rng.normal(scale=0.1, size=a.shape).astype(a.dtype) for a in MODEL]
 
 
 def policy_of(world):
@@ -27,57 +40,63 @@ def policy_of(world):
     return trust, PeerPolicy(book=RosterBook(trust), min_contributors=MIN_CONTRIBUTORS, allow_retrained=True)
 
 
-def run_peer(world, i, addresses, close_at):
-    """What one process does, until it is stopped or its time is up."""
-    signal.alarm(2 * DEADLINE_S)
-    trust, policy = policy_of(world)
-    keys = world.keys[i]
-    service = PeerService(
-        Peer(keys, world.senders[i], trust, policy),
-        keys.public,
-        world.trust(time.time),
-        addresses,
-        [a.copy() for a in MODEL],
-        lambda model, number, view: update_of(100 * view + i),
-        PeerPlan(clip=CLIP, close_at=close_at, close_s=5, max_contributors=16, rounds=1),
-        patience=Patience(ask_s=10.0, more_s=0.5),
-    )
-    serve(service.app, Binding(port=int(addresses[keys.public.name].rpartition(":")[2])), role="peer")
-
-
 class Processes:
-    def __init__(self, close_at):
+    """``sottovoce serve peer``, seven times."""
+
+    def __init__(self, folder, chosen_waits_for=6):
         self.world = PeerWorld(now=int(time.time()) - 60)
+        self.services = World(folder)
+        self.services.authority = self.world.authority
         taken = [socket.socket() for _ in range(7)]
         for sock in taken:
             sock.bind(("127.0.0.1", 0))
-        self.urls = [f"http://127.0.0.1:{sock.getsockname()[1]}" for sock in taken]
+        self.ports = [sock.getsockname()[1] for sock in taken]
         for sock in taken:
             sock.close()
-        names = [keys.public.name for keys in self.world.keys]
-        addresses = dict(zip(names, self.urls, strict=True))
-        fork = multiprocessing.get_context("fork")  # secret keys cannot be pickled
-        self.processes = [
-            fork.Process(target=run_peer, args=(self.world, i, addresses, close_at[i])) for i in range(7)
-        ]
+        self.urls = [f"http://127.0.0.1:{port}" for port in self.ports]
         self.trust, self.policy = policy_of(self.world)
         self.roster = self.world.signed_roster(view_s=VIEW_S)
         self.policy.book.add_roster(self.roster)
         parts = {s.index: BeaconServer(s, EPOCH).end_round(0) for s in self.world.beacon_shares}
         self.beacon = combine_beacon(self.world.beacon_key, EPOCH, 1, parts)[0].to_bytes()
         self.policy.book.add_beacon(self.beacon)
+        self.close_at = [chosen_waits_for if i == self.chosen(0) else 6 for i in range(7)]
+        (folder / "roster").write_bytes(self.roster)
+        (folder / "peers.toml").write_text(f"min_contributors = {MIN_CONTRIBUTORS}\nallow_retrained = true\n")
+        np.savez(folder / "model.npz", *MODEL)
+
+    def start(self, i):
+        folder, keys = self.services.folder, self.world.keys[i]
+        self.services.home(f"p{i}", keys.sign, keys.decrypt)
+        self.services.home(f"p{i}", self.world.senders[i], label="device")
+        (folder / f"train{i}.py").write_text(TRAIN.format(i=i))
+        names = [keys.public.name.decode() for keys in self.world.keys]
+        addresses = [f"--peer={name}={url}" for name, url in zip(names, self.urls, strict=True)]
+        return self.services.serve(
+            f"p{i}",
+            "peer",
+            *addresses,
+            *self.services.keys_of(f"p{i}"),
+            *("--sender", "device", "--roster", folder / "roster", "--policy", folder / "peers.toml"),
+            *("--state", folder / f"state{i}", "--model", folder / "model.npz", "-o", folder / f"{i}.npz"),
+            *("--train", f"{sys.executable} {folder / f'train{i}.py'}", "--clip", CLIP),
+            *("--close-at", self.close_at[i], "--close", 4, "--margin", 1, "--max-contributors", 16),
+            *("--member-patience", 10, "--port", self.ports[i]),
+        )
 
     def chosen(self, view):
         name = self.policy.book.choice(EPOCH, 1, view).aggregator.name
         return [keys.public.name for keys in self.world.keys].index(name)
 
     def __enter__(self):
-        for process in self.processes:
-            process.start()
         self.http = httpx.Client(trust_env=False, timeout=10)
-        for i in range(7):
-            self.until(lambda i=i: self.get(i, "/healthz") is not None)
-            assert self.http.post(self.urls[i] + "/v1/roster", content=self.roster).status_code == 202
+        self.services.__enter__()
+        try:
+            self.processes = [self.start(i) for i in range(7)]
+            assert [process.url for process in self.processes] == self.urls
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def release(self, dead=()):
@@ -86,18 +105,10 @@ class Processes:
 
     def __exit__(self, *error):
         self.http.close()
-        for process in self.processes:
-            if process.is_alive():
-                os.kill(process.pid, signal.SIGTERM)
-        for process in self.processes:
-            process.join(15)
-            if process.is_alive():
-                process.kill()
-                process.join()
+        self.services.__exit__()
 
     def kill(self, i):
-        os.kill(self.processes[i].pid, signal.SIGKILL)
-        self.processes[i].join()
+        self.processes[i].kill()
 
     def get(self, i, path):
         try:
@@ -123,20 +134,24 @@ class Processes:
         result = client.read_result(signed, self.get(self.chosen(view), f"/v1/result/{header.hash.hex()}"))
         assert header.view == view
         assert result.agreed.count == len(contributors)
-        updates = [np.concatenate([a.ravel() for a in update_of(100 * view + i)]) for i in contributors]
-        np.testing.assert_allclose(result.mean, np.clip(updates, -CLIP, CLIP).mean(axis=0), atol=CLIP / 2**13)
+        updates = [np.concatenate([a.ravel() for a in update_of(i, view)]) for i in contributors]
+        mean = np.clip(updates, -CLIP, CLIP).mean(axis=0)
+        np.testing.assert_allclose(result.mean, mean, atol=CLIP / 2**13)
+        model = np.concatenate([a.ravel() for a in MODEL])
+        for i in contributors:  # each has the model of after the round
+            self.until((self.services.folder / f"{i}.npz").exists)
+            with np.load(self.services.folder / f"{i}.npz") as after:
+                assert after.files == ["arr_0", "arr_1", "arr_2"]
+                now = np.concatenate([after[name].ravel() for name in after.files])
+            np.testing.assert_allclose(now, model + mean, atol=CLIP / 2**13 + 1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("collected", [False, True], ids=["before it collected", "after it collected"])
-def test_the_chosen_one_is_killed(collected):
-    peers = Processes([6] * 7)
-    first, second = peers.chosen(0), peers.chosen(1)
-    if collected:  # it waits for an eighth, so it has collected everybody's when it dies
-        close_at = [8 if i == first else 6 for i in range(7)]
-        peers = Processes(close_at)
+def test_the_chosen_one_is_killed(collected, tmp_path):
+    # Where it waits for an eighth, it has collected everybody's when it dies.
+    with Processes(tmp_path, chosen_waits_for=8 if collected else 6) as peers:
         first, second = peers.chosen(0), peers.chosen(1)
-    with peers:
         alive = [i for i in range(7) if i != first]
         if collected:
             peers.release()
@@ -150,5 +165,5 @@ def test_the_chosen_one_is_killed(collected):
         counts = [peers.status(i) for i in alive]
         assert [c["contributed"] for c in counts] == [1 + collected] * 6
         assert [c["led"] for c in counts] == [int(i == second) for i in alive]
-    assert all(process.exitcode is not None for process in peers.processes)
-    assert [peers.processes[i].exitcode for i in alive] == [0] * 6
+        assert [peers.processes[i].stop() for i in alive] == [0] * 6
+        assert "Traceback" not in "".join(p.log.read_text() for p in peers.processes)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import datetime
 import json
 import signal
 import socket
@@ -16,9 +15,6 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from sottovoce._ext import cbor
 from sottovoce.fl import ParameterError
@@ -26,6 +22,7 @@ from sottovoce.fl.http import Binding, TransportError
 from sottovoce.fl.http.outgoing import get, quiet_client
 from support.cli_command import environment
 from support.fl_processes import MEMBERS, World, span
+from support.fl_tls import self_signed
 
 DEVICES = [f"device-{i}" for i in range(4)]
 
@@ -160,6 +157,7 @@ def whole_round(world, devices):
                 for k, name in enumerate(means.files):
                     plain = np.mean([u[k] for u in updates], axis=0)
                     np.testing.assert_allclose(means[name], plain, atol=1e-4)
+        assert len({(world.folder / f"{device}.published").read_bytes() for device in devices}) == 1
     finally:
         for tap in taps:
             tap.close()
@@ -278,27 +276,3 @@ def test_a_service_and_its_client_speak_tls(tmp_path):
         with pytest.raises(TransportError, match="no answer"):
             asyncio.run(ask(None))
         assert relay.stop() == 0
-
-
-def self_signed(folder):
-    """A certificate for localhost, and its key beside it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    plain = serialization.NoEncryption()
-    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, pkcs8, plain))
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
-    return folder / "cert.pem"

@@ -1,76 +1,12 @@
 """The relay: one size, bounded, batched, shuffled; what it refuses changes nothing."""
 
 import asyncio
+import dataclasses
 
 import pytest
-from starlette.applications import Starlette
-from starlette.responses import Response
-from starlette.routing import Route
 
-from sottovoce.fl.http import RelayService
-from sottovoce.fl.http.base import cbor_answer
-from sottovoce.fl.http.guard import Buckets, Limits
-from sottovoce.fl.http.relay import Mixing
-from support.fl_http import Net
-
-SIZE = 64
-
-
-class Hop:
-    """A next hop that keeps what it gets."""
-
-    def __init__(self, size=SIZE):
-        self.size, self.got, self.status = size, [], 202
-        self.app = Starlette(
-            routes=[Route("/v1/round", self._round), Route("/v1/shard", self._shard, methods=["POST"])]
-        )
-
-    async def _round(self, _):
-        fields = {
-            "v": 1,
-            "round": 1,
-            "header": bytes(32),
-            "shard_bytes": self.size,
-            "state": "collecting",
-            "until": 9,
-        }
-        return cbor_answer(fields)
-
-    async def _shard(self, request):
-        body = await request.body()
-        if self.status == 202:
-            self.got.append(body)
-        return Response("x", self.status)
-
-
-def shards(count, size=SIZE):
-    return [bytes([i]) * size for i in range(count)]
-
-
-def run(work, *, bounds=None, hop=None, **mixing):
-    """``work(relay, net, hop)`` beside a running relay."""
-
-    async def whole():
-        net, end = Net(), hop or Hop()
-        net.apps["next"] = end.app
-        relay = RelayService("http://next/", mixing=Mixing(**mixing), bounds=bounds, client=net.client())
-        net.apps["relay"] = relay.app
-        async with relay.app.router.lifespan_context(relay.app):
-            await work(relay, net, end)
-        return relay, net, end
-
-    return asyncio.run(asyncio.wait_for(whole(), 20))
-
-
-async def send(net, body, path="/v1/shard", method="POST", **headers):
-    async with net.client() as client:
-        response = await client.request(method, f"http://relay{path}", content=body, headers=headers)
-        return response.status_code
-
-
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0.01)
+from sottovoce.fl.http import relay as http_relay
+from support.fl_relay import BEGUN, SIZE, Hop, raw, run, send, shards, until
 
 
 def test_a_batch_leaves_when_it_is_full_and_in_another_order():
@@ -145,12 +81,6 @@ def test_what_the_next_hop_refuses_is_dropped_and_counted():
 def test_another_size_is_refused(body, status):
     async def work(relay, net, hop):
         assert await send(net, body) == status
-
-        # Without a length: counted as it comes.
-        async def pieces():
-            yield body
-
-        assert await send(net, pieces()) == status
         assert relay._held_bytes == 0
 
     relay, _, hop = run(work, threshold=1)
@@ -176,84 +106,6 @@ def test_without_a_round_nothing_is_taken():
     assert run(work, hop=Hop(size=0))[0].counts["taken"] == 0
 
 
-def test_one_address_gets_its_rate_and_no_more():
-    async def work(relay, net, hop):
-        statuses = [await send(net, shard) for shard in shards(6)]
-        assert statuses[:3] == [202, 202, 202]
-        assert set(statuses[3:]) == {429}
-        assert await send(net, b"", "/healthz", "GET") == 200
-
-    run(work, bounds=Limits(rate_per_s=0.01, burst=3), threshold=1000)
-
-
-def test_buckets_fill_again_and_forget_the_address_heard_first():
-    now = [0.0]
-    buckets = Buckets(1.0, 2.0, lambda: now[0])
-    assert [buckets.take("a") for _ in range(3)] == [True, True, False]
-    now[0] = 1.0
-    assert [buckets.take("a") for _ in range(2)] == [True, False]
-    for i in range(5000):
-        buckets.take(str(i))
-    assert len(buckets._levels) == 4096
-
-
-async def raw(app, messages):
-    """A request whose body comes as ``messages`` say, and then nothing; gives the status."""
-    given, statuses = iter(messages), []
-
-    async def receive():
-        message = next(given, None)
-        if message is None:
-            await asyncio.Event().wait()
-        return message
-
-    async def send_back(message):
-        statuses.append(message.get("status"))
-
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/shard",
-        "headers": [],
-        "query_string": b"",
-        "client": ("a", 1),
-    }
-    await app(scope, receive, send_back)
-    return statuses[0]
-
-
-def test_a_slow_body_ends_and_holds_no_place_in_the_queue():
-    async def work(relay, net, hop):
-        begun = {"type": "http.request", "body": b"x", "more_body": True}
-        assert await raw(relay.app, [begun]) == 408
-        assert relay._held_bytes == 0
-
-    run(work, bounds=Limits(body_seconds=0.1))
-
-
-def test_more_at_once_than_allowed_are_refused_and_the_others_go_on():
-    async def work(relay, net, hop):
-        begun = {"type": "http.request", "body": b"x", "more_body": True}
-        waiting = [asyncio.create_task(raw(relay.app, [begun])) for _ in range(2)]
-        await asyncio.sleep(0.1)
-        assert await send(net, shards(1)[0]) == 503
-        assert await send(net, b"", "/healthz", "GET") == 200
-        assert [await task for task in waiting] == [408, 408]
-        assert await send(net, shards(1)[0]) == 202
-
-    run(work, bounds=Limits(concurrent=2, body_seconds=0.5))
-
-
-def test_a_sender_that_hangs_up_changes_nothing():
-    async def work(relay, net, hop):
-        begun = {"type": "http.request", "body": b"x", "more_body": True}
-        with pytest.raises(IndexError):  # nobody to answer
-            await raw(relay.app, [begun, {"type": "http.disconnect"}])
-        assert (relay._held_bytes, relay.counts["taken"]) == (0, 0)
-
-    run(work)
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/v1/shard", 405), ("POST", "/v1/round", 405), ("GET", "/", 404), ("GET", "/v1/result/zz", 404),
@@ -266,15 +118,187 @@ def test_other_requests(method, path, status):
     run(work)
 
 
+async def metrics(net):
+    async with net.client() as client:
+        return (await client.get("http://relay/metrics")).text
+
+
 def test_metrics_count_by_route_and_never_by_what_a_stranger_asks_for():
     async def work(relay, net, hop):
         await send(net, b"", "/secret-of-a-stranger", "GET")
-        await send(net, shards(1)[0])
-        async with net.client() as client:
-            text = (await client.get("http://relay/metrics")).text
+        await send(net, b"", "/v1/round", "GET")
+        text = await metrics(net)
         assert "stranger" not in text
         assert 'sottovoce_http_requests_total{path="unknown",role="relay",status="404"} 1.0' in text
-        assert 'path="/v1/shard",role="relay",status="202"} 1.0' in text
-        assert 'sottovoce_relay_shards_total{fate="taken"} 1.0' in text
+        assert 'path="/v1/round",role="relay",status="200"} 1.0' in text
+        assert "sottovoce_relay_healthy 1.0" in text
 
     run(work)
+
+
+def test_metrics_do_not_tell_when_a_shard_came():
+    def counts(text):
+        # But for those that count the questions of this test itself.
+        return [line for line in text.splitlines() if "metrics" not in line and "seconds" not in line]
+
+    async def work(relay, net, hop):
+        await metrics(net)
+        before = counts(await metrics(net))
+        for shard in shards(2):
+            assert await send(net, shard) == 202
+            assert await send(net, shard[1:]) == 400
+            assert counts(await metrics(net)) == before
+        assert await send(net, shards(3)[2]) == 202  # the batch is full
+        await until(lambda: len(hop.got) == 3)
+        await until(lambda: relay.counts["forwarded"] == 3)
+        text = await metrics(net)
+        for fate in ("taken", "forwarded"):
+            assert f'sottovoce_relay_shards_total{{fate="{fate}"}} 3.0' in text
+        assert 'path="/v1/shard",role="relay",status="202"} 3.0' in text
+        assert 'path="/v1/shard",role="relay",status="400"} 2.0' in text
+        assert "sottovoce_relay_leaving 0.0" in text
+
+    run(work, threshold=3, wait_s=1000)
+
+
+def test_refused_shards_are_counted_once_a_minute_and_taken_ones_are_not():
+    now = [0.0]
+
+    async def work(relay, net, hop):
+        relay._clock = lambda: now[0]
+        assert await send(net, shards(1)[0]) == 202
+        assert await send(net, b"x") == 400
+        await asyncio.sleep(0.2)
+        assert "/v1/shard" not in await metrics(net)
+        now[0] = relay._counted + 61
+        await asyncio.sleep(0.2)
+        text = await metrics(net)
+        assert 'path="/v1/shard",role="relay",status="400"} 1.0' in text
+        assert 'path="/v1/shard",role="relay",status="202"' not in text
+        assert 'sottovoce_relay_shards_total{fate="taken"} 0.0' in text
+
+    run(work, threshold=3, wait_s=1e9)
+
+
+def test_a_pump_that_fails_is_started_again_and_its_batch_leaves(monkeypatch):
+    failures = []
+
+    async def broken(*args, **kwargs):
+        failures.append(args)
+        if len(failures) < 3:
+            raise ZeroDivisionError
+        return await post(*args, **kwargs)
+
+    post = http_relay.post_patiently
+    monkeypatch.setattr(http_relay, "post_patiently", broken)
+
+    async def work(relay, net, hop):
+        assert await send(net, b"", "/healthz", "GET") == 200
+        for shard in shards(2):
+            assert await send(net, shard) == 202
+        await until(lambda: failures)
+        await asyncio.sleep(0)
+        assert await send(net, b"", "/healthz", "GET") == 503
+        await until(lambda: len(hop.got) == 2)
+        text = await metrics(net)
+        assert 'sottovoce_relay_task_failures_total{task="pump"} 2.0' in text
+        assert "sottovoce_relay_healthy 0.0" in text  # for some seconds yet: it may fail again
+
+    relay, _, hop = run(work, threshold=2, wait_s=1000)
+    assert sorted(hop.got) == shards(2)
+    assert relay.counts == {"taken": 2, "forwarded": 2, "refused": 0, "lost": 0}
+    assert relay._held_bytes == 0
+
+
+def test_what_came_since_does_not_leave_with_a_batch_that_was_interrupted(monkeypatch):
+    failed = []
+
+    async def broken(client, url, body, **options):
+        if not failed:
+            failed.append(body)
+            assert await send(net_of[0], shards(3)[2]) == 202
+            raise ZeroDivisionError
+        return await post(client, url, body, **options)
+
+    post, net_of = http_relay.post_patiently, []
+    monkeypatch.setattr(http_relay, "post_patiently", broken)
+
+    async def work(relay, net, hop):
+        net_of.append(net)
+        for shard in shards(2):
+            assert await send(net, shard) == 202
+        await until(lambda: relay.counts["forwarded"] == 2)
+        assert sorted(hop.got) == shards(2)
+        assert relay._held == [shards(3)[2]]
+
+    run(work, threshold=2, wait_s=1000)
+
+
+def test_a_dead_next_hop_is_not_asked_by_every_client():
+    asked = []
+
+    async def work(relay, net, hop):
+        net.down.add("next")
+        net.on_down = asked.append
+        async with asyncio.TaskGroup() as group:
+            sent = [
+                group.create_task(send(net, b"", path, "GET")) for path in ["/v1/round", "/v1/header"] * 5
+            ]
+        assert {task.result() for task in sent} == {503}
+        assert len(asked) == 2
+        net.down.clear()
+        for known in relay._small:
+            relay._small[known] = dataclasses.replace(relay._small[known], until=-1.0)
+        assert await send(net, b"", "/v1/round", "GET") == 200
+
+    run(work)
+
+
+def test_models_that_are_being_passed_on_take_no_place_from_shards():
+    async def work(relay, net, hop):
+        hop.gate = asyncio.Event()
+        slow = [
+            asyncio.create_task(raw(relay.app, [], method="GET", path="/v1/model", address=f"10.0.{i % 6}.1"))
+            for i in range(18)
+        ]
+        await until(lambda: relay._passing.total() == 8)
+        await asyncio.sleep(0.05)
+        assert max(relay._passing.values()) == 2
+        # Nor do they wait for one another's connections: shards and small things go on.
+        assert await send(net, shards(1)[0]) == 202
+        await until(lambda: hop.got)
+        assert await send(net, b"", "/v1/round", "GET") == 200
+        hop.gate.set()
+        assert sorted([await task for task in slow]) == [200] * 8 + [503] * 10
+        assert relay._passing.total() == 0
+
+    run(work, threshold=1, hop=Hop(model=b"m" * 200_000))
+
+
+def test_the_head_of_a_model_says_its_length_and_brings_nothing():
+    async def work(relay, net, hop):
+        async with net.client() as client:
+            answer = await client.head("http://relay/v1/model")
+        assert (answer.status_code, answer.headers["content-length"], answer.content) == (200, "1000", b"")
+        assert [seen.method for seen in net.of("next") if seen.path == "/v1/model"] == ["HEAD"]
+        async with net.client() as client:
+            answer = await client.get("http://relay/v1/model")
+        assert (answer.content, answer.headers["content-length"]) == (b"m" * 1000, "1000")
+        assert relay._passing.total() == 0
+
+    run(work, hop=Hop(model=b"m" * 1000))
+
+
+def test_what_is_held_leaves_before_what_is_going_on_has_ended():
+    async def work(relay, net, hop):
+        for shard in shards(3):
+            assert await send(net, shard) == 202
+        slow = asyncio.create_task(raw(relay.app, [BEGUN]))
+        await asyncio.sleep(0.05)
+        relay.end_soon()
+        await until(lambda: len(hop.got) == 3)
+        assert not slow.done()
+        assert await send(net, shards(1)[0]) == 503
+        slow.cancel()
+
+    run(work, threshold=1000, wait_s=1000)
