@@ -1,7 +1,7 @@
 """A whole round on the reference group back end: slow, and the same protocol.
 
-Three clients and four members.  Three members were planned; a header has at least four, the smallest committee
-of which one may be corrupted.
+Three clients and four members.  Three members were planned; a header has at least four, the smallest
+committee of which one may be corrupted.
 """
 
 import os
