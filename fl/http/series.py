@@ -41,7 +41,7 @@ from .outgoing import quiet_client
 from .proposing import Proposer
 from .records import Records
 from .round_plan import RoundPlan
-from .rounds import Committee, Patience
+from .rounds import Committee, MemberState, Patience
 from .state import RoundFolder, SavedRound
 from .status import RoundStatus, refused_by_kind, shown
 
@@ -173,7 +173,7 @@ class RoundSeries:
                 return False
             await self._start(self._at)
         elif self._reread:
-            self._open = await self._thread(self._reopen, self._at)
+            self._open = await self._thread(self._read_again, self._at)
             self._reread = False
         opened = self._open
         assert opened is not None
@@ -213,15 +213,13 @@ class RoundSeries:
         if not isinstance(error, ProtocolError) or error.reason is not Reason.NO_QUORUM or not self._going:
             return False
         assert self._open is not None
-        role, header = self._open.role, self._open.header
-        everybody_spoke = role.state is State.CLOSING and len(role.checked) == len(header.members)
-        return not everybody_spoke and self._clock() <= header.deadline
+        away = self._committee.count(MemberState.WAITING, MemberState.SILENT)
+        return away > 0 and self._clock() <= self._open.header.deadline
 
     async def _wait_out(self, error: Exception) -> None:
-        if self._going and isinstance(error, (OSError, StoreError)):
-            assert self._open is not None
-            # While collecting, packets and shards wait in the role; every step after it is in the store.
-            self._reread = self._open.role.state is not State.COLLECTING
+        if isinstance(error, (OSError, StoreError)):
+            # While collecting, packets and shards wait in the role; of closing, steps may be in the store.
+            self._reread = self._going and self.status.state == "closing"
         seconds = self._pause.seconds()
         self.health.ill("rounds", reason_of(error))
         self.status = replace(self.status, error=reason_of(error))
@@ -284,6 +282,11 @@ class RoundSeries:
         opened = await self._thread(self._reopen, at)
         self._eraser.audits[opened.header.hash] = opened.header.audit_deadline
         self._open, self._going, self._reread = opened, True, False
+
+    def _read_again(self, at: SavedRound) -> OpenRound:
+        if self._open is not None and self._open.journal is not None:
+            self._open.journal.close()
+        return self._reopen(at)
 
     def _reopen(self, at: SavedRound) -> OpenRound:
         """The round as it was saved; what the store has accepted counts."""

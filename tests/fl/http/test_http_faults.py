@@ -188,10 +188,11 @@ def test_every_step_that_cannot_be_kept_is_taken_again(fed, tmp_path, monkeypatc
         published = await http.courier().result(sealed.header)
         result = client.read_result(http.aggregator._open.signed_header, published)
         assert result.agreed.count == 4
-        assert http.aggregator.health.troubles["rounds"] >= len(kinds) + 2
+        assert http.aggregator.health.troubles["rounds"] >= 5
 
     run(work, fed, store=store, folder=tmp_path, patience=Patience(ask_s=5, more_s=1))
-    assert store.left == dict.fromkeys(kinds, 0)
+    # A round without complaints may need no checks; whatever steps it has have failed once.
+    assert {kind for kind, left in store.left.items() if left} <= {StepKind.CHECK, StepKind.SETTLED}
     assert left == [0]
 
 
@@ -243,6 +244,18 @@ def test_a_quorum_that_is_away_is_waited_for_until_the_deadline(fed):
         assert await health(http) == (200, "ok")
 
     run(work, fed)
+
+
+def test_a_quorum_that_refuses_is_not_waited_for(fed):
+    async def work(http):
+        await collecting(http)
+        http.net.status |= {"member-3": 409, "member-4": 409}
+        await asyncio.gather(*(http.submit(i) for i in range(4)))
+        await http.until(http.aggregator.finished.is_set)
+        assert http.aggregator.status.state == "failed"
+        assert await health(http) == (503, f"rounds: {Reason.NO_QUORUM.value}")
+
+    run(work, fed, patience=Patience(ask_s=5, more_s=1))
 
 
 def test_erasing_that_fails_is_told_and_tried_again(fed):

@@ -1,5 +1,7 @@
 """``client submit`` and ``client result`` once more: the same bytes, kept no longer than needed."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -52,22 +54,25 @@ def wire(fed, sealed4, tmp_path, monkeypatch):
     return wire
 
 
+def call(command, tmp_path, **options):
+    """One of the commands; what is not said is not given."""
+    shared = {
+        "passphrase": Passphrase(None, None), "source": "http://relay", "outbox": tmp_path / "outbox",
+        "policy_file": tmp_path / "policy.toml", "header_file": str(tmp_path / "round.header"), "wait_s": 0,
+    }  # fmt: skip
+    command(**dict.fromkeys(inspect.signature(command).parameters) | shared | options)
+
+
 def submit(tmp_path, **changed):
     options = {
-        "update_file": str(tmp_path / "update.npz"), "source": "http://relay", "relays": [],
-        "model_file": str(tmp_path / "model.npz"), "policy_file": tmp_path / "policy.toml",
-        "outbox": tmp_path / "outbox", "examples": None, "wait_s": 0, "patience_s": 1, "spread_s": 0,
-        "header_file": str(tmp_path / "round.header"), "ca_file": None, "force": False, "json_target": None,
+        "update_file": str(tmp_path / "update.npz"), "model_file": str(tmp_path / "model.npz"), "relays": [],
+        "patience_s": 1, "spread_s": 0, "force": False,
     }  # fmt: skip
-    sending.submit(None, Passphrase(None, None), None, **options | changed)
+    call(sending.submit, tmp_path, **options | changed)
 
 
 def result(tmp_path):
-    sending.result(
-        None, Passphrase(None, None), None, header_file=str(tmp_path / "round.header"), source="http://relay",
-        policy_file=tmp_path / "policy.toml", outbox=tmp_path / "outbox", target=str(tmp_path / "mean.npz"),
-        published_file=None, wait_s=0, ca_file=None, force=True, json_target=None,
-    )  # fmt: skip
+    call(sending.result, tmp_path, target=str(tmp_path / "mean.npz"), force=True)
 
 
 def kept(tmp_path, sealed4):
