@@ -7,9 +7,9 @@ Every packet is sealed by a client of its own, with a pseudonym of its own; seal
 and not measured.  The packets lie in files, as they would with a relay.
 
 * **Time**: processor time of the aggregator alone (collecting; closing; opening) in one thread, for growing
-  numbers of clients.  The members' part is run and not counted.
-* **Memory**: an aggregator in a process of its own, which spools what it accepts.  Its peak after collecting
-  and at the end, above what the process had before the first packet.
+  numbers of clients.  The members answer in another process.
+* **Memory**: an aggregator in a process of its own, which spools what it accepts and keeps its steps on disk.
+  Its peak after collecting and at the end, above what the process had before the first packet.
 """
 
 from __future__ import annotations
@@ -45,21 +45,6 @@ def resident(key: str) -> int:
         if line.startswith(key + ":"):
             return int(line.split()[1]) << 10
     raise RuntimeError(f"no {key}: only Linux tells it")
-
-
-class Spool(fl.MemoryAggregatorStore):
-    """Packets and updates in files: what an aggregator that is not a test has."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        super().__init__()
-        self._folder = folder
-
-    def accept(self, header_hash: bytes, accepted: fl.Accepted) -> None:
-        (self._folder / f"{accepted.pid.hex()}.packet").write_bytes(accepted.packet)
-        (self._folder / f"{accepted.pid.hex()}.update").write_bytes(accepted.update)
-
-    def update(self, header_hash: bytes, pid: bytes) -> bytes:
-        return (self._folder / f"{pid.hex()}.update").read_bytes()
 
 
 class Federation:
@@ -127,6 +112,14 @@ def seal_all(federation: Federation, folder: pathlib.Path, workers: int) -> None
             raise RuntimeError("a child that sealed has failed")
 
 
+def answer(federation: Federation, folder: pathlib.Path, asked) -> None:
+    """The members, in a process of their own: an answer for every request that lies in ``folder``."""
+    members = federation.members()
+    while (j := asked.recv()) is not None:
+        request = (folder / f"{j}.request").read_bytes()
+        asked.send(members[j - 1].answer(federation.signed, request))
+
+
 def play(
     federation: Federation, folder: pathlib.Path, n_clients: int, spool: pathlib.Path
 ) -> dict[str, float]:
@@ -135,8 +128,12 @@ def play(
         "clients": n_clients,
         "packet_bytes": (folder / "0.packet").stat().st_size,
     }
-    members = federation.members()
-    aggregator = federation.aggregator(Spool(spool))
+    context = multiprocessing.get_context("fork")
+    asked, asking = context.Pipe()
+    child = context.Process(target=answer, args=(federation, spool, asked), daemon=True)
+    child.start()
+    store = fl.SqliteAggregatorStore(spool / "aggregator.sqlite")
+    aggregator = federation.aggregator(store)
     gc.collect()
     baseline = resident("VmRSS")
 
@@ -154,26 +151,22 @@ def play(
 
     stage("collect", collect)
     assert len(aggregator.accepted) == n_clients, aggregator.refused
-    requests = stage("close", aggregator.close)
+    requests = stage("close", functools.partial(aggregator.close, check_first=False))
     measured["request_bytes"] = sum(map(len, requests.values()))
-    t = federation_threshold(aggregator)
-    for j in range(1, t + 1):
-        check = members[j - 1].check(federation.signed, requests[j])
-        stage("close", functools.partial(aggregator.receive_check, j, check))
+    answers = {}
+    for j in range(1, aggregator.header.threshold + 1):
+        (spool / f"{j}.request").write_bytes(requests.pop(j))
+        asking.send(j)
+        answers[j] = asking.recv()
+    asking.send(None)
+    child.join()
     del requests
-    final = stage("close", aggregator.settle)
-    for j in range(1, t + 1):
-        answer = members[j - 1].answer(federation.signed, final[j])
-        stage("open", functools.partial(aggregator.receive_answer, j, answer))
-    del final
+    refused = stage("open", functools.partial(aggregator.receive_answers, answers))
+    assert not refused, refused
     result = stage("open", aggregator.open)
     assert result.agreed.count == n_clients
+    store.close()
     return measured
-
-
-def federation_threshold(aggregator: fl.Aggregator) -> int:
-    """Members that must answer."""
-    return aggregator.header.threshold
 
 
 def in_a_child(federation: Federation, *args) -> dict[str, float]:
@@ -259,7 +252,8 @@ def write_page() -> None:
             "",
             f"## Memory of an aggregator, {document['memory_parameters']:,} parameters",
             "",
-            "Peak above what the process had before the first packet; what is accepted is spooled to files.",
+            "Peak above what the process had before the first packet; what is accepted is spooled to files. The members",
+            "answer in another process; the requests to all of them are in memory together.",
             "",
             "| clients | peak collecting, MB | peak with closing and opening, MB | requests, MB |",
             "| --- | --- | --- | --- |",
