@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final, TypeAlias
@@ -13,7 +12,7 @@ from . import signature
 from .keys import PublicKey, SecretKey
 from .pool import map_runs
 from .trust import TrustStore
-from .unsigncryption import Opened, _open, _opened, _parse, _Refusal, check_opening, check_public
+from .unsigncryption import Opened, _open, _opened, _parse, _Refusal, _room, check_opening, check_public
 
 Result: TypeAlias = Opened | UnsigncryptError | SenderError
 
@@ -97,8 +96,9 @@ def _load_and_open(
     waiting: list[tuple[int, signature._Claim]] = []
     senders: dict[bytes, PublicKey] = {}  # one that comes again is not decoded and hashed again
     for i, (data, ad) in enumerate(items):
-        out = io.BytesIO()
-        parts = _open(_parse(data), key, trust, ad, out.write, senders)
+        parsed = _parse(data)
+        out = _room(parsed)
+        parts = _open(parsed, key, trust, ad, out.write, senders)
         if isinstance(parts, _Refusal):
             results.append(parts.error())
         else:

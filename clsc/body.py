@@ -13,6 +13,7 @@ first (:class:`Fingerprint`).
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, Protocol
@@ -84,6 +85,19 @@ class Body(Protocol):
         Raises:
             DecodeError: The bytes are not (or no more) there, or not those of the first reading.
         """
+
+
+def room_for(n_bytes: int) -> io.BytesIO:
+    """A file in memory with room for ``n_bytes``: one that grows with each write is copied again and again.
+
+    Whoever has written less cuts it off (``truncate``) before taking the value.
+    """
+    room = io.BytesIO()
+    if n_bytes > CHUNK_BYTES:
+        room.seek(n_bytes - 1)
+        room.write(b"\0")
+        room.seek(0)
+    return room
 
 
 class MemoryBody:

@@ -16,7 +16,6 @@ and Boyen, CRYPTO 2003.
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
 import os
 from collections.abc import Iterable, Sequence
@@ -28,7 +27,7 @@ from .._ext.errors import ParameterError, SenderError
 from .._ext.limits import MAX_RECEIVERS
 from .._ext.padme import padme
 from . import comb, group, hashes, kem, packet, signature
-from .body import CHUNK_BYTES, Fingerprint, Write, seal_body
+from .body import CHUNK_BYTES, Fingerprint, Write, room_for, seal_body
 from .group import ORDER, RandomBytes
 from .keys import PublicKey, SecretKey
 from .params import Usage
@@ -141,7 +140,7 @@ def _signcrypt_derand(
     dummy_slots: int,
     random_bytes: RandomBytes,
 ) -> bytes:
-    out = io.BytesIO()
+    out = room_for(packet.packet_bytes(len(plaintext), len(receivers) + dummy_slots, pad=pad))
     view = memoryview(plaintext)
     chunks = (view[i : i + CHUNK_BYTES] for i in range(0, len(view), CHUNK_BYTES))
     hedge = content_hedge(plaintext, sender)

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from .._ext.errors import DecodeError, SenderError, SignatureError, UnsigncryptError
 from .._ext.padme import padme
 from . import group, kem, packet, signature
-from .body import Write, open_body
+from .body import Write, open_body, room_for
 from .keys import PublicKey, SecretKey
 from .params import Mode, Usage
 from .trust import TrustStore
@@ -191,12 +191,19 @@ def _parse(data: bytes) -> packet.Packet | None:
 
 
 def _open_and_verify(data: bytes, receiver: SecretKey, trust: TrustStore, ad: bytes) -> Opened | _Refusal:
-    out = io.BytesIO()
-    parts = _open_parts(_parse(data), receiver, trust, ad, out.write, keep_hashes=False)
+    parsed = _parse(data)
+    out = _room(parsed)
+    parts = _open_parts(parsed, receiver, trust, ad, out.write, keep_hashes=False)
     return parts if isinstance(parts, _Refusal) else _opened(parts, out)
 
 
+def _room(parsed: packet.Packet | None) -> io.BytesIO:
+    """For the plaintext of a packet that may be one."""
+    return room_for(0 if parsed is None else parsed.body_bytes)
+
+
 def _opened(parts: _Parts, out: io.BytesIO) -> Opened:
+    out.truncate()  # there was room for tags and padding, too
     return Opened(out.getvalue(), parts.sender, parts.packet_id, parts.sender.mode)
 
 

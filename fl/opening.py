@@ -98,8 +98,8 @@ def _parse(result: object, header: RoundHeader, total: kahe.CiphertextSum) -> Op
     pid = result.sender.pid
     try:
         check_sender(header, result.sender)
-        update = Update.from_bytes(result.plaintext, header)
-        if update.manifest.pid != pid:
+        manifest, ciphertext, _ = Update.views(result.plaintext, header)
+        if manifest.pid != pid:
             raise DecodeError("manifest: of another sender")
     except ProtocolError as error:
         return OpenedPacket(pid, error.reason)
@@ -107,8 +107,8 @@ def _parse(result: object, header: RoundHeader, total: kahe.CiphertextSum) -> Op
         return OpenedPacket(pid, Reason.MALFORMED)
     room = total.count < header.max_contributors
     if room:
-        total.add(update.ciphertext)
-    return OpenedPacket(pid, None, result.packet_id, update.manifest.digest, result.plaintext, added=room)
+        total.add_bytes(ciphertext)
+    return OpenedPacket(pid, None, result.packet_id, manifest.digest, result.plaintext, added=room)
 
 
 class Opener:

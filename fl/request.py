@@ -96,27 +96,10 @@ class CloseRequest:
 
         Signed for member ``index``.
         """
-        removed = [removal for step in self.removals for removal in step]
-        parts = enc(
-            *[p for r in removed for p in (r.manifest_digest, r.conviction.to_bytes())],
-            *[
-                p
-                for m, packet in zip(self.manifests, self.packets, strict=True)
-                for p in (m.to_bytes(), packet)
-            ],
-        )
-        body = cbor.dumps(
-            {
-                "v": VERSION,
-                "header": header.hash,
-                "root": self.agreed.root,
-                "sum": self.agreed.sum_digest,
-                "count": self.agreed.count,
-                "removed": [len(step) for step in self.removals],
-                "parts": hashlib.sha256(parts).digest(),
-            }
-        )
-        return enc(sign_body(keys.sign, _TAG_CLOSE, body, index)) + parts
+        parts = removal_parts(self.removals)
+        for m, packet in zip(self.manifests, self.packets, strict=True):
+            parts += enc(m.to_bytes(), packet)
+        return sign_request(self.agreed, self.removals, parts, header, index, keys)
 
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader, index: int) -> Self:
@@ -157,6 +140,35 @@ class CloseRequest:
         if len(set(everybody)) != len(everybody):
             raise DecodeError("close request: somebody is removed twice, or listed all the same")
         return request
+
+
+def removal_parts(removals: tuple[tuple[Removal, ...], ...]) -> bytearray:
+    """How the parts of a request begin; ``enc(manifest, packet)`` of each contributor follows."""
+    removed = [removal for step in removals for removal in step]
+    return bytearray(enc(*[p for r in removed for p in (r.manifest_digest, r.conviction.to_bytes())]))
+
+
+def sign_request(
+    agreed: ContributorSet,
+    removals: tuple[tuple[Removal, ...], ...],
+    parts: bytearray,
+    header: RoundHeader,
+    index: int,
+    keys: ServerKeys,
+) -> bytes:
+    """The request to member ``index`` with these parts."""
+    body = cbor.dumps(
+        {
+            "v": VERSION,
+            "header": header.hash,
+            "root": agreed.root,
+            "sum": agreed.sum_digest,
+            "count": agreed.count,
+            "removed": [len(step) for step in removals],
+            "parts": hashlib.sha256(parts).digest(),
+        }
+    )
+    return b"".join((enc(sign_body(keys.sign, _TAG_CLOSE, body, index)), parts))
 
 
 def _read_removals(

@@ -146,11 +146,23 @@ class Update:
         Raises:
             DecodeError: Malformed, or the ciphertext is not the one of the manifest.
         """
-        manifest_bytes, ciphertext_bytes, *packets = split_exactly(data, 2 + len(header.members))
-        manifest = Manifest.from_bytes(manifest_bytes, header)
-        ciphertext = kahe.Ciphertext.from_bytes(ciphertext_bytes, header.kahe_params)
-        if ciphertext.digest != manifest.ciphertext_digest:
+        manifest, ciphertext, packets = cls.views(data, header)
+        read = kahe.Ciphertext.from_bytes(bytes(ciphertext), header.kahe_params)
+        return cls(manifest, read, tuple(map(bytes, packets)))
+
+    @staticmethod
+    def views(data: bytes, header: RoundHeader) -> tuple[Manifest, memoryview, list[memoryview]]:
+        """As :meth:`from_bytes`, with ciphertext and members' packets where they are: nothing is copied.
+
+        Raises:
+            DecodeError: As :meth:`from_bytes`.
+        """
+        params = header.kahe_params
+        manifest_bytes, ciphertext, *packets = split_views(data, 2 + len(header.members))
+        manifest = Manifest.from_bytes(bytes(manifest_bytes), header)
+        check_length("ciphertext", ciphertext, params.ciphertext_bytes)
+        if hashlib.sha256(ciphertext).digest() != manifest.ciphertext_digest:
             raise DecodeError("update: the ciphertext is not the one of the manifest")
         for packet in packets:
-            check_length("member packet", packet, member_packet_bytes(header.kahe_params))
-        return cls(manifest, ciphertext, tuple(packets))
+            check_length("member packet", packet, member_packet_bytes(params))
+        return manifest, ciphertext, packets

@@ -16,6 +16,7 @@ from .._ext.enc import Field, enc
 from .._ext.errors import DecodeError, SignatureError
 
 T = TypeVar("T")
+B = TypeVar("B", bytes, memoryview)
 
 VERSION = 1
 HASH_BYTES = 32
@@ -84,7 +85,7 @@ def read_int(field: bytes) -> int:
     return int.from_bytes(field, "big")
 
 
-def check_length(name: str, field: bytes, n_bytes: int) -> bytes:
+def check_length(name: str, field: B, n_bytes: int) -> B:
     """``field`` if it has ``n_bytes`` bytes.
 
     Raises:
