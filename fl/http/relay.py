@@ -44,6 +44,10 @@ _LARGE_S: Final = 20.0
 _COUNT_S: Final = 60.0
 """Requests that were refused are counted this often where no batch leaves."""
 _GIVE_UP_S: Final = 300.0
+"""A batch that the next hop does not take is given up so long after the round's collecting was to end (it may
+go on to the deadline), or after it left, if that is later."""
+_LONGEST_S: Final = 86_400.0
+"""But not later than this, whatever the next hop says of its round: what is held takes others' room."""
 _TICK_S: Final = 0.05
 
 
@@ -102,6 +106,7 @@ class RelayService:
         self._held: list[bytes] = []
         self._leaving: deque[bytes] = deque()
         self._held_bytes = 0  # of both, and of bodies that are coming
+        self._collects_until = 0  # unix seconds, of the round heard of last
         self._oldest = 0.0
         self._stop = asyncio.Event()
         self._ends = 0.0  # what is held has until then, once _stop is set
@@ -167,6 +172,7 @@ class RelayService:
         size: int = fields["shard_bytes"]
         if not 1 <= size <= limits.SHARD_MAX_BYTES:
             raise Refusal(503, "no round", retry_after_s=2)
+        self._collects_until = fields["until"]
         return size
 
     # -- giving on --------------------------------------------------------------------------------
@@ -226,7 +232,8 @@ class RelayService:
             # Whoever reads the metrics learns of a shard no sooner than whoever sees its batch leave.
             self._shown["taken"] = self.counts["taken"]
             self._metrics.release()
-        until = time.monotonic() + _GIVE_UP_S
+        collects_s = max(0.0, self._collects_until - time.time())
+        until = time.monotonic() + min(collects_s + _GIVE_UP_S, _LONGEST_S)
         fates: Counter[str] = Counter()
         try:
             while self._leaving:

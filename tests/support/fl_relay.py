@@ -18,8 +18,8 @@ SIZE = 64
 class Hop:
     """A next hop that keeps what it gets."""
 
-    def __init__(self, size=SIZE, model=b""):
-        self.size, self.got, self.status, self.model = size, [], 202, model
+    def __init__(self, size=SIZE, model=b"", until=9):
+        self.size, self.got, self.status, self.model, self.until = size, [], 202, model, until
         self.gate = None  # an event: until then a model is on its way
         self.app = Starlette(
             routes=[
@@ -41,7 +41,7 @@ class Hop:
             "header": bytes(32),
             "shard_bytes": self.size,
             "state": "collecting",
-            "until": 9,
+            "until": self.until,
         }
         return cbor_answer(fields)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import time
 
 import pytest
 
@@ -63,6 +64,27 @@ def test_a_busy_next_hop_is_asked_again(status):
         await until(lambda: hop.got)
 
     assert run(work, threshold=1)[0].counts["forwarded"] == 1
+
+
+@pytest.mark.parametrize(
+    ("collects_s", "longest_s", "fate"), [(60, 90, "forwarded"), (60, 0.1, "lost"), (-60, 90, "lost")]
+)
+def test_what_the_next_hop_does_not_take_is_held_as_long_as_the_round_collects(
+    monkeypatch, collects_s, longest_s, fate
+):
+    monkeypatch.setattr(http_relay, "_GIVE_UP_S", 0.1)
+    monkeypatch.setattr(http_relay, "_LONGEST_S", longest_s)
+
+    async def work(relay, net, hop):
+        hop.status = 507
+        await send(net, shards(1)[0])
+        await asyncio.sleep(0.5)
+        hop.status = 202
+        await until(lambda: relay.counts[fate])
+
+    relay, _, hop = run(work, threshold=1, hop=Hop(until=int(time.time()) + collects_s))
+    assert hop.got == (shards(1) if fate == "forwarded" else [])
+    assert relay._held_bytes == 0
 
 
 def test_what_the_next_hop_refuses_is_dropped_and_counted():
