@@ -20,11 +20,13 @@ class Hop:
 
     def __init__(self, size=SIZE, model=b"", until=9):
         self.size, self.got, self.status, self.model, self.until = size, [], 202, model, until
+        self.results = set()  # paths
         self.gate = None  # an event: until then a model is on its way
         self.app = Starlette(
             routes=[
                 Route("/v1/round", self._round),
                 Route("/v1/model", self._model),
+                Route("/v1/result/{header}", self._result),
                 Route("/v1/shard", self._shard, methods=["POST"]),
             ]
         )
@@ -33,6 +35,9 @@ class Hop:
         if self.gate is not None:
             await self.gate.wait()
         return Response(self.model)
+
+    async def _result(self, request):
+        return Response("x", 200 if request.url.path in self.results else 404)
 
     async def _round(self, _):
         fields = {
