@@ -117,7 +117,7 @@ class RoundSeries:
         self._open: OpenRound | None = None  # the last one that was seen by clients
         self._going = False  # whether it still goes on
         self._reread = False  # a step failed: what the store says is what is
-        self._results: OrderedDict[str, bytes] = OrderedDict()
+        self._results: OrderedDict[str, bytes] = OrderedDict()  # without a folder
         self._close_now = asyncio.Event()
         self._pause = BackOff()
         self._bytes = 0
@@ -331,11 +331,12 @@ class RoundSeries:
 
     async def _conclude(self, opened: OpenRound, result: RoundResult, published: bytes) -> None:
         assert self._at is not None
-        self._results[opened.header.hash.hex()] = published
-        while len(self._results) > _KEPT_RESULTS:
-            self._results.popitem(last=False)
-        if self._records is not None:
+        if self._records is not None:  # it is read from the disk, and by nobody before it is there
             await self._thread(self._records.keep_result, opened.role, published)
+        else:
+            self._results[opened.header.hash.hex()] = published
+            while len(self._results) > _KEPT_RESULTS:
+                self._results.popitem(last=False)
         done, number, model = self._at.done + 1, opened.header.round_number, self._next_model(opened, result)
         await self._keep(SavedRound(b"", None, model, 0, number + 1, done=done, given=self._at.given))
         self._use_model(model)
