@@ -238,13 +238,20 @@ class RoundSeries:
         at = self._at
         # A bug, or keys that are not there, may be gone after a restart; a refused round is over.
         over = isinstance(error, ProtocolError) or (known and at is not None and self._clock() > at.deadline)
+        self._tell_failed(reason)
         while at is not None and at.signed and over:
             try:
                 await self._thread(self._leave_behind, at)
                 break
             except (OSError, StoreError) as trouble:
                 await self._wait_out(trouble)
+                self._tell_failed(reason)
+            except Exception:
+                log("error", "round not left behind", round=self.status.round_number, exc_info=True)
+                break
         self._going = False
+
+    def _tell_failed(self, reason: str) -> None:
         self.health.ill("rounds", reason)
         self.status = replace(self.status, state="failed", error=reason)
 
