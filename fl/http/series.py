@@ -158,9 +158,14 @@ class RoundSeries:
 
     async def erase(self) -> None:
         """Erase what is due, until it is cancelled."""
-        await self._eraser.run(
-            lambda: self._open.header.hash if self._open is not None and self._going else None
-        )
+        await self._eraser.run(self._is_at_work)
+
+    def _is_at_work(self, header_hash: bytes) -> bool:
+        """Whether this round may still go on: it says itself when its time is over."""
+        if self._going:
+            return self._open is not None and self._open.header.hash == header_hash
+        # After a start it is not known which one it is until it goes on.
+        return not self.finished.is_set() and (self._at is None or self._at.signed)
 
     async def _next_round(self) -> bool:
         """One round, from wherever it is; False: there are no more."""

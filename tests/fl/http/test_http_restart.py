@@ -11,6 +11,7 @@ import pytest
 
 from sottovoce.fl import DecodeError, Reason, SqliteAggregatorStore
 from sottovoce.fl.http.rounds import Patience
+from sottovoce.fl.http.series import RoundSeries
 from sottovoce.fl.http.state import RoundFolder
 from support.fl_federation import MODEL, NOW
 from support.fl_http import HttpFederation
@@ -101,6 +102,36 @@ def test_a_failed_round_is_left_behind_and_its_packets_are_erased(fed, tmp_path)
     now[0] = NOW
     started(fed, tmp_path, new_model, model=[array + 1 for array in MODEL], **clock)
     assert not RoundFolder(tmp_path).load().failed
+
+
+def test_a_round_that_goes_on_after_its_audit_deadline_is_not_erased_under_its_role(
+    fed, tmp_path, monkeypatch
+):
+    now, gate, start = [NOW], [], RoundSeries._start
+    options = {"clock": lambda: now[0], "plan": {"audit_s": 0}}
+
+    async def late(series, at):
+        gate.append(asyncio.Event())
+        await gate[0].wait()
+        await start(series, at)
+
+    async def begun(http):
+        await http.submit(0)
+        await http.until(lambda: http.aggregator.status.accepted == 1)
+
+    async def again(http):
+        await http.until(lambda: gate and http.aggregator._eraser.audits)
+        await asyncio.sleep(0.2)
+        assert len(http.aggregator._store.kept_rounds()) == 1
+        gate[0].set()
+        await http.until(http.aggregator.finished.is_set)
+        assert http.aggregator.status.error == Reason.TOO_FEW.value
+        await http.until(lambda: not http.aggregator._store.kept_rounds())
+
+    started(fed, tmp_path, begun, **options)
+    now[0] = NOW + 1201
+    monkeypatch.setattr(RoundSeries, "_start", late)
+    started(fed, tmp_path, again, **options)
 
 
 def test_a_round_that_only_the_store_knows_is_erased_when_no_audit_can_be_due(fed, tmp_path):
