@@ -47,6 +47,8 @@ from .status import RoundStatus, refused_by_kind, shown
 
 _KEPT_RESULTS: Final = 8
 _TICK_S: Final = 0.2
+_ROOM_S: Final = 5.0
+"""How often a disk that took no shard is looked at: perhaps nobody sends another one."""
 
 Arrays = list[NDArray[np.floating]]
 
@@ -333,6 +335,7 @@ class RoundSeries:
             self._tell("collecting")
             log("info", "collecting", round=opened.header.round_number, header=opened.header.hash.hex())
             await self._collect(opened)
+        self.health.well("shards")  # no more of them are kept
         self._tell("closing")
         # In the thread that appends to the journal, after the last one, and after the set is fixed.
         result = await self._committee.finish(
@@ -359,9 +362,12 @@ class RoundSeries:
 
     async def _collect(self, opened: OpenRound) -> None:
         """Until it is time, enough are here, or somebody says so; with too few, to the deadline."""
-        close_at = self._plan.close_at
+        close_at, looked = self._plan.close_at, time.monotonic()
         while True:
             await self._thread(opened.role.process)
+            if self.health.is_ill("shards") and time.monotonic() - looked > _ROOM_S:
+                await self._thread(self._look_for_room, opened)
+                looked = time.monotonic()
             self._recovered()
             self._tell("collecting")
             accepted, now = self.status.accepted, self._clock()
@@ -375,6 +381,12 @@ class RoundSeries:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._close_now.wait() if enough else asyncio.sleep(_TICK_S), _TICK_S)
+
+    def _look_for_room(self, opened: OpenRound) -> None:
+        if opened.journal is not None:
+            with contextlib.suppress(OSError):
+                opened.journal.check()
+                self.health.well("shards")
 
     def _next_model(self, opened: OpenRound, result: RoundResult) -> Arrays:
         means = opened.header.layout.unflatten(result.mean)
