@@ -147,7 +147,6 @@ class PeerService:
         self._train = train
         self._plan = plan
         self._patience = patience
-        self._check_first = False
         self._make_client = make_client
         self._keep = keep
         self._clock = clock
@@ -308,7 +307,8 @@ class PeerService:
     async def _lead_view(self, choice: Choice) -> None:
         members = {m.name: self._addresses[m.name] for m in choice.members}
         committee = Committee(members, self._client, self._patience)
-        committee.check_first |= self._check_first
+        # Members that have answered one view answer no other: what costs a round elsewhere costs all views here.
+        committee.check_first = True
         opened = self._open
         if opened is None or (opened.header.round_number, opened.header.view) != (
             choice.round_number, choice.view
@@ -355,8 +355,6 @@ class PeerService:
             raise ProtocolError(
                 Reason.DEADLINE, "members did not answer in time", round_id=opened.header.hash
             ) from None
-        finally:
-            self._check_first = committee.check_first
 
     async def _collect(self, opened: _Open) -> None:
         while True:

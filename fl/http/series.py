@@ -190,6 +190,7 @@ class RoundSeries:
         saved = self._folder.load() if self._folder is not None else None
         if saved is None:
             return SavedRound(b"", None, self._model, 0, first, given=given)
+        self._committee.check_first |= saved.check_first
         if saved.failed:
             if given in (saved.given, model_digest(saved.model)):
                 raise ProtocolError(Reason.MODEL_REUSED, "the last round failed; a new model is needed")
@@ -263,6 +264,7 @@ class RoundSeries:
                     signed=False,
                     next_round=at.next_round + 1,
                     failed=True,
+                    check_first=self._committee.check_first,
                 )
             )
 
