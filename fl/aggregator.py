@@ -229,7 +229,8 @@ class Aggregator:
         Returns:
             Member index -> the request, the same for both.
 
-        After a StoreError or OSError of a store on disk make a new Aggregator over it: the step may have been kept.
+        After a StoreError or OSError of a store on disk make a new Aggregator over it: the step may have been
+        kept.
 
         Raises:
             ProtocolError: Fewer than ``min_contributors`` (:attr:`Reason.TOO_FEW`): still collecting.

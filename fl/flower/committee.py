@@ -54,7 +54,7 @@ class Committee:
 
     Args:
         deadlines: How long to wait.
-        check_first: Whether members check before any of them answers; from a round without a quorum on they do.
+        check_first: Whether members check before any of them answers; after a round without a quorum they do.
     """
 
     def __init__(self, deadlines: Deadlines, *, check_first: bool = True) -> None:

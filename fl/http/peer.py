@@ -307,7 +307,7 @@ class PeerService:
     async def _lead_view(self, choice: Choice) -> None:
         members = {m.name: self._addresses[m.name] for m in choice.members}
         committee = Committee(members, self._client, self._patience)
-        # Members that have answered one view answer no other: what costs a round elsewhere costs all views here.
+        # Members that answered one view answer no other: what costs a round elsewhere costs all views here.
         committee.check_first = True
         opened = self._open
         if opened is None or (opened.header.round_number, opened.header.view) != (

@@ -41,7 +41,7 @@ class Records:
             new.publish()
 
     def keep_convictions(self, role: Aggregator) -> None:
-        """Keep the convictions of a round, also of one that gave no result, and what is members' word only."""
+        """Keep the convictions of a round, also of one that gave no result, and what is members' word."""
         for pid, conviction in role.convictions.items():
             name = f"{role.header.hash.hex()}.{pid.hex()}.conviction"
             write_file(self._path / name, show_conviction(role.header, conviction))
@@ -50,7 +50,9 @@ class Records:
             for pid in pids:
                 refused.setdefault(pid, []).append(member)
         if refused:
-            lines = [f"{pid.hex()} {' '.join(map(str, members))}\n" for pid, members in sorted(refused.items())]
+            lines = [
+                f"{pid.hex()} {' '.join(map(str, members))}\n" for pid, members in sorted(refused.items())
+            ]
             write_file(self._path / f"{role.header.hash.hex()}.refused", "".join(lines).encode())
 
     def result(self, name: str) -> Buffer | None:

@@ -227,7 +227,8 @@ class Committee:
                 return await role(aggregator.open)
             except ProtocolError as error:
                 # Wrong answers among them, or too few: those that are missing may help.
-                if requests.keys() <= set(aggregator.answered) or time.monotonic() > until:
+                heard = {*aggregator.answered, *aggregator.complaints}
+                if requests.keys() <= heard or time.monotonic() > until:
                     # Perhaps bad shares that nobody can show: with checks first, such a client is dropped.
                     self.check_first |= error.reason is Reason.NO_QUORUM
                     raise

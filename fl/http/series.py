@@ -201,6 +201,7 @@ class RoundSeries:
 
     async def _keep(self, at: SavedRound) -> None:
         """What :attr:`_at` is from here on, on the disk first."""
+        at = replace(at, check_first=self._committee.check_first)
         if self._folder is not None:
             await self._thread(self._folder.save, at)
         self._at = at
