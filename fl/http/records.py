@@ -46,7 +46,7 @@ class Records:
             name = f"{role.header.hash.hex()}.{pid.hex()}.conviction"
             write_file(self._path / name, show_conviction(role.header, conviction))
         refused: dict[bytes, list[int]] = {}
-        for member, pids in role.complaints.items():
+        for member, pids in sorted(role.complaints.items()):
             for pid in pids:
                 refused.setdefault(pid, []).append(member)
         if refused:
