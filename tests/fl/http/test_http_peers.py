@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import errno
 import time
 
 import numpy as np
@@ -164,6 +166,101 @@ def test_a_turn_that_fails_for_no_reason_goes_on_and_is_told(peer_world, monkeyp
             # Packets are counted when the collecting is over, and not while they come.
             assert b'path="/v1/packet",role="peer",status="202"} 7.0' in leader._metrics.text()
             assert not leader._tasks.unwell
+
+    asyncio.run(whole())
+
+
+def test_a_model_that_cannot_be_kept_does_not_stop_a_peer(peer_world):
+    """The disk is full when the first result is there: the next round goes on, and the last model is kept."""
+    full, kept = [True], []
+
+    def keep(number, model):
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        kept.append((number, model))
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            service = peers.services[3]
+            service._keep = keep
+            service._plan = dataclasses.replace(service._plan, rounds=2)
+            running = asyncio.create_task(service._run())
+            for number in (1, 2):
+                await peers.release(number)
+                others = [peers.services[i].run_round(number) for i in range(7) if i != 3]
+                results = await asyncio.gather(*others)
+                await peers.until(lambda n=number: n in service.results)
+                assert results[0].agreed.count == 7
+                assert "keep: fails" in service._tasks.reason
+            await running
+            assert (service.counts["result"], service.counts["failed"]) == (2, 0)
+            full.clear()
+            await peers.until(lambda: kept)
+            assert [number for number, _ in kept] == [2]
+            for now, model in zip(service.model, kept[0][1], strict=True):
+                np.testing.assert_array_equal(now, model)
+            await peers.until(lambda: not service._tasks.unwell)
+
+    asyncio.run(whole())
+
+
+def test_a_model_that_was_not_kept_is_tried_once_more_at_the_end(peer_world):
+    tries = []
+
+    def keep(number, model):
+        tries.append(number)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            await peers.release(1)
+            peers.services[3]._keep = keep
+            await asyncio.gather(*peers.begin(1).values())
+            await peers.until(lambda: len(tries) == 4)  # the next one after more than half a second
+        assert tries == [1] * 5
+
+    asyncio.run(whole())
+
+
+def test_a_peer_that_begins_a_round_again_goes_on_with_what_it_sent(peer_world):
+    """An error after its packet is taken: the second run waits for the result and trains no more."""
+    trained = []
+
+    def train(i, number, view):
+        trained.append(i)
+        return update_of(1000 * number + 100 * view + i)
+
+    async def whole():
+        async with Peers(peer_world, train=train) as peers:
+            await peers.release(1)
+            service = peers.services[3 if peers.chosen(1, 0) != 3 else 4]
+            leader = peers.services[peers.chosen(1, 0)]
+            finish, go = leader._finish, asyncio.Event()
+
+            async def held(*arguments):
+                await go.wait()
+                return await finish(*arguments)
+
+            leader._finish = held
+            service._plan = dataclasses.replace(service._plan, rounds=1)
+            running = asyncio.create_task(service._run())
+            others = [asyncio.create_task(s.run_round(1)) for s in peers.services if s is not service]
+            # Here the others wait for the result, and no round collects.
+            await peers.until(lambda: all(s._parts and s._parts[1, 0].done for s in peers.services))
+            choice = service._peer.choice
+
+            def once(number):
+                service._peer.choice = choice
+                raise OSError(errno.EIO, "Input/output error")
+
+            service._peer.choice = once
+            await peers.until(lambda: service._tasks.failures)
+            go.set()
+            await asyncio.gather(*others)
+            await asyncio.wait_for(running, 60)
+            assert service.results[1].agreed.count == 7
+            assert sorted(trained) == list(range(7))
+            assert service.counts["contributed"] == 1
 
     asyncio.run(whole())
 
