@@ -16,6 +16,7 @@ from sottovoce.he import ModelLayout
 from support.fl_federation import CLIP, EPOCH, MODEL, NOW, update_of
 from support.fl_http import Net
 from support.fl_peers import MIN_CONTRIBUTORS, VIEW_S
+from support.fl_relay import BEGUN, raw
 
 
 class Peers:
@@ -403,3 +404,35 @@ def test_a_late_roster_is_refused(peer_world):
             assert (response.status_code, response.content[:15]) == (403, b"roster: refused")
 
     asyncio.run(whole())
+
+
+def test_checks_and_answers_at_a_peer_have_the_places_of_a_member(peer_world):
+    """Its other routes have more: a request to the member may be large."""
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            app = peers.services[3].app
+            mine = [
+                asyncio.create_task(raw(app, [BEGUN], path=f"/v1/{what}", address="10.0.0.1"))
+                for what in ("check", "answer") * 3
+            ]
+            await asyncio.sleep(0.1)
+            others = [
+                asyncio.create_task(raw(app, [BEGUN], path="/v1/check", address=f"10.0.0.{2 + i // 2}"))
+                for i in range(12)
+            ]
+            await asyncio.sleep(0.1)
+            for address in ("10.0.0.1", "10.0.1.1"):
+                assert await raw(app, [], method="GET", path="/v1/identity", address=address) == 200
+            waiting = [task for task in (*mine, *others) if not task.done()]
+            assert [len(waiting), sum(not task.done() for task in mine)] == [8, 2]
+            assert {await task for task in (*mine, *others) if task not in waiting} == {503}
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            again = asyncio.create_task(raw(app, [BEGUN], path="/v1/check", address="10.0.0.1"))
+            await asyncio.sleep(0.1)
+            assert not again.done()
+            again.cancel()
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
