@@ -108,8 +108,8 @@ class _Part:
     signed_header: bytes = b""
     header: RoundHeader | None = None
     packet: bytes = b""
-    done: bool = False
-    """Its packet is taken, or it sits out: what is left is to fetch the result."""
+    fate: str = ""
+    """``contributed`` or ``sat_out``, as :attr:`PeerService.counts` has it; then the result is to be fetched."""
 
 
 class PeerService:
@@ -132,7 +132,8 @@ class PeerService:
 
     Attributes:
         app: The ASGI application.
-        counts: How often it ``contributed``, ``sat out``, ``led`` a view, got a ``result``, or ``failed``.
+        counts: How often it ``contributed`` and ``sat_out``, both as of the end of each round, ``led`` a view,
+            got a ``result``, or ``failed``.
         model: The global model after the last result.
         results: Round number -> the last verified results.
     """
@@ -295,6 +296,8 @@ class PeerService:
                 self._unkept = None
 
     def _end_round(self, number: int) -> None:
+        # Not earlier: anybody reads these counts, and whoever collects knows when each pseudonym wrote.
+        self.counts.update(part.fate for (of, _), part in self._parts.items() if of == number and part.fate)
         self._parts = {key: part for key, part in self._parts.items() if key[0] != number}
 
     async def _contribute(self, choice: Choice) -> RoundResult:
@@ -316,7 +319,7 @@ class PeerService:
         return await self._thread(self._peer.client.read_result, part.signed_header, published)
 
     async def _send(self, choice: Choice, part: _Part, address: str) -> None:
-        if part.done:
+        if part.fate:
             return
         if not part.packet:
             update = await asyncio.to_thread(self._train, self.model, choice.round_number, choice.view)
@@ -325,16 +328,15 @@ class PeerService:
             except ProtocolError as error:
                 if error.reason not in (Reason.MODEL_REUSED, Reason.UPDATE_REUSED):
                     raise
-                self.counts["sat_out"] += 1
-                part.done = True
+                part.fate = "sat_out"
                 log("info", "sits out", view=choice.view, reason=error.reason.value)
                 return
             part.packet = sealed.packet
         async with self._make_client() as client:
             url, until = f"{address}/v1/packet", time.monotonic() + _WAIT_S
             await post_patiently(client, url, part.packet, at_most=limits.HTTP_SMALL_BYTES, until=until)
-        self.counts["contributed"] += 1
-        part.packet, part.done = b"", True
+        part.packet, part.fate = b"", "contributed"
+        log("info", "contributed", view=choice.view)
 
     # -- on its turn ------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from sottovoce._ext import cbor
 from sottovoce.fl import BeaconServer, Peer, PeerPolicy, ProtocolError, Reason, RosterBook, combine_beacon
 from sottovoce.fl.http import PeerPlan, PeerService, rounds
 from sottovoce.fl.http.rounds import Patience
@@ -247,7 +248,7 @@ def test_a_peer_that_begins_a_round_again_goes_on_with_what_it_sent(peer_world):
             running = asyncio.create_task(service._run())
             others = [asyncio.create_task(s.run_round(1)) for s in peers.services if s is not service]
             # Here the others wait for the result, and no round collects.
-            await peers.until(lambda: all(s._parts and s._parts[1, 0].done for s in peers.services))
+            await peers.until(lambda: all(s._parts and s._parts[1, 0].fate for s in peers.services))
             choice = service._peer.choice
 
             def once(number):
@@ -342,6 +343,49 @@ def test_dead_after_it_collected_clients_train_anew(peer_world):
     asyncio.run(whole())
 
 
+def sat_out(service):
+    return "sat_out" in [part.fate for part in service._parts.values()]
+
+
+def test_who_contributed_is_told_when_the_round_has_ended(peer_world):
+    """Whoever collects would match the time of a pseudonym's packet with a count of a named peer."""
+
+    async def told(peers):
+        async with peers.net.client() as client:
+            answers = [
+                await client.get(peers.url(i) + path) for i in range(7) for path in ("/v1/status", "/metrics")
+            ]
+        return [answer.content for answer in answers]
+
+    def counts(answers, what):
+        shown = [cbor.loads(status)[what] for status in answers[::2]]
+        line = f'sottovoce_peer_rounds_total{{what="{what}"}} '.encode()
+        for number, metrics in zip(shown, answers[1::2], strict=True):
+            assert line + str(float(number)).encode() in metrics
+        return shown
+
+    def reused(*_):
+        raise ProtocolError(Reason.UPDATE_REUSED)
+
+    async def whole():
+        async with Peers(peer_world, close_at=6) as peers:
+            peers.services[0]._peer.client.seal = reused
+            await peers.release(1)
+            first = peers.chosen(1, 0)
+            peers.services[first]._plan = PeerPlan(clip=CLIP)  # it collects on
+            tasks = peers.begin(1)
+            await peers.until(lambda: all(s._parts and s._parts[1, 0].fate for s in peers.services))
+            answers = await told(peers)
+            assert counts(answers, "contributed") == counts(answers, "sat_out") == [0] * 7
+            peers.now = peers.services[first]._open.until + 1
+            await asyncio.gather(*tasks.values())
+            answers = await told(peers)
+            assert counts(answers, "contributed") == [0, 1, 1, 1, 1, 1, 1]
+            assert counts(answers, "sat_out") == [1, 0, 0, 0, 0, 0, 0]
+
+    asyncio.run(whole())
+
+
 def test_dead_after_it_collected_the_same_vector_never_goes_again(peer_world):
     """Peers that would send what they sent sit out, and the round ends with no result rather than that."""
 
@@ -355,7 +399,7 @@ def test_dead_after_it_collected_the_same_vector_never_goes_again(peer_world):
             await peers.until(lambda: collected(peers, first))
             await peers.kill(first, tasks)
             peers.now += VIEW_S
-            await peers.until(lambda: all(peers.services[i].counts["sat_out"] == 1 for i in peers.alive))
+            await peers.until(lambda: all(sat_out(peers.services[i]) for i in peers.alive))
             assert not [s for s in peers.net.of(f"peer-{second}", "POST") if s.path == "/v1/packet"]
             peers.now += 2 * VIEW_S
             errors = await asyncio.gather(*tasks.values(), return_exceptions=True)
