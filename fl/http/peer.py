@@ -109,7 +109,7 @@ class _Part:
     header: RoundHeader | None = None
     packet: bytes = b""
     fate: str = ""
-    """``contributed`` or ``sat_out``, as :attr:`PeerService.counts` has it; then the result is to be fetched."""
+    """``contributed`` or ``sat_out``, as in :attr:`PeerService.counts`; then the result is to be fetched."""
 
 
 class PeerService:
@@ -132,8 +132,8 @@ class PeerService:
 
     Attributes:
         app: The ASGI application.
-        counts: How often it ``contributed`` and ``sat_out``, both as of the end of each round, ``led`` a view,
-            got a ``result``, or ``failed``.
+        counts: How often it ``contributed`` and ``sat_out``, both as of the end of each round, ``led`` a
+            view, got a ``result``, or ``failed``.
         model: The global model after the last result.
         results: Round number -> the last verified results.
     """
