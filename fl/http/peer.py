@@ -31,6 +31,7 @@ from ..errors import ProtocolError, Reason
 from ..header import RoundHeader
 from ..peer import Peer
 from ..peer_choice import Choice
+from ..policy import check_deadline
 from ..server import ServerIdentity
 from ..signed import SignedHeader
 from .base import RoleThread, application, bytes_answer, cbor_answer, route
@@ -461,6 +462,9 @@ class PeerService:
 
     async def _packet(self, request: Request) -> Response:
         opened = self._require_open()
+        if opened.role.state is not State.COLLECTING:  # as the role says too, once all of it is here
+            raise ProtocolError(Reason.STATE, "no longer collecting", round_id=opened.header.hash)
+        check_deadline(opened.header, self._clock())
         packet = await read_body(request, at_most=opened.header.packet_bytes)
         await self._thread(opened.role.receive_packet, packet)
         return PlainTextResponse("taken\n", 202)

@@ -5,12 +5,15 @@ import contextlib
 import dataclasses
 import errno
 import time
+import types
 
 import numpy as np
 import pytest
 
 from sottovoce._ext import cbor
+from sottovoce._ext.limits import CLOCK_SKEW_S
 from sottovoce.fl import BeaconServer, Peer, PeerPolicy, ProtocolError, Reason, RosterBook, combine_beacon
+from sottovoce.fl.aggregator import State
 from sottovoce.fl.http import PeerPlan, PeerService, rounds
 from sottovoce.fl.http.rounds import Patience
 from sottovoce.he import ModelLayout
@@ -446,6 +449,26 @@ def test_a_late_roster_is_refused(peer_world):
             late = peer_world.signed_roster(version=2, view_s=1)
             response = await client.post(peers.url(3) + "/v1/roster", content=late)
             assert (response.status_code, response.content[:15]) == (403, b"roster: refused")
+
+    asyncio.run(whole())
+
+
+def test_a_packet_that_comes_too_late_is_not_read(peer_world):
+    async def post(app):
+        return await asyncio.wait_for(raw(app, [BEGUN], path="/v1/packet", length=b"1000"), 10)
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            await peers.release(1)
+            leader = peers.services[peers.chosen(1, 0)]
+            app = leader.app
+            assert await post(app) == 404
+            await asyncio.gather(*peers.begin(1).values())
+            assert await post(app) == 409
+            collecting = types.SimpleNamespace(state=State.COLLECTING, header=leader._open.header)
+            leader._open = dataclasses.replace(leader._open, role=collecting)
+            peers.now = leader._open.header.deadline + CLOCK_SKEW_S + 1
+            assert await post(app) == 410
 
     asyncio.run(whole())
 
