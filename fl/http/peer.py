@@ -31,6 +31,7 @@ from ..errors import ProtocolError, Reason
 from ..header import RoundHeader
 from ..peer import Peer
 from ..peer_choice import Choice
+from ..policy import check_deadline
 from ..server import ServerIdentity
 from ..signed import SignedHeader
 from .base import RoleThread, application, bytes_answer, cbor_answer, route
@@ -101,6 +102,17 @@ class _Open:
         return self.role.header
 
 
+@dataclass
+class _Part:
+    """How far this peer has come in one view: whoever begins again goes on from here."""
+
+    signed_header: bytes = b""
+    header: RoundHeader | None = None
+    packet: bytes = b""
+    fate: str = ""
+    """``contributed`` or ``sat_out``, as in :attr:`PeerService.counts`; then the result is to be fetched."""
+
+
 class PeerService:
     """One peer and its part in rounds.
 
@@ -115,12 +127,14 @@ class PeerService:
         patience: For members.
         bounds: Limits of requests.
         make_client: Makes the connections to others; for tests.
-        keep: Called in a thread with the number of a round and the model after its result.
+        keep: Called in a thread with the number of a round and the model after its result; where it fails,
+            again and again, with the last model, while rounds go on.
         clock: Unix seconds; that of the peer.
 
     Attributes:
         app: The ASGI application.
-        counts: How often it ``contributed``, ``sat out``, ``led`` a view, got a ``result``, or ``failed``.
+        counts: How often it ``contributed`` and ``sat_out``, both as of the end of each round, ``led`` a
+            view, got a ``result``, or ``failed``.
         model: The global model after the last result.
         results: Round number -> the last verified results.
     """
@@ -158,6 +172,10 @@ class PeerService:
         self.model = model
         self.results: OrderedDict[int, RoundResult] = OrderedDict()
         self.counts: Counter[str] = Counter(contributed=0, sat_out=0, led=0, result=0, failed=0)
+        self._parts: dict[tuple[int, int], _Part] = {}
+        self._unkept: tuple[int, Arrays] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
         self._tasks = Tasks()
         # When packets came is shown when the collecting is over, as at a relay with the batch.
         metrics = self._metrics = Metrics("peer", later=["/v1/packet"])
@@ -190,6 +208,9 @@ class PeerService:
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
+                self._ending.set()
+                if self._keeping is not None:
+                    await self._keeping  # tried once more, and given up
                 self._thread.stop()
                 await self._client.aclose()
 
@@ -209,11 +230,14 @@ class PeerService:
 
         On its turn this peer collects; on every view it contributes, trained anew, or sits out what its
         policy or its outbox refuses.  A result of an earlier view that comes late counts as well: members
-        answer one view only, so there is one result at most.
+        answer one view only, so there is one result at most.  Called again after an error it goes on: what is
+        sent is not sent again, and a result that is there is returned.
 
         Raises:
             ProtocolError: All views passed without a result (:attr:`Reason.VIEW`).
         """
+        if number in self.results:
+            return self.results[number]
         takers: dict[int, asyncio.Task[RoundResult]] = {}
         leader: asyncio.Task[None] | None = None
         failed: set[int] = set()
@@ -221,7 +245,7 @@ class PeerService:
             while True:
                 for view, task in takers.items():
                     if task.done() and task.exception() is None:
-                        return await self._take_result(number, task.result())
+                        return self._take_result(number, task.result())
                     if task.done() and view not in failed:  # nothing more to do but wait for the next one
                         failed.add(view)
                         log("warning", "no part in a view", view=view, reason=str(task.exception()))
@@ -238,6 +262,7 @@ class PeerService:
                             leader = asyncio.create_task(self._lead(choice))
                 await asyncio.sleep(_TICK_S)
         except ProtocolError:
+            self._end_round(number)
             self.counts["failed"] += 1
             raise
         finally:
@@ -246,48 +271,72 @@ class PeerService:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _take_result(self, number: int, result: RoundResult) -> RoundResult:
+    def _take_result(self, number: int, result: RoundResult) -> RoundResult:
+        means = he.ModelLayout.of(self.model).unflatten(result.mean)
+        self.model = [(a + m).astype(a.dtype) for a, m in zip(self.model, means, strict=True)]
+        self._end_round(number)
         self.counts["result"] += 1
         self.results[number] = result
         while len(self.results) > _KEPT_RESULTS:
             self.results.popitem(last=False)
-        means = he.ModelLayout.of(self.model).unflatten(result.mean)
-        self.model = [(a + m).astype(a.dtype) for a, m in zip(self.model, means, strict=True)]
         log("info", "result", round=number, contributors=result.agreed.count)
-        await asyncio.to_thread(self._keep, number, self.model)
+        # A disk that is full must not keep this peer out of the rounds that follow.
+        self._unkept = (number, self.model)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(
+                self._tasks.supervise("keep", self._keep_last, over=self._ending.is_set, hurry=self._ending)
+            )
         return result
+
+    async def _keep_last(self) -> None:
+        while self._unkept is not None:
+            last = self._unkept
+            await asyncio.to_thread(self._keep, *last)
+            if self._unkept is last:
+                self._unkept = None
+
+    def _end_round(self, number: int) -> None:
+        # Not earlier: anybody reads these counts, and whoever collects knows when each pseudonym wrote.
+        self.counts.update(part.fate for (of, _), part in self._parts.items() if of == number and part.fate)
+        self._parts = {key: part for key, part in self._parts.items() if key[0] != number}
 
     async def _contribute(self, choice: Choice) -> RoundResult:
         """One update for one view, and its result."""
         address = self._addresses[choice.aggregator.name]
         courier = Courier(address, make_client=self._make_client)
-        while True:
+        part = self._parts.setdefault((choice.round_number, choice.view), _Part())
+        while part.header is None:
             # Whoever proposes early, or is not the chosen one, is refused by the policy.
             signed_header = await courier.header(wait_s=_WAIT_S, after=choice.round_number - 1)
             try:
-                header = await self._thread(self._peer.client.check, signed_header)
-                break
+                part.header = await self._thread(self._peer.client.check, signed_header)
+                part.signed_header = signed_header
             except SottovoceError as error:
                 log("warning", "header refused", view=choice.view, reason=str(error))
                 await asyncio.sleep(_TICK_S)
-        await self._send(choice, signed_header, address)
-        published = await courier.result(header, wait_s=_WAIT_S)
-        return await self._thread(self._peer.client.read_result, signed_header, published)
+        await self._send(choice, part, address)
+        published = await courier.result(part.header, wait_s=_WAIT_S)
+        return await self._thread(self._peer.client.read_result, part.signed_header, published)
 
-    async def _send(self, choice: Choice, signed_header: bytes, address: str) -> None:
-        update = await asyncio.to_thread(self._train, self.model, choice.round_number, choice.view)
-        try:
-            sealed = await self._thread(self._peer.client.seal, signed_header, self.model, update)
-        except ProtocolError as error:
-            if error.reason not in (Reason.MODEL_REUSED, Reason.UPDATE_REUSED):
-                raise
-            self.counts["sat_out"] += 1
-            log("info", "sits out", view=choice.view, reason=error.reason.value)
+    async def _send(self, choice: Choice, part: _Part, address: str) -> None:
+        if part.fate:
             return
+        if not part.packet:
+            update = await asyncio.to_thread(self._train, self.model, choice.round_number, choice.view)
+            try:
+                sealed = await self._thread(self._peer.client.seal, part.signed_header, self.model, update)
+            except ProtocolError as error:
+                if error.reason not in (Reason.MODEL_REUSED, Reason.UPDATE_REUSED):
+                    raise
+                part.fate = "sat_out"
+                log("info", "sits out", view=choice.view, reason=error.reason.value)
+                return
+            part.packet = sealed.packet
         async with self._make_client() as client:
             url, until = f"{address}/v1/packet", time.monotonic() + _WAIT_S
-            await post_patiently(client, url, sealed.packet, at_most=limits.HTTP_SMALL_BYTES, until=until)
-        self.counts["contributed"] += 1
+            await post_patiently(client, url, part.packet, at_most=limits.HTTP_SMALL_BYTES, until=until)
+        part.packet, part.fate = b"", "contributed"
+        log("info", "contributed", view=choice.view)
 
     # -- on its turn ------------------------------------------------------------------------------
 
@@ -411,6 +460,9 @@ class PeerService:
 
     async def _packet(self, request: Request) -> Response:
         opened = self._require_open()
+        if opened.role.state is not State.COLLECTING:  # as the role says too, once all of it is here
+            raise ProtocolError(Reason.STATE, "no longer collecting", round_id=opened.header.hash)
+        check_deadline(opened.header, self._clock())
         packet = await read_body(request, at_most=opened.header.packet_bytes)
         await self._thread(opened.role.receive_packet, packet)
         return PlainTextResponse("taken\n", 202)

@@ -28,7 +28,8 @@ from ..request import reply_max_bytes
 from ..server import ServerIdentity
 from ..signed import SignedHeader
 from .base import RoleThread, read_cbor
-from .errors import TransportError
+from .errors import TransportError, UnheardMemberError
+from .health import reason_of
 from .logs import log
 from .outgoing import get, post_patiently
 
@@ -109,8 +110,7 @@ class Committee:
             known: Identities of members from before: for one that does not answer, or wrongly, that one.
 
         Raises:
-            TransportError: One does not answer, and is not known.
-            DecodeError, SenderError, ProtocolError: Not the keys of this name, or not acceptable.
+            UnheardMemberError: One is not known, and does not answer, or not with keys of its own.
         """
         found = known if known is not None else {}
         return list(
@@ -126,9 +126,9 @@ class Committee:
             async with asyncio.timeout(None if known is None else self._patience.more_s):
                 return await self._ask_identity(name, trust, until)
         except (SottovoceError, TimeoutError) as error:
-            if known is None:
-                raise
             member = self.names.index(name) + 1
+            if known is None:
+                raise UnheardMemberError(member, _trouble(error), str(error)) from error
             log("warning", "member not heard, its known keys are used", member=member, reason=str(error))
             return known
 
@@ -332,6 +332,13 @@ class Committee:
             log("warning", f"{what}: answer refused", member=index, reason=type(error).__name__)
         else:
             self.states[name] = then
+
+
+def _trouble(error: Exception) -> str:
+    """What anybody may know of why a member's keys did not come."""
+    if isinstance(error, TransportError) and not error.retryable:
+        return f"answers {error.status}"
+    return "does not answer" if isinstance(error, (TransportError, TimeoutError)) else reason_of(error)
 
 
 def _taking(

@@ -4,6 +4,7 @@ import asyncio
 
 import numpy as np
 import pytest
+from starlette.responses import PlainTextResponse
 
 from sottovoce._ext import cbor
 from sottovoce._ext.enc import enc
@@ -15,7 +16,8 @@ from sottovoce.fl import (
     SignedHeader,
     SqliteAggregatorStore,
 )
-from sottovoce.fl.http.base import RoleThread
+from sottovoce.fl.http.base import RoleThread, cbor_answer
+from sottovoce.fl.http.rounds import Patience
 from sottovoce.fl.http.state import RoundFolder
 from support.fl_federation import MODEL, NOW, update_of
 from support.fl_http import HttpFederation
@@ -160,17 +162,35 @@ def test_one_relay_away_of_three_is_no_matter_and_two_are_told(fed):
     run(fed, work)
 
 
-def test_a_member_under_another_name_is_refused(fed):
-    async def whole():
-        http = HttpFederation(fed)
-        http.net.apps["member-2"] = http.net.apps["member-1"]
-        async with http:
-            await http.until(http.aggregator.finished.is_set)
-        return http.aggregator.status
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        (None, "does not answer"),
+        ("relay-1", "answers 404"),
+        ("member-1", Reason.NOT_MEMBER.value),
+        (PlainTextResponse("It works!\n"), Reason.MALFORMED.value),
+        (cbor_answer({"v": 1, "keys": [b"", b""]}), Reason.MALFORMED.value),
+    ],
+    ids=["nobody", "a 404", "another name", "a page", "no keys"],
+)
+def test_a_member_that_was_never_heard_is_asked_again(fed, there, told):
+    """What is wrong at one address, and at which, is told, and does not end the series for good."""
 
-    status = asyncio.run(whole())
-    assert status.state == "failed"
-    assert status.error == Reason.NOT_MEMBER.value
+    async def whole():
+        http = HttpFederation(fed, patience=Patience(ask_s=0.3, more_s=0.3))
+        member = http.net.apps.pop("member-2")
+        if there is not None:
+            http.net.apps["member-2"] = http.net.apps[there] if isinstance(there, str) else there
+        async with http:
+            await http.until(lambda: http.aggregator.health.troubles["rounds"] >= 2)
+            assert not http.aggregator.finished.is_set()
+            status, text = await http.call("aggregator", "GET", "/healthz")
+            assert (status, text.decode()) == (503, f"rounds: committee: member 2: {told}\n")
+            http.net.apps["member-2"] = member
+            await http.until(lambda: http.aggregator.status.state == "collecting")
+            await http.until(lambda: not http.aggregator.health.reason)
+
+    asyncio.run(whole())
 
 
 def test_too_few_contributors_fail_the_round_at_the_deadline(fed):
