@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from ..._ext.errors import ParameterError
 from ..._ext.limits import CLOCK_SKEW_S
 from ..console import http_command as _service
 from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
@@ -25,6 +28,15 @@ serve = typer.Typer(
 As = Annotated[
     str | None, typer.Option("--as", metavar="LABEL", help="Whose keys; needed if there are several.")
 ]
+
+
+@contextlib.contextmanager
+def _as_usage() -> Iterator[None]:
+    """What options together do not make: exit code 2, before anything is begun."""
+    try:
+        yield
+    except ParameterError as error:
+        raise typer.BadParameter(str(error), param_hint=ROUND) from None
 
 
 class SenderMode(StrEnum):
@@ -217,21 +229,22 @@ def aggregator(
         from ..keyring import Keyring
         from . import roles
 
-        plan = RoundPlan(
-            clip=clip,
-            rounds=rounds,
-            first_round=first_round,
-            collect_s=collect,
-            close_at=close_at,
-            close_s=close,
-            audit_s=audit,
-            min_contributors=min_contributors,
-            max_contributors=max_contributors,
-            max_examples=max_examples,
-            shard_k=shard_k,
-            shard_n=shard_n,
-            replace=replace,
-        )
+        with _as_usage():
+            plan = RoundPlan(
+                clip=clip,
+                rounds=rounds,
+                first_round=first_round,
+                collect_s=collect,
+                close_at=close_at,
+                close_s=close,
+                audit_s=audit,
+                min_contributors=min_contributors,
+                max_contributors=max_contributors,
+                max_examples=max_examples,
+                shard_k=shard_k,
+                shard_n=shard_n,
+                replace=replace,
+            )
         roles.aggregator(
             binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies),
             log_level.value,
@@ -341,15 +354,16 @@ def peer(
         from ..keyring import Keyring
         from . import peering
 
-        plan = PeerPlan(
-            clip=clip,
-            close_at=close_at,
-            close_s=close,
-            margin_s=margin,
-            max_contributors=max_contributors,
-            rounds=rounds,
-            first_round=first_round,
-        )
+        with _as_usage():
+            plan = PeerPlan(
+                clip=clip,
+                close_at=close_at,
+                close_s=close,
+                margin_s=margin,
+                max_contributors=max_contributors,
+                rounds=rounds,
+                first_round=first_round,
+            )
         peering.peer(
             binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies),
             log_level.value,

@@ -55,11 +55,11 @@ class Eraser:
         self._clock = clock
         self.audits: dict[bytes, int] = {}
 
-    async def run(self, going: Callable[[], bytes | None]) -> None:
+    async def run(self, is_at_work: Callable[[bytes], bool]) -> None:
         """Until it is cancelled.
 
         Args:
-            going: The round that still goes on: it says itself when its time is over.
+            is_at_work: Whether a round may still go on, by the hash of its header: such a one is not erased.
         """
         pause, looked = BackOff(), False
         while True:
@@ -67,7 +67,7 @@ class Eraser:
                 if not looked:
                     self.audits |= await self._thread(self._on_disk)
                     looked = True
-                await self._erase_due(going())
+                await self._erase_due(is_at_work)
             except Exception as error:
                 self._health.ill("erasing", reason_of(error))
                 log("error", "not erased", exc_info=True)
@@ -87,9 +87,11 @@ class Eraser:
             audits[digest] = latest
         return audits
 
-    async def _erase_due(self, going: bytes | None) -> None:
+    async def _erase_due(self, is_at_work: Callable[[bytes], bool]) -> None:
         now = self._clock()
-        for digest in [d for d, second in self.audits.items() if now > second and d != going]:
+        for digest in [digest for digest, second in self.audits.items() if now > second]:
+            if is_at_work(digest):  # now: another round may have begun since the one before was erased
+                continue
             await self._thread(self._store.erase, digest)
             if self._folder is not None:
                 await self._thread(self._folder.forget, digest)

@@ -66,6 +66,10 @@ class Health:
         """It works again."""
         self._ill.pop(part, None)
 
+    def is_ill(self, part: str) -> bool:
+        """Whether something went wrong in it, and it has not worked since."""
+        return part in self._ill
+
     @property
     def reason(self) -> str:
         """For ``/healthz``: empty if all is well."""

@@ -74,12 +74,26 @@ class ShardJournal:
             raise JournalFullError(by_source=False)
         if self._by_source[source] >= self._most_of_source:
             raise JournalFullError(by_source=True)
-        view = memoryview(shard)
+        self._write(shard)
+        self._end += self._size
+        self._by_source[source] += 1
+
+    def check(self) -> None:
+        """Return if one more record finds room now; the file is as before.
+
+        Raises:
+            OSError: The disk is full, or failed.
+        """
+        try:
+            self._write(bytes(self._size))
+        finally:
+            os.ftruncate(self._fd, self._end)
+
+    def _write(self, record: bytes) -> None:
+        view = memoryview(record)
         done = 0
         while done < len(view):
             done += os.pwrite(self._fd, view[done:], self._end + done)
-        self._end += self._size
-        self._by_source[source] += 1
 
     def __iter__(self) -> Iterator[bytes]:
         """The shards, in the order in which they came."""

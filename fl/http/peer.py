@@ -42,6 +42,7 @@ from .logs import log
 from .member import MemberService
 from .metrics import Metrics
 from .outgoing import post_patiently, quiet_client
+from .round_plan import check_clip
 from .rounds import Committee, Patience
 from .tasks import Tasks
 
@@ -71,7 +72,7 @@ class PeerPlan:
         first_round: Number of the first of them.
 
     Raises:
-        ParameterError: A negative number; ``margin_s`` of 0.
+        ParameterError: A negative number; ``margin_s`` of 0; ``clip`` not positive.
     """
 
     clip: float
@@ -87,6 +88,7 @@ class PeerPlan:
             raise ParameterError("plan: no negative number expected")
         if self.margin_s < 1:
             raise ParameterError(f"margin_s: at least 1 expected, got {self.margin_s}")
+        check_clip(self.clip)
 
 
 @dataclass(frozen=True)

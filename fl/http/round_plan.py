@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from ... import rs
+from ..._ext import limits
 from ..._ext.errors import ParameterError
 
 
@@ -42,7 +45,30 @@ class RoundPlan:
     replace: bool = False
 
     def __post_init__(self) -> None:
+        # All of it now: what a header refuses would end the rounds after the service was started.
         if self.rounds < 1 or self.first_round < 0 or self.close_at < 0:
             raise ParameterError("plan: at least one round, and no negative number, expected")
         if not (self.collect_s > 0 and self.close_s > 0 and self.audit_s >= 0):
             raise ParameterError("plan: positive times expected")
+        if not math.isfinite(self.collect_s + self.close_s + self.audit_s):
+            raise ParameterError("plan: finite times expected")
+        check_clip(self.clip)
+        least, most = limits.MIN_CONTRIBUTORS_FLOOR, limits.MAX_CLIENTS
+        if not least <= self.min_contributors <= self.max_contributors <= most:
+            raise ParameterError(
+                f"contributors: {least} <= min_contributors <= max_contributors <= {most} expected, "
+                f"got {self.min_contributors} and {self.max_contributors}"
+            )
+        if not 0 <= self.max_examples < 1 << 53:
+            raise ParameterError(f"max_examples: 0 to {(1 << 53) - 1} expected, got {self.max_examples}")
+        rs.shard_bytes(0, self.shard_k, self.shard_n)
+
+
+def check_clip(clip: float) -> None:
+    """Return if values can be clipped to ``[-clip, clip]``.
+
+    Raises:
+        ParameterError: They cannot.
+    """
+    if not 0 < clip < math.inf:
+        raise ParameterError(f"clip: a finite positive number expected, got {clip}")

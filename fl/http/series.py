@@ -47,6 +47,8 @@ from .status import RoundStatus, refused_by_kind, shown
 
 _KEPT_RESULTS: Final = 8
 _TICK_S: Final = 0.2
+_ROOM_S: Final = 5.0
+"""How often a disk that took no shard is looked at: perhaps nobody sends another one."""
 
 Arrays = list[NDArray[np.floating]]
 
@@ -117,7 +119,7 @@ class RoundSeries:
         self._open: OpenRound | None = None  # the last one that was seen by clients
         self._going = False  # whether it still goes on
         self._reread = False  # a step failed: what the store says is what is
-        self._results: OrderedDict[str, bytes] = OrderedDict()
+        self._results: OrderedDict[str, bytes] = OrderedDict()  # without a folder
         self._close_now = asyncio.Event()
         self._pause = BackOff()
         self._bytes = 0
@@ -158,9 +160,14 @@ class RoundSeries:
 
     async def erase(self) -> None:
         """Erase what is due, until it is cancelled."""
-        await self._eraser.run(
-            lambda: self._open.header.hash if self._open is not None and self._going else None
-        )
+        await self._eraser.run(self._is_at_work)
+
+    def _is_at_work(self, header_hash: bytes) -> bool:
+        """Whether this round may still go on: it says itself when its time is over."""
+        if self._going:
+            return self._open is not None and self._open.header.hash == header_hash
+        # After a start it is not known which one it is until it goes on.
+        return not self.finished.is_set() and (self._at is None or self._at.signed)
 
     async def _next_round(self) -> bool:
         """One round, from wherever it is; False: there are no more."""
@@ -240,13 +247,20 @@ class RoundSeries:
         at = self._at
         # A bug, or keys that are not there, may be gone after a restart; a refused round is over.
         over = isinstance(error, ProtocolError) or (known and at is not None and self._clock() > at.deadline)
+        self._tell_failed(reason)
         while at is not None and at.signed and over:
             try:
                 await self._thread(self._leave_behind, at)
                 break
             except (OSError, StoreError) as trouble:
                 await self._wait_out(trouble)
+                self._tell_failed(reason)
+            except Exception:
+                log("error", "round not left behind", round=self.status.round_number, exc_info=True)
+                break
         self._going = False
+
+    def _tell_failed(self, reason: str) -> None:
         self.health.ill("rounds", reason)
         self.status = replace(self.status, state="failed", error=reason)
 
@@ -324,6 +338,7 @@ class RoundSeries:
             self._tell("collecting")
             log("info", "collecting", round=opened.header.round_number, header=opened.header.hash.hex())
             await self._collect(opened)
+        self.health.well("shards")  # no more of them are kept
         self._tell("closing")
         # In the thread that appends to the journal, after the last one, and after the set is fixed.
         result = await self._committee.finish(
@@ -334,11 +349,12 @@ class RoundSeries:
 
     async def _conclude(self, opened: OpenRound, result: RoundResult, published: bytes) -> None:
         assert self._at is not None
-        self._results[opened.header.hash.hex()] = published
-        while len(self._results) > _KEPT_RESULTS:
-            self._results.popitem(last=False)
-        if self._records is not None:
+        if self._records is not None:  # it is read from the disk, and by nobody before it is there
             await self._thread(self._records.keep_result, opened.role, published)
+        else:
+            self._results[opened.header.hash.hex()] = published
+            while len(self._results) > _KEPT_RESULTS:
+                self._results.popitem(last=False)
         done, number, model = self._at.done + 1, opened.header.round_number, self._next_model(opened, result)
         await self._keep(SavedRound(b"", None, model, 0, number + 1, done=done, given=self._at.given))
         self._use_model(model)
@@ -349,9 +365,12 @@ class RoundSeries:
 
     async def _collect(self, opened: OpenRound) -> None:
         """Until it is time, enough are here, or somebody says so; with too few, to the deadline."""
-        close_at = self._plan.close_at
+        close_at, looked = self._plan.close_at, time.monotonic()
         while True:
             await self._thread(opened.role.process)
+            if self.health.is_ill("shards") and time.monotonic() - looked > _ROOM_S:
+                await self._thread(self._look_for_room, opened)
+                looked = time.monotonic()
             self._recovered()
             self._tell("collecting")
             accepted, now = self.status.accepted, self._clock()
@@ -365,6 +384,12 @@ class RoundSeries:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._close_now.wait() if enough else asyncio.sleep(_TICK_S), _TICK_S)
+
+    def _look_for_room(self, opened: OpenRound) -> None:
+        if opened.journal is not None:
+            with contextlib.suppress(OSError):
+                opened.journal.check()
+                self.health.well("shards")
 
     def _next_model(self, opened: OpenRound, result: RoundResult) -> Arrays:
         means = opened.header.layout.unflatten(result.mean)

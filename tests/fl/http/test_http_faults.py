@@ -212,6 +212,23 @@ def test_a_series_that_an_error_has_ended_is_not_well(fed):
     run(work, fed, clock=lambda: now[0], store=store)
 
 
+def test_a_failed_round_that_cannot_be_left_behind_is_told_all_the_same(fed, monkeypatch):
+    now = [NOW]
+
+    def broken(*_):
+        raise RuntimeError("a bug")
+
+    async def work(http):
+        await collecting(http)
+        now[0] = NOW + 1201
+        await http.until(http.aggregator.finished.is_set)
+        assert http.aggregator.status.state == "failed"
+        assert await health(http) == (503, f"rounds: {Reason.TOO_FEW.value}")
+
+    monkeypatch.setattr("sottovoce.fl.http.series.RoundSeries._leave_behind", broken)
+    run(work, fed, clock=lambda: now[0])
+
+
 def test_a_bug_ends_the_series_and_shows_nothing_of_itself_and_the_round_is_still_there(
     fed, tmp_path, monkeypatch
 ):

@@ -1,7 +1,10 @@
 """The file of acknowledged shards: whole records only, bounded, gone with its round."""
 
+import errno
+
 import pytest
 
+from sottovoce.fl.http import journal as journal_module
 from sottovoce.fl.http.journal import (
     ROUNDS_OF_A_SOURCE,
     ROUNDS_OF_SHARDS,
@@ -37,6 +40,25 @@ def test_a_record_that_was_cut_off_is_forgotten(tmp_path, cut):
     assert list(journal) == [b"a" * 8]
     journal.append(b"c" * 8)
     assert list(journal) == [b"a" * 8, b"c" * 8]
+    journal.close()
+
+
+def test_a_look_for_room_changes_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "shards"
+    journal = opened(path)
+    journal.append(b"a" * 8)
+    journal.check()
+    assert path.read_bytes() == b"a" * 8
+
+    def full(fd, data, at):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module.os, "pwrite", full)
+        with pytest.raises(OSError, match="No space"):
+            journal.check()
+    journal.append(b"b" * 8)
+    assert list(journal) == [b"a" * 8, b"b" * 8]
     journal.close()
 
 

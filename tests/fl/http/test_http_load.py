@@ -163,6 +163,37 @@ def test_a_shard_that_cannot_be_kept_is_not_acknowledged(fed, tmp_path, monkeypa
     run(fed, work, plan={"close_at": 0}, folder=tmp_path)
 
 
+def test_a_disk_that_has_room_again_is_well_though_nobody_sends(fed, tmp_path, monkeypatch):
+    monkeypatch.setattr("sottovoce.fl.http.series._ROOM_S", 0.05)
+
+    async def work(http, _):
+        def failing(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        size = http.aggregator._open.shard_bytes
+
+        async def refused():
+            assert (await http.call("aggregator", "POST", "/v1/shard", b"x" * size))[0] == 507
+            await asyncio.sleep(0.5)
+            assert http.aggregator.health.reason == "shards: disk: full"
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ShardJournal, "_write", failing)
+            await refused()
+        await http.until(lambda: not http.aggregator.health.reason)
+        # Nor does it matter any more when the collecting is over.
+        await asyncio.gather(*(http.submit(i) for i in range(4)))
+        await http.until(lambda: http.aggregator.status.accepted == 4)
+        with monkeypatch.context() as patch:
+            patch.setattr(ShardJournal, "_write", failing)
+            await refused()
+            http.aggregator._close_now.set()
+            await http.until(http.aggregator.finished.is_set)
+        assert http.aggregator.health.reason == ""
+
+    run(fed, work, plan={"close_at": 0}, folder=tmp_path)
+
+
 def test_a_body_that_begins_in_one_round_and_ends_in_the_next_is_refused(fed, tmp_path):
     store = MemoryAggregatorStore()
 

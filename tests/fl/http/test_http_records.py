@@ -1,6 +1,7 @@
 """What a round leaves for others: a record that audits, convictions that judges read; and not for ever."""
 
 import asyncio
+import errno
 import os
 
 import pytest
@@ -36,6 +37,33 @@ def test_a_round_leaves_a_record_and_convictions_that_hold(fed, tmp_path):
     _, conviction, _ = judge_conviction((results / f"{name}.{pid.hex()}.conviction").read_bytes(), root)
     assert conviction.pid == pid
     assert RoundResult.from_bytes((results / name).read_bytes(), header).agreed.count == 4
+
+
+def test_a_result_that_is_on_the_disk_is_not_held_in_memory(fed, tmp_path, monkeypatch):
+    keep, failed = Records.keep_result, []
+
+    def failing(records, role, published):
+        if not failed:
+            failed.append(published)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        keep(records, role, published)
+
+    monkeypatch.setattr(Records, "keep_result", failing)
+    monkeypatch.setattr("sottovoce.fl.http.health._FIRST_S", 0.5)
+
+    async def whole():
+        async with HttpFederation(fed, folder=tmp_path) as http:
+            await asyncio.gather(*(http.submit(i) for i in range(4)))
+            await http.until(lambda: failed)
+            name = http.aggregator._open.header.hash.hex()
+            # What is published next has other signatures: nobody gets this one.
+            assert (await http.call("aggregator", "GET", f"/v1/result/{name}"))[0] == 404
+            await http.until(http.aggregator.finished.is_set)
+            assert not http.aggregator._results
+            published = (tmp_path / "results" / name).read_bytes()
+            assert await http.call("aggregator", "GET", f"/v1/result/{name}") == (200, published)
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 def some(tmp_path, *ages):

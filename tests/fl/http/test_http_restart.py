@@ -11,6 +11,7 @@ import pytest
 
 from sottovoce.fl import DecodeError, Reason, RoundResult, SqliteAggregatorStore
 from sottovoce.fl.http.rounds import Patience
+from sottovoce.fl.http.series import RoundSeries
 from sottovoce.fl.http.state import RoundFolder
 from support.fl_federation import MODEL, NOW, craft, update_of
 from support.fl_http import HttpFederation
@@ -132,6 +133,36 @@ def test_after_a_round_without_a_quorum_the_next_process_has_members_check_first
     data = (tmp_path / "results" / headers[1].hash.hex()).read_bytes()
     assert fed.pids[7] not in dict(RoundResult.from_bytes(data, headers[1]).entries)
     assert RoundFolder(tmp_path).load().check_first
+
+
+def test_a_round_that_goes_on_after_its_audit_deadline_is_not_erased_under_its_role(
+    fed, tmp_path, monkeypatch
+):
+    now, gate, start = [NOW], [], RoundSeries._start
+    options = {"clock": lambda: now[0], "plan": {"audit_s": 0}}
+
+    async def late(series, at):
+        gate.append(asyncio.Event())
+        await gate[0].wait()
+        await start(series, at)
+
+    async def begun(http):
+        await http.submit(0)
+        await http.until(lambda: http.aggregator.status.accepted == 1)
+
+    async def again(http):
+        await http.until(lambda: gate and http.aggregator._eraser.audits)
+        await asyncio.sleep(0.2)
+        assert len(http.aggregator._store.kept_rounds()) == 1
+        gate[0].set()
+        await http.until(http.aggregator.finished.is_set)
+        assert http.aggregator.status.error == Reason.TOO_FEW.value
+        await http.until(lambda: not http.aggregator._store.kept_rounds())
+
+    started(fed, tmp_path, begun, **options)
+    now[0] = NOW + 1201
+    monkeypatch.setattr(RoundSeries, "_start", late)
+    started(fed, tmp_path, again, **options)
 
 
 def test_a_round_that_only_the_store_knows_is_erased_when_no_audit_can_be_due(fed, tmp_path):
