@@ -227,6 +227,84 @@ def test_a_model_that_was_not_kept_is_tried_once_more_at_the_end(peer_world):
     asyncio.run(whole())
 
 
+def test_a_training_that_fails_is_told_and_tried_again(peer_world):
+    failing, trained = [True], []
+
+    async def whole():
+        def train(i, number, view):
+            if i == 3:
+                trained.append(view)
+                if failing:
+                    raise ValueError("no accelerator")
+            return peers.train(i, number, view)
+
+        async with Peers(peer_world, train=train) as peers, peers.net.client() as client:
+            await peers.release(1)
+            tasks, service = peers.begin(1), peers.services[3]
+            await peers.until(lambda: service._tasks.failures["contribute"] >= 2)
+            answer = await client.get(peers.url(3) + "/healthz")
+            assert (answer.status_code, answer.content) == (503, b"contribute: fails\n")
+            metrics = (await client.get(peers.url(3) + "/metrics")).content
+            assert b'sottovoce_peer_task_failures_total{task="contribute"} ' in metrics
+            failing.clear()
+            results = await asyncio.gather(*tasks.values())
+            check(peers, results, 1, 0, range(7))
+            assert not service._tasks.unwell
+            assert service._tasks.failures["contribute"] + 1 == len(trained)
+
+    asyncio.run(whole())
+
+
+def test_a_peer_that_cannot_train_has_the_result_of_the_others(peer_world):
+    async def whole():
+        def train(i, number, view):
+            if i == 3:
+                raise ValueError("no accelerator")
+            return peers.train(i, number, view)
+
+        async with Peers(peer_world, train=train, close_at=6) as peers:
+            await peers.release(1)
+            results = await asyncio.gather(*peers.begin(1).values())
+            check(peers, results, 1, 0, [i for i in range(7) if i != 3])
+            counts = peers.services[3].counts
+            assert (counts["contributed"], counts["result"], counts["failed"]) == (0, 1, 0)
+            assert not peers.services[3]._tasks.unwell
+
+    asyncio.run(whole())
+
+
+def test_a_training_that_fails_is_given_up_when_the_view_is_over(peer_world):
+    views, ill = [], None
+
+    async def whole():
+        nonlocal ill
+
+        def train(i, number, view):
+            if i == ill:
+                views.append(view)
+                if view == 0:
+                    raise ValueError("no accelerator")
+            return peers.train(i, number, view)
+
+        async with Peers(peer_world, train=train) as peers:
+            await peers.release(1)
+            first = peers.chosen(1, 0)
+            ill = next(i for i in range(7) if i != first)
+            peers.services[first]._plan = PeerPlan(clip=CLIP)
+            tasks = peers.begin(1)
+            await peers.until(lambda: len(views) >= 2 and len(peers.services[first]._open.role.accepted) == 6)
+            await peers.kill(first, tasks)
+            for service in peers.services:
+                service._plan = dataclasses.replace(service._plan, close_at=6)
+            peers.now += VIEW_S
+            results = await asyncio.gather(*tasks.values())
+            check(peers, results, 1, 1, peers.alive)
+            assert views[-1] == 1
+            assert views.count(1) == 1
+
+    asyncio.run(whole())
+
+
 def test_a_peer_that_begins_a_round_again_goes_on_with_what_it_sent(peer_world):
     """An error after its packet is taken: the second run waits for the result and trains no more."""
     trained = []
