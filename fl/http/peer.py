@@ -130,6 +130,8 @@ class PeerService:
         make_client: Makes the connections to others; for tests.
         keep: Called in a thread with the number of a round and the model after its result; where it fails,
             again and again, with the last model, while rounds go on.
+        abandon: Called with the number of a round and a view whose update is of no use any more: it was sent,
+            the view is over, or its result is there.  A ``train`` that still runs for it should end.
         clock: Unix seconds; that of the peer.
 
     Attributes:
@@ -154,6 +156,7 @@ class PeerService:
         bounds: Limits | None = None,
         make_client: Callable[[], httpx.AsyncClient] = quiet_client,
         keep: Callable[[int, Arrays], None] = lambda number, model: None,
+        abandon: Callable[[int, int], None] = lambda number, view: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._peer = peer
@@ -165,6 +168,7 @@ class PeerService:
         self._check_first = False
         self._make_client = make_client
         self._keep = keep
+        self._abandon = abandon
         self._clock = clock
         self._client = make_client()
         self._thread = RoleThread("peer")
@@ -347,6 +351,7 @@ class PeerService:
                 sending.result()
         finally:
             sending.cancel()
+            self._abandon(choice.round_number, choice.view)
             await asyncio.gather(sending, return_exceptions=True)
 
     def _turn_end(self, choice: Choice) -> float:

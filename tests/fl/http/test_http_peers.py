@@ -274,7 +274,7 @@ def test_a_peer_that_cannot_train_has_the_result_of_the_others(peer_world):
 
 
 def test_a_training_that_fails_is_given_up_when_the_view_is_over(peer_world):
-    views, ill = [], None
+    views, ended, ill = [], [], None
 
     async def whole():
         nonlocal ill
@@ -290,6 +290,7 @@ def test_a_training_that_fails_is_given_up_when_the_view_is_over(peer_world):
             await peers.release(1)
             first = peers.chosen(1, 0)
             ill = next(i for i in range(7) if i != first)
+            peers.services[ill]._abandon = lambda *which: ended.append(which)
             peers.services[first]._plan = PeerPlan(clip=CLIP)
             tasks = peers.begin(1)
             await peers.until(lambda: len(views) >= 2 and len(peers.services[first]._open.role.accepted) == 6)
@@ -301,6 +302,8 @@ def test_a_training_that_fails_is_given_up_when_the_view_is_over(peer_world):
             check(peers, results, 1, 1, peers.alive)
             assert views[-1] == 1
             assert views.count(1) == 1
+            # Whatever runs for a view is told that it is of no use any more.
+            assert set(ended) == {(1, 0), (1, 1)}
 
     asyncio.run(whole())
 
