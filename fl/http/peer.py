@@ -217,7 +217,7 @@ class PeerService:
                 self._ending.set()
                 if self._keeping is not None:
                     await self._keeping  # tried once more, and given up
-                self._thread.stop()
+                await self._thread.end()
                 await self._client.aclose()
 
     # -- taking part ------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import errno
+import threading
 import time
 import types
 
@@ -584,3 +585,18 @@ def test_checks_and_answers_at_a_peer_have_the_places_of_a_member(peer_world):
             again.cancel()
 
     asyncio.run(asyncio.wait_for(whole(), 60))
+
+
+def test_the_loop_goes_on_while_a_peer_ends(peer_world):
+    go, outcome = threading.Event(), []
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            work = peers.services[0]._thread(lambda: outcome.append(go.wait(10)))
+            role = asyncio.create_task(work)
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(0.2, go.set)
+        await role
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+    assert outcome == [True]
