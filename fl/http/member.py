@@ -85,7 +85,7 @@ class MemberService:
         try:
             yield
         finally:
-            self._thread.stop()
+            await self._thread.end()
 
     async def _tell_identity(self, _: Request) -> Response:
         return cbor_answer({"v": 1, "keys": self._identity.to_list()})

@@ -29,6 +29,7 @@ from ..aggregator import Aggregator, State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
 from ..header import RoundHeader
+from ..model import model_digest
 from ..peer import Peer
 from ..peer_choice import Choice
 from ..policy import check_deadline
@@ -36,7 +37,7 @@ from ..server import ServerIdentity
 from ..signed import SignedHeader
 from .base import RoleThread, application, bytes_answer, cbor_answer, route
 from .courier import Courier
-from .errors import Refusal
+from .errors import Refusal, TransportError
 from .guard import Limits, read_body
 from .logs import log
 from .member import MemberService
@@ -124,13 +125,15 @@ class PeerService:
         trust: Verifies headers before large bodies are read.
         addresses: Name -> URL of every peer, this one included.
         model: The first global model, float arrays; every peer has the same.
-        train: Makes this peer's update; called in a thread.
+        train: Makes this peer's update; called in a thread, again where it fails, until the view is over.
         plan: For its turns.
         patience: For members.
         bounds: Limits of requests.
         make_client: Makes the connections to others; for tests.
         keep: Called in a thread with the number of a round and the model after its result; where it fails,
             again and again, with the last model, while rounds go on.
+        abandon: Called with the number of a round and a view whose update is of no use any more: it was sent,
+            the view is over, or its result is there.  A ``train`` that still runs for it should end.
         clock: Unix seconds; that of the peer.
 
     Attributes:
@@ -155,6 +158,7 @@ class PeerService:
         bounds: Limits | None = None,
         make_client: Callable[[], httpx.AsyncClient] = quiet_client,
         keep: Callable[[int, Arrays], None] = lambda number, model: None,
+        abandon: Callable[[int, int], None] = lambda number, view: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._peer = peer
@@ -165,6 +169,7 @@ class PeerService:
         self._patience = patience
         self._make_client = make_client
         self._keep = keep
+        self._abandon = abandon
         self._clock = clock
         self._client = make_client()
         self._thread = RoleThread("peer")
@@ -213,7 +218,7 @@ class PeerService:
                 self._ending.set()
                 if self._keeping is not None:
                     await self._keeping  # tried once more, and given up
-                self._thread.stop()
+                await self._thread.end()
                 await self._client.aclose()
 
     # -- taking part ------------------------------------------------------------------------------
@@ -316,9 +321,42 @@ class PeerService:
             except SottovoceError as error:
                 log("warning", "header refused", view=choice.view, reason=str(error))
                 await asyncio.sleep(_TICK_S)
-        await self._send(choice, part, address)
-        published = await courier.result(part.header, wait_s=_WAIT_S)
+        if await asyncio.to_thread(model_digest, self.model) != part.header.model:
+            raise ProtocolError(Reason.MODEL, "not this peer's", round_id=part.header.hash)
+        # Who cannot train has the others' result all the same.
+        sending = asyncio.create_task(self._send_in_time(choice, part, address))
+        fetching = asyncio.create_task(courier.result(part.header, wait_s=_WAIT_S))
+        try:
+            done, _ = await asyncio.wait({sending, fetching}, return_when=asyncio.FIRST_COMPLETED)
+            if fetching not in done:
+                await sending
+            published = await fetching
+        finally:
+            for task in (sending, fetching):
+                task.cancel()
+            await asyncio.gather(sending, fetching, return_exceptions=True)
         return await self._thread(self._peer.client.read_result, part.signed_header, published)
+
+    async def _send_in_time(self, choice: Choice, part: _Part, address: str) -> None:
+        """Train and send, again where that fails, until the view is over."""
+        end = self._turn_end(choice)
+        over = lambda: self._clock() >= end  # noqa: E731
+        work = functools.partial(self._send, choice, part, address)
+        sending = asyncio.create_task(
+            self._tasks.supervise("contribute", work, expected=ProtocolError, over=over)
+        )
+        try:
+            while not sending.done() and not over():
+                await asyncio.wait({sending}, timeout=_TICK_S)
+            if sending.done():
+                sending.result()
+        finally:
+            sending.cancel()
+            self._abandon(choice.round_number, choice.view)
+            await asyncio.gather(sending, return_exceptions=True)
+
+    def _turn_end(self, choice: Choice) -> float:
+        return self._peer.book.turn(choice.epoch, choice.round_number, choice.view)[1]
 
     async def _send(self, choice: Choice, part: _Part, address: str) -> None:
         if part.fate:
@@ -336,14 +374,18 @@ class PeerService:
             part.packet = sealed.packet
         async with self._make_client() as client:
             url, until = f"{address}/v1/packet", time.monotonic() + _WAIT_S
-            await post_patiently(client, url, part.packet, at_most=limits.HTTP_SMALL_BYTES, until=until)
+            try:
+                await post_patiently(client, url, part.packet, at_most=limits.HTTP_SMALL_BYTES, until=until)
+            except TransportError as error:
+                log("warning", "packet refused", view=choice.view, reason=str(error))
+                return
         part.packet, part.fate = b"", "contributed"
         log("info", "contributed", view=choice.view)
 
     # -- on its turn ------------------------------------------------------------------------------
 
     async def _lead(self, choice: Choice) -> None:
-        end = self._peer.book.turn(choice.epoch, choice.round_number, choice.view)[1]
+        end = self._turn_end(choice)
         try:
             # Where it had begun it goes on: no second round of one view.
             await self._tasks.supervise(

@@ -3,6 +3,8 @@
 import asyncio
 import dataclasses
 import errno
+import threading
+import time
 import types
 
 import numpy as np
@@ -137,6 +139,87 @@ def test_a_model_that_was_not_kept_is_tried_once_more_at_the_end(peer_world):
             await asyncio.gather(*peers.begin(1).values())
             await peers.until(lambda: len(tries) == 4)  # the next one after more than half a second
         assert tries == [1] * 5
+
+    asyncio.run(whole())
+
+
+def test_a_training_that_fails_is_told_and_tried_again(peer_world):
+    failing, trained = [True], []
+
+    async def whole():
+        def train(i, number, view):
+            if i == 3:
+                trained.append(view)
+                if failing:
+                    raise ValueError("no accelerator")
+            return peers.train(i, number, view)
+
+        async with Peers(peer_world, train=train) as peers, peers.net.client() as client:
+            await peers.release(1)
+            tasks, service = peers.begin(1), peers.services[3]
+            await peers.until(lambda: service._tasks.failures["contribute"] >= 2)
+            answer = await client.get(peers.url(3) + "/healthz")
+            assert (answer.status_code, answer.content) == (503, b"contribute: fails\n")
+            metrics = (await client.get(peers.url(3) + "/metrics")).content
+            assert b'sottovoce_peer_task_failures_total{task="contribute"} ' in metrics
+            failing.clear()
+            results = await asyncio.gather(*tasks.values())
+            check(peers, results, 1, 0, range(7))
+            assert not service._tasks.unwell
+            assert service._tasks.failures["contribute"] + 1 == len(trained)
+
+    asyncio.run(whole())
+
+
+def test_a_peer_that_cannot_train_has_the_result_of_the_others(peer_world):
+    async def whole():
+        def train(i, number, view):
+            if i == 3:
+                raise ValueError("no accelerator")
+            return peers.train(i, number, view)
+
+        async with Peers(peer_world, train=train, close_at=6) as peers:
+            await peers.release(1)
+            results = await asyncio.gather(*peers.begin(1).values())
+            check(peers, results, 1, 0, [i for i in range(7) if i != 3])
+            counts = peers.services[3].counts
+            assert (counts["contributed"], counts["result"], counts["failed"]) == (0, 1, 0)
+            assert not peers.services[3]._tasks.unwell
+
+    asyncio.run(whole())
+
+
+def test_a_training_that_fails_is_given_up_when_the_view_is_over(peer_world):
+    views, ended, ill = [], [], None
+
+    async def whole():
+        nonlocal ill
+
+        def train(i, number, view):
+            if i == ill:
+                views.append(view)
+                if view == 0:
+                    raise ValueError("no accelerator")
+            return peers.train(i, number, view)
+
+        async with Peers(peer_world, train=train) as peers:
+            await peers.release(1)
+            first = peers.chosen(1, 0)
+            ill = next(i for i in range(7) if i != first)
+            peers.services[ill]._abandon = lambda *which: ended.append(which)
+            peers.services[first]._plan = PeerPlan(clip=CLIP)
+            tasks = peers.begin(1)
+            await peers.until(lambda: len(views) >= 2 and len(peers.services[first]._open.role.accepted) == 6)
+            await peers.kill(first, tasks)
+            for service in peers.services:
+                service._plan = dataclasses.replace(service._plan, close_at=6)
+            peers.now += VIEW_S
+            results = await asyncio.gather(*tasks.values())
+            check(peers, results, 1, 1, peers.alive)
+            assert views[-1] == 1
+            assert views.count(1) == 1
+            # Whatever runs for a view is told that it is of no use any more.
+            assert set(ended) == {(1, 0), (1, 1)}
 
     asyncio.run(whole())
 
@@ -417,3 +500,18 @@ def test_checks_and_answers_at_a_peer_have_the_places_of_a_member(peer_world):
             again.cancel()
 
     asyncio.run(asyncio.wait_for(whole(), 60))
+
+
+def test_the_loop_goes_on_while_a_peer_ends(peer_world):
+    go, outcome = threading.Event(), []
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            work = peers.services[0]._thread(lambda: outcome.append(go.wait(10)))
+            role = asyncio.create_task(work)
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(0.2, go.set)
+        await role
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+    assert outcome == [True]

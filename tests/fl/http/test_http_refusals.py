@@ -1,6 +1,7 @@
 """What services refuse, with which status, and that nothing has changed after it."""
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
@@ -265,3 +266,21 @@ def test_packets_are_erased_after_the_audit_deadline(fed, tmp_path, monkeypatch)
         assert list((tmp_path / "audits").iterdir()) == []
 
     asyncio.run(whole())
+
+
+@pytest.mark.parametrize("which", ["member", "aggregator"])
+def test_the_loop_goes_on_while_a_role_ends(fed, which):
+    """What else ends at the same time needs it."""
+    go, outcome = threading.Event(), []
+
+    async def whole():
+        http = HttpFederation(fed)
+        service = http.aggregator if which == "aggregator" else http.members[0]
+        async with service.app.router.lifespan_context(service.app):
+            role = asyncio.create_task(service._thread(lambda: outcome.append(go.wait(10))))
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(0.2, go.set)
+        await role
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+    assert outcome == [True]
