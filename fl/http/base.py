@@ -138,9 +138,12 @@ def application(
                 yield
 
     everywhere = [route("/healthz", healthz, "GET"), route("/metrics", read_metrics, "GET")]
-    return Starlette(
+    made = Starlette(
         routes=[*routes, *everywhere],
         middleware=[Middleware(Guard, metrics=metrics, bounds=bounds)],
         exception_handlers={HTTPException: _refused},
         lifespan=around,
     )
+    # Another path is not there; a redirect would name whatever host the request claims.
+    made.router.redirect_slashes = False
+    return made
