@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import errno
 import threading
-import time
 import types
 
 import numpy as np
