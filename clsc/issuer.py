@@ -321,9 +321,12 @@ class Issuer:
             known = self._registry.find(entry.party, entry.params_id, entry.usage, entry.issued)
             if known is not None:
                 return known.answer
+            # Before the challenge is used: the token's MAC does not cover the proof, and whoever alters a
+            # request on its way must not spend what its sender needs.
+            check_possession(parsed, key)
+            self._registry.check(entry, at_most=self._at_most)
             if not self._registry.use_challenge(parsed.challenge):
                 raise IssueError("issue: the challenge is unknown or was used")
-            check_possession(parsed, key)
             return self._issue_sealed(entry, key, random_bytes)
 
     def _issue_sealed(self, entry: Issuance, key: PublicKey, random_bytes: group.RandomBytes) -> bytes:

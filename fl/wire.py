@@ -41,18 +41,19 @@ def split(data: bytes, *, max_fields: int) -> list[bytes]:
     Raises:
         DecodeError: Truncated, trailing bytes, or more than ``max_fields`` fields.
     """
-    if not isinstance(data, bytes):
-        raise TypeError(f"message: bytes expected, got {type(data).__name__}")
     return [data[start:end] for start, end in _bounds(data, max_fields)]
 
 
 def split_views(data: bytes, n_fields: int) -> list[memoryview]:
     """As :func:`split_exactly`, without copying the fields."""
+    bounds = _exactly(_bounds(data, n_fields), n_fields)
     view = memoryview(data)
-    return [view[start:end] for start, end in _exactly(_bounds(data, n_fields), n_fields)]
+    return [view[start:end] for start, end in bounds]
 
 
 def _bounds(data: bytes, max_fields: int) -> list[tuple[int, int]]:
+    if not isinstance(data, bytes):
+        raise TypeError(f"message: bytes expected, got {type(data).__name__}")
     fields: list[tuple[int, int]] = []
     pos = 0
     while pos < len(data):

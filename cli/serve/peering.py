@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from numpy.typing import NDArray
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,6 +38,28 @@ from .roles import authorities, named_urls, run
 
 Arrays = list[NDArray[Any]]
 
+_FOLDER: Final = "training"
+_LOOK_S: Final = 0.05
+"""Between two looks whether it has ended: who waits in one call may kill another process that has its id."""
+
+
+@dataclass(eq=False)
+class _Run:
+    """One run of the program."""
+
+    number: int
+    view: int
+    process: subprocess.Popen[bytes] | None = None
+    over: str = ""
+    """Why it is ended, or is not to begin."""
+
+    def end(self, why: str) -> None:
+        """Kill it, and all that it started; its id is its own until somebody has taken note of its end."""
+        self.over = self.over or why
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
 
 class Training:
     """Runs the operator's program, once for each view: ``COMMAND MODEL.npz UPDATE.npz ROUND VIEW``.
@@ -40,7 +67,8 @@ class Training:
     Args:
         command: Split as a shell would, and run without one.
         names: Of the model's arrays, in order; None: numpy's.
-        folder: Where both files lie, for their owner only, while it runs.
+        folder: Of the peer's state.  Both files lie in a folder below it, for their owner only, while the
+            program runs; what a process that was killed has left there goes.
     """
 
     def __init__(self, command: str, names: tuple[str, ...] | None, folder: Path) -> None:
@@ -48,47 +76,71 @@ class Training:
         if not self._command or shutil.which(self._command[0]) is None:
             raise files.usage(f"a program that can be run expected, got {command!r}", "--train")
         self._names = names
-        self._folder = folder
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._folder = folder / _FOLDER
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self._folder)
+        self._folder.mkdir(mode=0o700)
+        self._runs: set[_Run] = set()
         self._stopped = False
         self._lock = threading.Lock()
 
     def __call__(self, model: Arrays, number: int, view: int) -> Arrays:
         """The update that it writes; see :class:`sottovoce.fl.http.PeerService`."""
         names = self._names or tuple(f"arr_{i}" for i in range(len(model)))
-        with tempfile.TemporaryDirectory(dir=self._folder) as place:
+        with self._run(number, view) as run, tempfile.TemporaryDirectory(dir=self._folder) as place:
             given, made = (str(Path(place, name)) for name in ("model.npz", "update.npz"))
             arrays.write(arrays.Model(names, model), given, force=True)
-            self._run([*self._command, given, made, str(number), str(view)], number)
+            self._wait(run, [*self._command, given, made, str(number), str(view)])
             update = arrays.read(made)
         if update.names is not None and set(update.names) == set(names):
             found = dict(zip(update.names, update.arrays, strict=True))
             return [found[name] for name in names]
         return update.arrays
 
-    def _run(self, command: list[str], number: int) -> None:
+    @contextlib.contextmanager
+    def _run(self, number: int, view: int) -> Iterator[_Run]:
+        run = _Run(number, view)
         with self._lock:
-            if self._stopped:
-                raise CheckFailed("the service ends")
-            # Standard output of the service holds its URL and nothing else.
-            process = subprocess.Popen(  # noqa: S603 - the operator's own program, and no shell
-                command, stdin=subprocess.DEVNULL, stdout=sys.stderr
-            )
-            self._running.add(process)
+            self._runs.add(run)
         try:
-            code = process.wait()
+            yield run
         finally:
             with self._lock:
-                self._running.discard(process)
+                self._runs.discard(run)
+
+    def _wait(self, run: _Run, command: list[str]) -> None:
+        with self._lock:
+            if self._stopped or run.over:
+                raise CheckFailed(run.over or "the service ends")
+            # Standard output of the service holds its URL and nothing else.  A session of its own: what the
+            # program starts ends with it.
+            run.process = subprocess.Popen(  # noqa: S603 - the operator's own program, and no shell
+                command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+            )
+        while True:
+            with self._lock:
+                code = run.process.poll()
+                if code is not None:
+                    run.end("")  # what it left running
+                    run.process = None
+                    break
+            time.sleep(_LOOK_S)
         if code:
-            raise CheckFailed(f"the training for round {number} ended with {code}")
+            raise CheckFailed(run.over or f"the training for round {run.number} ended with {code}")
+
+    def abandon(self, number: int, view: int) -> None:
+        """End what runs for this view: an update that nobody sends is worth nothing."""
+        with self._lock:
+            for run in self._runs:
+                if (run.number, run.view) == (number, view):
+                    run.end(f"the training for round {number}, view {view} is of no use any more")
 
     def stop(self) -> None:
-        """End what runs, and begin nothing more; an update that nobody sends is worth nothing."""
+        """End what runs, and begin nothing more."""
         with self._lock:
             self._stopped = True
-            for process in self._running:
-                process.kill()
+            for run in self._runs:
+                run.end("the service ends")
 
 
 def peer(
@@ -115,8 +167,6 @@ def peer(
     model = arrays.read(model_file)
     model.layout(model_file)
     addresses = named_urls(peers, "--peer")
-    folder = stores.private_folder(state)
-    training = Training(command, model.names, folder)
     own = OwnKeys(ring, passphrase)
     trust = ring.trust()
     with contextlib.ExitStack() as stack:
@@ -137,6 +187,9 @@ def peer(
         if keys.public.name not in addresses:
             raise files.usage("this peer's own name and URL are needed, too", "--peer")
 
+        # Once the stores are open no other process uses this folder.
+        training = Training(command, model.names, state)
+
         def keep(_: int, now: Arrays) -> None:
             if target is not None:
                 names = model.names or tuple(f"arr_{i}" for i in range(len(now)))
@@ -154,6 +207,7 @@ def peer(
             patience=patience,
             make_client=lambda: quiet_client(tls=believed, timeout_s=patience.ask_s),
             keep=keep,
+            abandon=training.abandon,
         )
         run(_ending(service.app, training), binding, "peer", level)
 

@@ -155,7 +155,7 @@ class AggregatorService(RoundSeries):
                     await self._thread(self._open.role.process)
             if self._open is not None and self._open.journal is not None:
                 await self._thread(self._open.journal.close)
-            self._thread.stop()
+            await self._thread.end()
             await self._client.aclose()
 
     # -- endpoints --------------------------------------------------------------------------------

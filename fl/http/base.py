@@ -47,8 +47,12 @@ class RoleThread:
         return await loop.run_in_executor(self._pool, functools.partial(work, *args, **kwargs))
 
     def stop(self) -> None:
-        """Wait for what is going on, and take nothing more."""
+        """Wait for what is going on, and take nothing more.  In an event loop: :meth:`end`."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    async def end(self) -> None:
+        """As :meth:`stop`, while the loop goes on: what else ends, and a second signal, need it."""
+        await asyncio.to_thread(self.stop)
 
 
 def cbor_answer(fields: Mapping[str, Any], status: int = 200) -> Response:
@@ -134,9 +138,12 @@ def application(
                 yield
 
     everywhere = [route("/healthz", healthz, "GET"), route("/metrics", read_metrics, "GET")]
-    return Starlette(
+    made = Starlette(
         routes=[*routes, *everywhere],
         middleware=[Middleware(Guard, metrics=metrics, bounds=bounds)],
         exception_handlers={HTTPException: _refused},
         lifespan=around,
     )
+    # Another path is not there; a redirect would name whatever host the request claims.
+    made.router.redirect_slashes = False
+    return made

@@ -33,6 +33,20 @@ class TransportError(SottovoceError):
         return self.status in (0, 408, 425, 429) or self.status >= 500
 
 
+class UnheardMemberError(TransportError):
+    """The keys of a member are not known: it did not answer, or not with them; that may be mended.
+
+    Attributes:
+        member: Index in the committee, from 1.
+        trouble: What anybody may know of it.
+    """
+
+    def __init__(self, member: int, trouble: str, detail: str) -> None:
+        super().__init__(f"member {member}: {detail}")
+        self.member = member
+        self.trouble = trouble
+
+
 class Refusal(Exception):  # noqa: N818  # says what happened, and never leaves the service
     """A request is refused; nothing has changed.
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..._ext.errors import DecodeError, SenderError, StoreError
 from ..errors import ProtocolError, Reason
-from .errors import TransportError
+from .errors import TransportError, UnheardMemberError
 
 _FIRST_S: Final = 0.5
 _LONGEST_S: Final = 60.0
@@ -28,6 +28,8 @@ def reason_of(error: BaseException) -> str:
         return Reason.SENDER.value
     if isinstance(error, DecodeError):
         return Reason.MALFORMED.value
+    if isinstance(error, UnheardMemberError):
+        return f"committee: member {error.member}: {error.trouble}"
     if isinstance(error, TransportError):
         return "committee: a member does not answer"
     if isinstance(error, StoreError):

@@ -98,7 +98,7 @@ class IssuerService:
         try:
             yield
         finally:
-            self._thread.stop()
+            await self._thread.end()
 
     async def _params(self, _: Request) -> Response:
         desk = self._desk

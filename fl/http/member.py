@@ -8,8 +8,8 @@ the rest of the body, and says how long that may be.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from starlette.requests import Request
@@ -24,7 +24,7 @@ from ..signed import HeaderReader
 from ..sizes import manifest_bytes, member_packet_bytes
 from .base import RoleThread, application, bytes_answer, cbor_answer, route
 from .errors import Refusal
-from .guard import Limits, body_parts, declared_length, read_body
+from .guard import Limits, address_of, body_parts, declared_length, read_body
 from .logs import log
 from .metrics import Metrics
 
@@ -40,7 +40,8 @@ class MemberService:
         member: The role.
         identity: Its public keys, for aggregators that plan a round.
         trust: Verifies headers before large bodies are read; may be the member's own.
-        bounds: Limits of requests.
+        bounds: Limits of requests; those at work at once hold for checks and answers wherever the routes
+            are served, because these may be large.
 
     Attributes:
         app: The ASGI application.
@@ -60,6 +61,8 @@ class MemberService:
         self._identity = identity
         self._reader = HeaderReader(trust)
         self._thread = RoleThread("member")
+        self._bounds = bounds if bounds is not None else _BOUNDS
+        self._places: Counter[str] = Counter()
         self.counts: Counter[str] = Counter(cosigned=0, checked=0, answered=0, refused=0)
         metrics = Metrics("member")
         metrics.watch("requests", "What became of requests.", lambda: self.counts, label="fate", counts=True)
@@ -72,7 +75,7 @@ class MemberService:
         self.app: ASGIApp = application(
             self.routes,
             metrics,
-            bounds if bounds is not None else _BOUNDS,
+            self._bounds,
             self.lifespan,
         )
 
@@ -82,7 +85,7 @@ class MemberService:
         try:
             yield
         finally:
-            self._thread.stop()
+            await self._thread.end()
 
     async def _tell_identity(self, _: Request) -> Response:
         return cbor_answer({"v": 1, "keys": self._identity.to_list()})
@@ -95,10 +98,30 @@ class MemberService:
         self, fate: str, work: Callable[[bytes, bytes], bytes]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def handler(request: Request) -> Response:
-            signed_header, rest = await self._read(request)
-            return await self._done(fate, work, signed_header, rest)
+            with self._place(request):
+                signed_header, rest = await self._read(request)
+                return await self._done(fate, work, signed_header, rest)
 
         return handler
+
+    @contextmanager
+    def _place(self, request: Request) -> Iterator[None]:
+        """A place for a request that may be large, where the service as a whole has more of them.
+
+        Raises:
+            Refusal: 503 all are taken, or those of its address.
+        """
+        address = address_of(request.scope)
+        if self._places[address] >= self._bounds.per_address:
+            raise Refusal(503, "busy with your other requests", retry_after_s=1)
+        if self._places.total() >= self._bounds.concurrent:
+            raise Refusal(503, "busy", retry_after_s=1)
+        self._places[address] += 1
+        try:
+            yield
+        finally:
+            self._places[address] -= 1
+            self._places += Counter()  # nobody stays in it who has no place
 
     async def _done(self, fate: str, work: Callable[..., bytes], *args: bytes) -> Response:
         try:

@@ -29,13 +29,15 @@ from ..aggregator import Aggregator, State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
 from ..header import RoundHeader
+from ..model import model_digest
 from ..peer import Peer
 from ..peer_choice import Choice
+from ..policy import check_deadline
 from ..server import ServerIdentity
 from ..signed import SignedHeader
 from .base import RoleThread, application, bytes_answer, cbor_answer, route
 from .courier import Courier
-from .errors import Refusal
+from .errors import Refusal, TransportError
 from .guard import Limits, read_body
 from .logs import log
 from .member import MemberService
@@ -103,6 +105,17 @@ class _Open:
         return self.role.header
 
 
+@dataclass
+class _Part:
+    """How far this peer has come in one view: whoever begins again goes on from here."""
+
+    signed_header: bytes = b""
+    header: RoundHeader | None = None
+    packet: bytes = b""
+    fate: str = ""
+    """``contributed`` or ``sat_out``, as in :attr:`PeerService.counts`; then the result is to be fetched."""
+
+
 class PeerService:
     """One peer and its part in rounds.
 
@@ -112,17 +125,21 @@ class PeerService:
         trust: Verifies headers before large bodies are read.
         addresses: Name -> URL of every peer, this one included.
         model: The first global model, float arrays; every peer has the same.
-        train: Makes this peer's update; called in a thread.
+        train: Makes this peer's update; called in a thread, again where it fails, until the view is over.
         plan: For its turns.
         patience: For members.
         bounds: Limits of requests.
         make_client: Makes the connections to others; for tests.
-        keep: Called in a thread with the number of a round and the model after its result.
+        keep: Called in a thread with the number of a round and the model after its result; where it fails,
+            again and again, with the last model, while rounds go on.
+        abandon: Called with the number of a round and a view whose update is of no use any more: it was sent,
+            the view is over, or its result is there.  A ``train`` that still runs for it should end.
         clock: Unix seconds; that of the peer.
 
     Attributes:
         app: The ASGI application.
-        counts: How often it ``contributed``, ``sat out``, ``led`` a view, got a ``result``, or ``failed``.
+        counts: How often it ``contributed`` and ``sat_out``, both as of the end of each round, ``led`` a
+            view, got a ``result``, or ``failed``.
         model: The global model after the last result.
         results: Round number -> the last verified results.
     """
@@ -141,6 +158,7 @@ class PeerService:
         bounds: Limits | None = None,
         make_client: Callable[[], httpx.AsyncClient] = quiet_client,
         keep: Callable[[int, Arrays], None] = lambda number, model: None,
+        abandon: Callable[[int, int], None] = lambda number, view: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._peer = peer
@@ -149,9 +167,9 @@ class PeerService:
         self._train = train
         self._plan = plan
         self._patience = patience
-        self._check_first = False
         self._make_client = make_client
         self._keep = keep
+        self._abandon = abandon
         self._clock = clock
         self._client = make_client()
         self._thread = RoleThread("peer")
@@ -161,6 +179,10 @@ class PeerService:
         self.model = model
         self.results: OrderedDict[int, RoundResult] = OrderedDict()
         self.counts: Counter[str] = Counter(contributed=0, sat_out=0, led=0, result=0, failed=0)
+        self._parts: dict[tuple[int, int], _Part] = {}
+        self._unkept: tuple[int, Arrays] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
         self._tasks = Tasks()
         # When packets came is shown when the collecting is over, as at a relay with the batch.
         metrics = self._metrics = Metrics("peer", later=["/v1/packet"])
@@ -193,7 +215,10 @@ class PeerService:
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
-                self._thread.stop()
+                self._ending.set()
+                if self._keeping is not None:
+                    await self._keeping  # tried once more, and given up
+                await self._thread.end()
                 await self._client.aclose()
 
     # -- taking part ------------------------------------------------------------------------------
@@ -212,11 +237,14 @@ class PeerService:
 
         On its turn this peer collects; on every view it contributes, trained anew, or sits out what its
         policy or its outbox refuses.  A result of an earlier view that comes late counts as well: members
-        answer one view only, so there is one result at most.
+        answer one view only, so there is one result at most.  Called again after an error it goes on: what is
+        sent is not sent again, and a result that is there is returned.
 
         Raises:
             ProtocolError: All views passed without a result (:attr:`Reason.VIEW`).
         """
+        if number in self.results:
+            return self.results[number]
         takers: dict[int, asyncio.Task[RoundResult]] = {}
         leader: asyncio.Task[None] | None = None
         failed: set[int] = set()
@@ -224,7 +252,7 @@ class PeerService:
             while True:
                 for view, task in takers.items():
                     if task.done() and task.exception() is None:
-                        return await self._take_result(number, task.result())
+                        return self._take_result(number, task.result())
                     if task.done() and view not in failed:  # nothing more to do but wait for the next one
                         failed.add(view)
                         log("warning", "no part in a view", view=view, reason=str(task.exception()))
@@ -241,6 +269,7 @@ class PeerService:
                             leader = asyncio.create_task(self._lead(choice))
                 await asyncio.sleep(_TICK_S)
         except ProtocolError:
+            self._end_round(number)
             self.counts["failed"] += 1
             raise
         finally:
@@ -249,53 +278,114 @@ class PeerService:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _take_result(self, number: int, result: RoundResult) -> RoundResult:
+    def _take_result(self, number: int, result: RoundResult) -> RoundResult:
+        means = he.ModelLayout.of(self.model).unflatten(result.mean)
+        self.model = [(a + m).astype(a.dtype) for a, m in zip(self.model, means, strict=True)]
+        self._end_round(number)
         self.counts["result"] += 1
         self.results[number] = result
         while len(self.results) > _KEPT_RESULTS:
             self.results.popitem(last=False)
-        means = he.ModelLayout.of(self.model).unflatten(result.mean)
-        self.model = [(a + m).astype(a.dtype) for a, m in zip(self.model, means, strict=True)]
         log("info", "result", round=number, contributors=result.agreed.count)
-        await asyncio.to_thread(self._keep, number, self.model)
+        # A disk that is full must not keep this peer out of the rounds that follow.
+        self._unkept = (number, self.model)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(
+                self._tasks.supervise("keep", self._keep_last, over=self._ending.is_set, hurry=self._ending)
+            )
         return result
+
+    async def _keep_last(self) -> None:
+        while self._unkept is not None:
+            last = self._unkept
+            await asyncio.to_thread(self._keep, *last)
+            if self._unkept is last:
+                self._unkept = None
+
+    def _end_round(self, number: int) -> None:
+        # Not earlier: anybody reads these counts, and whoever collects knows when each pseudonym wrote.
+        self.counts.update(part.fate for (of, _), part in self._parts.items() if of == number and part.fate)
+        self._parts = {key: part for key, part in self._parts.items() if key[0] != number}
 
     async def _contribute(self, choice: Choice) -> RoundResult:
         """One update for one view, and its result."""
         address = self._addresses[choice.aggregator.name]
         courier = Courier(address, make_client=self._make_client)
-        while True:
+        part = self._parts.setdefault((choice.round_number, choice.view), _Part())
+        while part.header is None:
             # Whoever proposes early, or is not the chosen one, is refused by the policy.
             signed_header = await courier.header(wait_s=_WAIT_S, after=choice.round_number - 1)
             try:
-                header = await self._thread(self._peer.client.check, signed_header)
-                break
+                part.header = await self._thread(self._peer.client.check, signed_header)
+                part.signed_header = signed_header
             except SottovoceError as error:
                 log("warning", "header refused", view=choice.view, reason=str(error))
                 await asyncio.sleep(_TICK_S)
-        await self._send(choice, signed_header, address)
-        published = await courier.result(header, wait_s=_WAIT_S)
-        return await self._thread(self._peer.client.read_result, signed_header, published)
-
-    async def _send(self, choice: Choice, signed_header: bytes, address: str) -> None:
-        update = await asyncio.to_thread(self._train, self.model, choice.round_number, choice.view)
+        if await asyncio.to_thread(model_digest, self.model) != part.header.model:
+            raise ProtocolError(Reason.MODEL, "not this peer's", round_id=part.header.hash)
+        # Who cannot train has the others' result all the same.
+        sending = asyncio.create_task(self._send_in_time(choice, part, address))
+        fetching = asyncio.create_task(courier.result(part.header, wait_s=_WAIT_S))
         try:
-            sealed = await self._thread(self._peer.client.seal, signed_header, self.model, update)
-        except ProtocolError as error:
-            if error.reason not in (Reason.MODEL_REUSED, Reason.UPDATE_REUSED):
-                raise
-            self.counts["sat_out"] += 1
-            log("info", "sits out", view=choice.view, reason=error.reason.value)
+            done, _ = await asyncio.wait({sending, fetching}, return_when=asyncio.FIRST_COMPLETED)
+            if fetching not in done:
+                await sending
+            published = await fetching
+        finally:
+            for task in (sending, fetching):
+                task.cancel()
+            await asyncio.gather(sending, fetching, return_exceptions=True)
+        return await self._thread(self._peer.client.read_result, part.signed_header, published)
+
+    async def _send_in_time(self, choice: Choice, part: _Part, address: str) -> None:
+        """Train and send, again where that fails, until the view is over."""
+        end = self._turn_end(choice)
+        over = lambda: self._clock() >= end  # noqa: E731
+        work = functools.partial(self._send, choice, part, address)
+        sending = asyncio.create_task(
+            self._tasks.supervise("contribute", work, expected=ProtocolError, over=over)
+        )
+        try:
+            while not sending.done() and not over():
+                await asyncio.wait({sending}, timeout=_TICK_S)
+            if sending.done():
+                sending.result()
+        finally:
+            sending.cancel()
+            self._abandon(choice.round_number, choice.view)
+            await asyncio.gather(sending, return_exceptions=True)
+
+    def _turn_end(self, choice: Choice) -> float:
+        return self._peer.book.turn(choice.epoch, choice.round_number, choice.view)[1]
+
+    async def _send(self, choice: Choice, part: _Part, address: str) -> None:
+        if part.fate:
             return
+        if not part.packet:
+            update = await asyncio.to_thread(self._train, self.model, choice.round_number, choice.view)
+            try:
+                sealed = await self._thread(self._peer.client.seal, part.signed_header, self.model, update)
+            except ProtocolError as error:
+                if error.reason not in (Reason.MODEL_REUSED, Reason.UPDATE_REUSED):
+                    raise
+                part.fate = "sat_out"
+                log("info", "sits out", view=choice.view, reason=error.reason.value)
+                return
+            part.packet = sealed.packet
         async with self._make_client() as client:
             url, until = f"{address}/v1/packet", time.monotonic() + _WAIT_S
-            await post_patiently(client, url, sealed.packet, at_most=limits.HTTP_SMALL_BYTES, until=until)
-        self.counts["contributed"] += 1
+            try:
+                await post_patiently(client, url, part.packet, at_most=limits.HTTP_SMALL_BYTES, until=until)
+            except TransportError as error:
+                log("warning", "packet refused", view=choice.view, reason=str(error))
+                return
+        part.packet, part.fate = b"", "contributed"
+        log("info", "contributed", view=choice.view)
 
     # -- on its turn ------------------------------------------------------------------------------
 
     async def _lead(self, choice: Choice) -> None:
-        end = self._peer.book.turn(choice.epoch, choice.round_number, choice.view)[1]
+        end = self._turn_end(choice)
         try:
             # Where it had begun it goes on: no second round of one view.
             await self._tasks.supervise(
@@ -310,7 +400,8 @@ class PeerService:
     async def _lead_view(self, choice: Choice) -> None:
         members = {m.name: self._addresses[m.name] for m in choice.members}
         committee = Committee(members, self._client, self._patience)
-        committee.check_first |= self._check_first
+        # Members that answered one view answer no other: what costs a round elsewhere costs all views here.
+        committee.check_first = True
         opened = self._open
         if opened is None or (opened.header.round_number, opened.header.view) != (
             choice.round_number, choice.view
@@ -357,8 +448,6 @@ class PeerService:
             raise ProtocolError(
                 Reason.DEADLINE, "members did not answer in time", round_id=opened.header.hash
             ) from None
-        finally:
-            self._check_first = committee.check_first
 
     async def _collect(self, opened: _Open) -> None:
         while True:
@@ -415,6 +504,9 @@ class PeerService:
 
     async def _packet(self, request: Request) -> Response:
         opened = self._require_open()
+        if opened.role.state is not State.COLLECTING:  # as the role says too, once all of it is here
+            raise ProtocolError(Reason.STATE, "no longer collecting", round_id=opened.header.hash)
+        check_deadline(opened.header, self._clock())
         packet = await read_body(request, at_most=opened.header.packet_bytes)
         await self._thread(opened.role.receive_packet, packet)
         return PlainTextResponse("taken\n", 202)

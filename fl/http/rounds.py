@@ -28,7 +28,8 @@ from ..request import reply_max_bytes
 from ..server import ServerIdentity
 from ..signed import SignedHeader
 from .base import RoleThread, read_cbor
-from .errors import TransportError
+from .errors import TransportError, UnheardMemberError
+from .health import reason_of
 from .logs import log
 from .outgoing import get, post_patiently
 
@@ -72,7 +73,8 @@ class Committee:
 
     Attributes:
         states: What is known of each member in this round.
-        check_first: As in ``patience``; true from the first round on that found no quorum.
+        check_first: As in ``patience``; true from the first round on that found no quorum.  Whoever goes on
+            in another process keeps it.
     """
 
     def __init__(
@@ -108,8 +110,7 @@ class Committee:
             known: Identities of members from before: for one that does not answer, or wrongly, that one.
 
         Raises:
-            TransportError: One does not answer, and is not known.
-            DecodeError, SenderError, ProtocolError: Not the keys of this name, or not acceptable.
+            UnheardMemberError: One is not known, and does not answer, or not with keys of its own.
         """
         found = known if known is not None else {}
         return list(
@@ -125,9 +126,9 @@ class Committee:
             async with asyncio.timeout(None if known is None else self._patience.more_s):
                 return await self._ask_identity(name, trust, until)
         except (SottovoceError, TimeoutError) as error:
-            if known is None:
-                raise
             member = self.names.index(name) + 1
+            if known is None:
+                raise UnheardMemberError(member, _trouble(error), str(error)) from error
             log("warning", "member not heard, its known keys are used", member=member, reason=str(error))
             return known
 
@@ -226,7 +227,8 @@ class Committee:
                 return await role(aggregator.open)
             except ProtocolError as error:
                 # Wrong answers among them, or too few: those that are missing may help.
-                if requests.keys() <= set(aggregator.answered) or time.monotonic() > until:
+                heard = {*aggregator.answered, *aggregator.complaints}
+                if requests.keys() <= heard or time.monotonic() > until:
                     # Perhaps bad shares that nobody can show: with checks first, such a client is dropped.
                     self.check_first |= error.reason is Reason.NO_QUORUM
                     raise
@@ -248,18 +250,30 @@ class Committee:
         requests: Mapping[int, bytes],
         enough: int,
     ) -> None:
-        """Ask those that have not answered; what comes is opened as one batch."""
+        """Ask those that have not answered; what comes is opened together, as soon as it could be enough.
+
+        What counts as enough is what was taken: junk that comes quickly must not cut slow members off.
+        """
         found: dict[int, bytes] = {}
+        refused: set[int] = set()
+
+        async def open_found() -> None:
+            batch = dict(found)
+            found.clear()
+            for index, error in (await role(aggregator.receive_answers, batch)).items():
+                refused.add(index)
+                log("warning", "answer: answer refused", member=index, reason=type(error).__name__)
 
         async def keep(index: int, data: bytes) -> None:
             found[index] = data
+            while found and len(aggregator.answered) + len(found) >= enough:
+                await open_found()
 
         framed = _framed(signed_header, requests, aggregator.answered)
-        missing = enough - len(aggregator.answered)
-        await self._ask("answer", framed, keep, MemberState.ANSWERED, lambda: len(found) >= missing)
-        for index, error in (await role(aggregator.receive_answers, found)).items():
+        await self._ask("answer", framed, keep, MemberState.ANSWERED, _reached(aggregator, enough))
+        await open_found()
+        for index in refused:
             self.states[self.names[index - 1]] = MemberState.REFUSED
-            log("warning", "answer: answer refused", member=index, reason=type(error).__name__)
 
     async def _ask(
         self,
@@ -320,6 +334,13 @@ class Committee:
             self.states[name] = then
 
 
+def _trouble(error: Exception) -> str:
+    """What anybody may know of why a member's keys did not come."""
+    if isinstance(error, TransportError) and not error.retryable:
+        return f"answers {error.status}"
+    return "does not answer" if isinstance(error, (TransportError, TimeoutError)) else reason_of(error)
+
+
 def _taking(
     role: RoleThread, receive: Callable[[int, bytes], None]
 ) -> Callable[[int, bytes], Awaitable[None]]:
@@ -345,3 +366,7 @@ def _framed(signed_header: bytes, requests: Mapping[int, bytes], done: Collectio
 def _convicted(aggregator: Aggregator) -> Callable[[], bool]:
     """Whether somebody who is still in the set is convicted."""
     return lambda: not aggregator.convictions.keys().isdisjoint(aggregator.accepted)
+
+
+def _reached(aggregator: Aggregator, count: int) -> Callable[[], bool]:
+    return lambda: len(aggregator.answered) >= count

@@ -1,6 +1,7 @@
 """``sottovoce serve peer`` before it listens, and the program that it trains with.  Seven of them running:
 ``tests/fl/http/test_peer_processes.py``."""
 
+import fcntl
 import sys
 import threading
 import time
@@ -38,6 +39,21 @@ def world(tmp_path_factory):
     np.savez(folder / "model.npz", *MODEL)
     names = [keys.public.name.decode() for keys in made.keys]
     return services, [f"--peer={name}=http://127.0.0.1:{7100 + i}" for i, name in enumerate(names)]
+
+
+def until(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def is_free(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def run(
@@ -108,7 +124,8 @@ class TestTraining:
         assert (w == 2).all()
         assert (b == 7).all()
         assert (w.shape, b.dtype) == ((2, 3), np.float32)
-        assert [path.name for path in tmp_path.iterdir()] == ["train it.py"]
+        assert list((tmp_path / "training").iterdir()) == []
+        assert (tmp_path / "training").stat().st_mode & 0o777 == 0o700
 
     def test_a_model_without_names(self, tmp_path):
         code = "m = np.load(given)\nnp.savez(made, *[m[name] + 1 for name in m.files])\n"
@@ -123,26 +140,62 @@ class TestTraining:
         with pytest.raises(Refused, match="not a file of arrays"):
             self.training(tmp_path, "open(made, 'w').write('x')", None)([np.zeros(2)], 3, 0)
 
-    def test_the_end_of_the_service_does_not_wait_for_it(self, tmp_path):
-        begun = tmp_path / "begun"
-        code = f"open({str(begun)!r}, 'w').close()\nimport time\ntime.sleep(600)"
-        training = self.training(tmp_path, code, None)
+    def begin(self, training, view=0):
         failed = []
 
         def train():
             try:
-                training([np.zeros(2)], 1, 0)
+                training([np.zeros(2)], 1, view)
             except CheckFailed as error:
                 failed.append(str(error))
 
         thread = threading.Thread(target=train)
         thread.start()
-        end = time.monotonic() + 60
-        while not begun.exists() and time.monotonic() < end:
-            time.sleep(0.02)
+        return thread, failed
+
+    def test_the_end_of_the_view_ends_it_and_what_it_started(self, tmp_path):
+        lock, begun = tmp_path / "lock", tmp_path / "begun"
+        child = f"import fcntl, time; f = open({str(lock)!r}, 'w'); fcntl.flock(f, fcntl.LOCK_EX); "
+        child += "f.write('held'); f.flush(); time.sleep(600)"
+        code = f"""
+import subprocess, time
+if view == "0":
+    subprocess.Popen([sys.executable, "-c", {child!r}])
+else:
+    open({str(begun)!r}, "w").close()
+time.sleep(600)
+"""
+        training = self.training(tmp_path, code, None)
+        (first, failed), (second, others) = self.begin(training), self.begin(training, view=1)
+        until(lambda: begun.exists() and lock.exists() and lock.read_text() == "held")
+        training.abandon(1, 0)
+        first.join(60)
+        assert failed == ["the training for round 1, view 0 is of no use any more"]
+        with lock.open() as held:
+            until(lambda: is_free(held))  # what it started has ended too
+        assert others == []
+        training.stop()
+        second.join(60)
+        assert others == ["the service ends"]
+        assert list((tmp_path / "training").iterdir()) == []
+
+    def test_what_a_killed_peer_has_left_goes_at_the_next_start(self, tmp_path):
+        left = tmp_path / "training" / "tmpabc" / "update.npz"
+        left.parent.mkdir(parents=True)
+        left.write_text("plain")
+        self.training(tmp_path, "")
+        assert list((tmp_path / "training").iterdir()) == []
+        assert (tmp_path / "training").stat().st_mode & 0o777 == 0o700
+
+    def test_the_end_of_the_service_does_not_wait_for_it(self, tmp_path):
+        begun = tmp_path / "begun"
+        code = f"open({str(begun)!r}, 'w').close()\nimport time\ntime.sleep(600)"
+        training = self.training(tmp_path, code, None)
+        thread, failed = self.begin(training)
+        until(begun.exists)
         training.stop()
         thread.join(60)
-        assert failed == ["the training for round 1 ended with -9"]
+        assert failed == ["the service ends"]
         with pytest.raises(CheckFailed, match="the service ends"):
             training([np.zeros(2)], 2, 0)
 

@@ -122,6 +122,20 @@ def _forged(request, issuer, **changes):
     return data[:end] + f["X"] + f["R"] + f["z"] + f["challenge"] + mac
 
 
+def test_a_request_altered_on_its_way_spends_neither_challenge_nor_quota(both):
+    """Attack: the token's MAC covers neither proof nor challenge; who alters those must not cost a key."""
+    issuer, token = both[0], both[0].enrol("alice", identity=b"alice")
+    request = IdentityRequest(issuer.params, Usage.SIGN, b"alice", token)
+    data, other = (request.to_bytes(issuer.challenge()) for _ in range(2))
+    end = len(data) - 32  # the MAC
+    for at in (*range(end - 112, end, 7), end - 1):
+        with pytest.raises((IssueError, DecodeError)):
+            issuer.issue("alice", data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    with pytest.raises(IssueError, match="proof of possession"):
+        issuer.issue("alice", data[: end - 32] + other[end - 32 :])
+    request.finish(issuer.issue("alice", data))
+
+
 def test_attack_rogue_key_without_its_secret_is_refused(both):
     """Somebody asks for a key on another's X: the proof of possession is missing."""
     issuer, _ = both

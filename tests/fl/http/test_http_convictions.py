@@ -20,6 +20,7 @@ class Away(httpx.AsyncBaseTransport):
 
     def __init__(self, services, away=(), wrong=None):
         self.services, self.away, self.wrong, self.asked = services, set(away), wrong or {}, []
+        self.slow = {}
 
     async def handle_async_request(self, request):
         j, what = int(request.url.host.removeprefix("member-")), request.url.path.removeprefix("/v1/")
@@ -30,6 +31,7 @@ class Away(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("down", request=request)
         if (j, what) in self.wrong:
             return httpx.Response(200, stream=httpx.ByteStream(self.wrong[j, what]), request=request)
+        await asyncio.sleep(self.slow.get(j, 0))
         return await httpx.ASGITransport(self.services[j].app).handle_async_request(request)
 
 
@@ -101,6 +103,16 @@ def test_after_a_round_without_a_quorum_members_check_first(fed, sealed):
     assert second.refused[Reason.BAD_SHARES] == 1
 
 
+def test_junk_that_comes_quickly_does_not_cut_a_slow_member_off(fed, sealed):
+    aggregator = sealed.aggregator(sealed.packets)
+    net, run = over_http(fed, sealed, [aggregator])
+    net.wrong[1, "answer"] = b"junk"
+    net.slow[5] = 1.0  # longer than the others get once there are enough
+    (result,) = run()
+    assert len(result.entries) == len(sealed.pids)
+    assert net.asked.count((5, "answer")) == 1
+
+
 def over_http(fed, sealed, aggregators):
     """One committee object over several rounds, each with members that remember nothing of the one before."""
     net = Away({})
@@ -110,7 +122,7 @@ def over_http(fed, sealed, aggregators):
         try:
             async with quiet_client(transport=net) as client:
                 urls = {member_name(j): f"http://member-{j}" for j in range(1, 6)}
-                committee = Committee(urls, client, Patience(ask_s=0.7, more_s=0.3))
+                committee = Committee(urls, client, Patience(ask_s=2, more_s=0.3))
                 for aggregator in aggregators:
                     net.services = services_of(fed, sealed)
                     try:

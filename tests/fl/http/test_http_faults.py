@@ -115,7 +115,7 @@ def test_keys_of_another_epoch_are_not_used(fed, tmp_path):
 
 def test_a_member_that_was_never_heard_is_waited_for_and_healthz_says_so(fed):
     async def work(http):
-        await ill(http, "rounds: committee: a member does not answer")
+        await ill(http, "rounds: committee: member 2: does not answer")
         assert http.aggregator.status.state == "starting"
         http.net.down.clear()
         await collecting(http)

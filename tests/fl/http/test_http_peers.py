@@ -1,102 +1,24 @@
 """A round among seven peers over HTTP: each speaks to whoever is chosen, and the chosen one may die."""
 
 import asyncio
-import contextlib
-import time
+import dataclasses
+import errno
+import threading
+import types
 
 import numpy as np
 import pytest
 
-from sottovoce.fl import BeaconServer, Peer, PeerPolicy, ProtocolError, Reason, RosterBook, combine_beacon
-from sottovoce.fl.http import PeerPlan, PeerService, rounds
-from sottovoce.fl.http.rounds import Patience
+from sottovoce._ext import cbor
+from sottovoce._ext.limits import CLOCK_SKEW_S
+from sottovoce.fl import ProtocolError, Reason
+from sottovoce.fl.aggregator import State
+from sottovoce.fl.http import PeerPlan, rounds
 from sottovoce.he import ModelLayout
-from support.fl_federation import CLIP, EPOCH, MODEL, NOW, update_of
-from support.fl_http import Net
-from support.fl_peers import MIN_CONTRIBUTORS, VIEW_S
-
-
-class Peers:
-    """Seven services in one event loop; the clock goes when the test says so."""
-
-    def __init__(self, world, *, close_at=7, train=None):
-        self.world, self.net, self.now = world, Net(), NOW
-        self.servers = {s.index: BeaconServer(s, EPOCH) for s in world.beacon_shares}
-        addresses = {k.public.name: self.url(i) for i, k in enumerate(world.keys)}
-        self.services, self.updates = [], {}
-        for i, (keys, sender) in enumerate(zip(world.keys, world.senders, strict=True)):
-            trust = world.trust(self.clock)
-            book = RosterBook(trust, clock=self.clock)
-            policy = PeerPolicy(book=book, min_contributors=MIN_CONTRIBUTORS, allow_retrained=True)
-            peer = Peer(keys, sender, trust, policy, clock=self.clock)
-            self.services.append(
-                PeerService(
-                    peer,
-                    keys.public,
-                    world.trust(self.clock),
-                    addresses,
-                    [a.copy() for a in MODEL],
-                    lambda model, number, view, i=i: (train or self.train)(i, number, view),
-                    PeerPlan(clip=CLIP, close_at=close_at, max_contributors=16),
-                    patience=Patience(ask_s=20.0, more_s=0.5),
-                    make_client=self.net.client,
-                    clock=self.clock,
-                )
-            )
-            self.net.apps[f"peer-{i}"] = self.services[-1].app
-
-    @staticmethod
-    def url(i):
-        return f"http://peer-{i}"
-
-    def clock(self):
-        return self.now
-
-    def train(self, i, number, view):
-        return update_of(1000 * number + 100 * view + i)
-
-    async def __aenter__(self):
-        self._stack = contextlib.AsyncExitStack()
-        for service in self.services:
-            await self._stack.enter_async_context(service.app.router.lifespan_context(service.app))
-        await self.tell("/v1/roster", self.world.signed_roster())
-        return self
-
-    async def __aexit__(self, *error):
-        await self._stack.aclose()
-
-    @property
-    def alive(self):
-        return [i for i in range(7) if f"peer-{i}" not in self.net.down]
-
-    async def tell(self, path, body):
-        async with self.net.client() as client:
-            for i in self.alive:
-                response = await client.post(self.url(i) + path, content=body)
-                assert response.status_code == 202, response.content
-
-    async def release(self, number):
-        parts = {j: server.end_round(number - 1) for j, server in self.servers.items()}
-        beacon, _ = combine_beacon(self.world.beacon_key, EPOCH, number, parts)
-        await self.tell("/v1/beacon", beacon.to_bytes())
-
-    def chosen(self, number, view):
-        name = self.services[0]._peer.book.choice(EPOCH, number, view).aggregator.name
-        return next(i for i, s in enumerate(self.services) if s._peer.name == name)
-
-    def begin(self, number):
-        """A task for every living peer."""
-        return {i: asyncio.create_task(self.services[i].run_round(number)) for i in self.alive}
-
-    async def kill(self, i, tasks):
-        self.net.down.add(f"peer-{i}")
-        tasks.pop(i).cancel()
-
-    async def until(self, condition, timeout_s=60):
-        end = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < end, "waited in vain"
-            await asyncio.sleep(0.02)
+from support.fl_federation import CLIP, MODEL, NOW, update_of
+from support.fl_http_peers import Peers
+from support.fl_peers import VIEW_S
+from support.fl_relay import BEGUN, raw
 
 
 def mean_of(number, view, peers):
@@ -164,6 +86,182 @@ def test_a_turn_that_fails_for_no_reason_goes_on_and_is_told(peer_world, monkeyp
             # Packets are counted when the collecting is over, and not while they come.
             assert b'path="/v1/packet",role="peer",status="202"} 7.0' in leader._metrics.text()
             assert not leader._tasks.unwell
+
+    asyncio.run(whole())
+
+
+def test_a_model_that_cannot_be_kept_does_not_stop_a_peer(peer_world):
+    """The disk is full when the first result is there: the next round goes on, and the last model is kept."""
+    full, kept = [True], []
+
+    def keep(number, model):
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        kept.append((number, model))
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            service = peers.services[3]
+            service._keep = keep
+            service._plan = dataclasses.replace(service._plan, rounds=2)
+            running = asyncio.create_task(service._run())
+            for number in (1, 2):
+                await peers.release(number)
+                others = [peers.services[i].run_round(number) for i in range(7) if i != 3]
+                results = await asyncio.gather(*others)
+                await peers.until(lambda n=number: n in service.results)
+                assert results[0].agreed.count == 7
+                assert "keep: fails" in service._tasks.reason
+            await running
+            assert (service.counts["result"], service.counts["failed"]) == (2, 0)
+            full.clear()
+            await peers.until(lambda: kept)
+            assert [number for number, _ in kept] == [2]
+            for now, model in zip(service.model, kept[0][1], strict=True):
+                np.testing.assert_array_equal(now, model)
+            await peers.until(lambda: not service._tasks.unwell)
+
+    asyncio.run(whole())
+
+
+def test_a_model_that_was_not_kept_is_tried_once_more_at_the_end(peer_world):
+    tries = []
+
+    def keep(number, model):
+        tries.append(number)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            await peers.release(1)
+            peers.services[3]._keep = keep
+            await asyncio.gather(*peers.begin(1).values())
+            await peers.until(lambda: len(tries) == 4)  # the next one after more than half a second
+        assert tries == [1] * 5
+
+    asyncio.run(whole())
+
+
+def test_a_training_that_fails_is_told_and_tried_again(peer_world):
+    failing, trained = [True], []
+
+    async def whole():
+        def train(i, number, view):
+            if i == 3:
+                trained.append(view)
+                if failing:
+                    raise ValueError("no accelerator")
+            return peers.train(i, number, view)
+
+        async with Peers(peer_world, train=train) as peers, peers.net.client() as client:
+            await peers.release(1)
+            tasks, service = peers.begin(1), peers.services[3]
+            await peers.until(lambda: service._tasks.failures["contribute"] >= 2)
+            answer = await client.get(peers.url(3) + "/healthz")
+            assert (answer.status_code, answer.content) == (503, b"contribute: fails\n")
+            metrics = (await client.get(peers.url(3) + "/metrics")).content
+            assert b'sottovoce_peer_task_failures_total{task="contribute"} ' in metrics
+            failing.clear()
+            results = await asyncio.gather(*tasks.values())
+            check(peers, results, 1, 0, range(7))
+            assert not service._tasks.unwell
+            assert service._tasks.failures["contribute"] + 1 == len(trained)
+
+    asyncio.run(whole())
+
+
+def test_a_peer_that_cannot_train_has_the_result_of_the_others(peer_world):
+    async def whole():
+        def train(i, number, view):
+            if i == 3:
+                raise ValueError("no accelerator")
+            return peers.train(i, number, view)
+
+        async with Peers(peer_world, train=train, close_at=6) as peers:
+            await peers.release(1)
+            results = await asyncio.gather(*peers.begin(1).values())
+            check(peers, results, 1, 0, [i for i in range(7) if i != 3])
+            counts = peers.services[3].counts
+            assert (counts["contributed"], counts["result"], counts["failed"]) == (0, 1, 0)
+            assert not peers.services[3]._tasks.unwell
+
+    asyncio.run(whole())
+
+
+def test_a_training_that_fails_is_given_up_when_the_view_is_over(peer_world):
+    views, ended, ill = [], [], None
+
+    async def whole():
+        nonlocal ill
+
+        def train(i, number, view):
+            if i == ill:
+                views.append(view)
+                if view == 0:
+                    raise ValueError("no accelerator")
+            return peers.train(i, number, view)
+
+        async with Peers(peer_world, train=train) as peers:
+            await peers.release(1)
+            first = peers.chosen(1, 0)
+            ill = next(i for i in range(7) if i != first)
+            peers.services[ill]._abandon = lambda *which: ended.append(which)
+            peers.services[first]._plan = PeerPlan(clip=CLIP)
+            tasks = peers.begin(1)
+            await peers.until(lambda: len(views) >= 2 and len(peers.services[first]._open.role.accepted) == 6)
+            await peers.kill(first, tasks)
+            for service in peers.services:
+                service._plan = dataclasses.replace(service._plan, close_at=6)
+            peers.now += VIEW_S
+            results = await asyncio.gather(*tasks.values())
+            check(peers, results, 1, 1, peers.alive)
+            assert views[-1] == 1
+            assert views.count(1) == 1
+            # Whatever runs for a view is told that it is of no use any more.
+            assert set(ended) == {(1, 0), (1, 1)}
+
+    asyncio.run(whole())
+
+
+def test_a_peer_that_begins_a_round_again_goes_on_with_what_it_sent(peer_world):
+    """An error after its packet is taken: the second run waits for the result and trains no more."""
+    trained = []
+
+    def train(i, number, view):
+        trained.append(i)
+        return update_of(1000 * number + 100 * view + i)
+
+    async def whole():
+        async with Peers(peer_world, train=train) as peers:
+            await peers.release(1)
+            service = peers.services[3 if peers.chosen(1, 0) != 3 else 4]
+            leader = peers.services[peers.chosen(1, 0)]
+            finish, go = leader._finish, asyncio.Event()
+
+            async def held(*arguments):
+                await go.wait()
+                return await finish(*arguments)
+
+            leader._finish = held
+            service._plan = dataclasses.replace(service._plan, rounds=1)
+            running = asyncio.create_task(service._run())
+            others = [asyncio.create_task(s.run_round(1)) for s in peers.services if s is not service]
+            # Here the others wait for the result, and no round collects.
+            await peers.until(lambda: all(s._parts and s._parts[1, 0].fate for s in peers.services))
+            choice = service._peer.choice
+
+            def once(number):
+                service._peer.choice = choice
+                raise OSError(errno.EIO, "Input/output error")
+
+            service._peer.choice = once
+            await peers.until(lambda: service._tasks.failures)
+            go.set()
+            await asyncio.gather(*others)
+            await asyncio.wait_for(running, 60)
+            assert service.results[1].agreed.count == 7
+            assert sorted(trained) == list(range(7))
+            assert service.counts["contributed"] == 1
 
     asyncio.run(whole())
 
@@ -244,6 +342,49 @@ def test_dead_after_it_collected_clients_train_anew(peer_world):
     asyncio.run(whole())
 
 
+def sat_out(service):
+    return "sat_out" in [part.fate for part in service._parts.values()]
+
+
+def test_who_contributed_is_told_when_the_round_has_ended(peer_world):
+    """Whoever collects would match the time of a pseudonym's packet with a count of a named peer."""
+
+    async def told(peers):
+        async with peers.net.client() as client:
+            answers = [
+                await client.get(peers.url(i) + path) for i in range(7) for path in ("/v1/status", "/metrics")
+            ]
+        return [answer.content for answer in answers]
+
+    def counts(answers, what):
+        shown = [cbor.loads(status)[what] for status in answers[::2]]
+        line = f'sottovoce_peer_rounds_total{{what="{what}"}} '.encode()
+        for number, metrics in zip(shown, answers[1::2], strict=True):
+            assert line + str(float(number)).encode() in metrics
+        return shown
+
+    def reused(*_):
+        raise ProtocolError(Reason.UPDATE_REUSED)
+
+    async def whole():
+        async with Peers(peer_world, close_at=6) as peers:
+            peers.services[0]._peer.client.seal = reused
+            await peers.release(1)
+            first = peers.chosen(1, 0)
+            peers.services[first]._plan = PeerPlan(clip=CLIP)  # it collects on
+            tasks = peers.begin(1)
+            await peers.until(lambda: all(s._parts and s._parts[1, 0].fate for s in peers.services))
+            answers = await told(peers)
+            assert counts(answers, "contributed") == counts(answers, "sat_out") == [0] * 7
+            peers.now = peers.services[first]._open.until + 1
+            await asyncio.gather(*tasks.values())
+            answers = await told(peers)
+            assert counts(answers, "contributed") == [0, 1, 1, 1, 1, 1, 1]
+            assert counts(answers, "sat_out") == [1, 0, 0, 0, 0, 0, 0]
+
+    asyncio.run(whole())
+
+
 def test_dead_after_it_collected_the_same_vector_never_goes_again(peer_world):
     """Peers that would send what they sent sit out, and the round ends with no result rather than that."""
 
@@ -257,7 +398,7 @@ def test_dead_after_it_collected_the_same_vector_never_goes_again(peer_world):
             await peers.until(lambda: collected(peers, first))
             await peers.kill(first, tasks)
             peers.now += VIEW_S
-            await peers.until(lambda: all(peers.services[i].counts["sat_out"] == 1 for i in peers.alive))
+            await peers.until(lambda: all(sat_out(peers.services[i]) for i in peers.alive))
             assert not [s for s in peers.net.of(f"peer-{second}", "POST") if s.path == "/v1/packet"]
             peers.now += 2 * VIEW_S
             errors = await asyncio.gather(*tasks.values(), return_exceptions=True)
@@ -306,3 +447,70 @@ def test_a_late_roster_is_refused(peer_world):
             assert (response.status_code, response.content[:15]) == (403, b"roster: refused")
 
     asyncio.run(whole())
+
+
+def test_a_packet_that_comes_too_late_is_not_read(peer_world):
+    async def post(app):
+        return await asyncio.wait_for(raw(app, [BEGUN], path="/v1/packet", length=b"1000"), 10)
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            await peers.release(1)
+            leader = peers.services[peers.chosen(1, 0)]
+            app = leader.app
+            assert await post(app) == 404
+            await asyncio.gather(*peers.begin(1).values())
+            assert await post(app) == 409
+            collecting = types.SimpleNamespace(state=State.COLLECTING, header=leader._open.header)
+            leader._open = dataclasses.replace(leader._open, role=collecting)
+            peers.now = leader._open.header.deadline + CLOCK_SKEW_S + 1
+            assert await post(app) == 410
+
+    asyncio.run(whole())
+
+
+def test_checks_and_answers_at_a_peer_have_the_places_of_a_member(peer_world):
+    """Its other routes have more: a request to the member may be large."""
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            app = peers.services[3].app
+            mine = [
+                asyncio.create_task(raw(app, [BEGUN], path=f"/v1/{what}", address="10.0.0.1"))
+                for what in ("check", "answer") * 3
+            ]
+            await asyncio.sleep(0.1)
+            others = [
+                asyncio.create_task(raw(app, [BEGUN], path="/v1/check", address=f"10.0.0.{2 + i // 2}"))
+                for i in range(12)
+            ]
+            await asyncio.sleep(0.1)
+            for address in ("10.0.0.1", "10.0.1.1"):
+                assert await raw(app, [], method="GET", path="/v1/identity", address=address) == 200
+            waiting = [task for task in (*mine, *others) if not task.done()]
+            assert [len(waiting), sum(not task.done() for task in mine)] == [8, 2]
+            assert {await task for task in (*mine, *others) if task not in waiting} == {503}
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            again = asyncio.create_task(raw(app, [BEGUN], path="/v1/check", address="10.0.0.1"))
+            await asyncio.sleep(0.1)
+            assert not again.done()
+            again.cancel()
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+
+
+def test_the_loop_goes_on_while_a_peer_ends(peer_world):
+    go, outcome = threading.Event(), []
+
+    async def whole():
+        async with Peers(peer_world) as peers:
+            work = peers.services[0]._thread(lambda: outcome.append(go.wait(10)))
+            role = asyncio.create_task(work)
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(0.2, go.set)
+        await role
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+    assert outcome == [True]

@@ -1,9 +1,11 @@
 """What services refuse, with which status, and that nothing has changed after it."""
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
+from starlette.responses import PlainTextResponse
 
 from sottovoce._ext import cbor
 from sottovoce._ext.enc import enc
@@ -15,7 +17,8 @@ from sottovoce.fl import (
     SignedHeader,
     SqliteAggregatorStore,
 )
-from sottovoce.fl.http.base import RoleThread
+from sottovoce.fl.http.base import RoleThread, cbor_answer
+from sottovoce.fl.http.rounds import Patience
 from sottovoce.fl.http.state import RoundFolder
 from support.fl_federation import MODEL, NOW, update_of
 from support.fl_http import HttpFederation
@@ -160,17 +163,35 @@ def test_one_relay_away_of_three_is_no_matter_and_two_are_told(fed):
     run(fed, work)
 
 
-def test_a_member_under_another_name_is_refused(fed):
-    async def whole():
-        http = HttpFederation(fed)
-        http.net.apps["member-2"] = http.net.apps["member-1"]
-        async with http:
-            await http.until(http.aggregator.finished.is_set)
-        return http.aggregator.status
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        (None, "does not answer"),
+        ("relay-1", "answers 404"),
+        ("member-1", Reason.NOT_MEMBER.value),
+        (PlainTextResponse("It works!\n"), Reason.MALFORMED.value),
+        (cbor_answer({"v": 1, "keys": [b"", b""]}), Reason.MALFORMED.value),
+    ],
+    ids=["nobody", "a 404", "another name", "a page", "no keys"],
+)
+def test_a_member_that_was_never_heard_is_asked_again(fed, there, told):
+    """What is wrong at one address, and at which, is told, and does not end the series for good."""
 
-    status = asyncio.run(whole())
-    assert status.state == "failed"
-    assert status.error == Reason.NOT_MEMBER.value
+    async def whole():
+        http = HttpFederation(fed, patience=Patience(ask_s=0.3, more_s=0.3))
+        member = http.net.apps.pop("member-2")
+        if there is not None:
+            http.net.apps["member-2"] = http.net.apps[there] if isinstance(there, str) else there
+        async with http:
+            await http.until(lambda: http.aggregator.health.troubles["rounds"] >= 2)
+            assert not http.aggregator.finished.is_set()
+            status, text = await http.call("aggregator", "GET", "/healthz")
+            assert (status, text.decode()) == (503, f"rounds: committee: member 2: {told}\n")
+            http.net.apps["member-2"] = member
+            await http.until(lambda: http.aggregator.status.state == "collecting")
+            await http.until(lambda: not http.aggregator.health.reason)
+
+    asyncio.run(whole())
 
 
 def test_too_few_contributors_fail_the_round_at_the_deadline(fed):
@@ -245,3 +266,21 @@ def test_packets_are_erased_after_the_audit_deadline(fed, tmp_path, monkeypatch)
         assert list((tmp_path / "audits").iterdir()) == []
 
     asyncio.run(whole())
+
+
+@pytest.mark.parametrize("which", ["member", "aggregator"])
+def test_the_loop_goes_on_while_a_role_ends(fed, which):
+    """What else ends at the same time needs it."""
+    go, outcome = threading.Event(), []
+
+    async def whole():
+        http = HttpFederation(fed)
+        service = http.aggregator if which == "aggregator" else http.members[0]
+        async with service.app.router.lifespan_context(service.app):
+            role = asyncio.create_task(service._thread(lambda: outcome.append(go.wait(10))))
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(0.2, go.set)
+        await role
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+    assert outcome == [True]
