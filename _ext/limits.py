@@ -151,9 +151,6 @@ HTTP_PASSED_ON_PER_ADDRESS: Final = 2
 HTTP_DOWNLOADS: Final = 16
 """Models and results that are on their way at once: half of the requests, so that shards find places."""
 
-HTTP_DOWNLOAD_BYTES_PER_SECOND: Final = 18_750
-"""Who reads a model or result slower than 150 kbit/s gives its place to others."""
-
 HTTP_IDLE_SECONDS: Final = 15.0
 """After which a connection is closed that waits for a request, the first or another, whatever bytes came; and
 within which what was answered on a connection that is being closed must have been read."""

@@ -229,6 +229,9 @@ class Aggregator:
         Returns:
             Member index -> the request, the same for both.
 
+        After a StoreError or OSError of a store on disk make a new Aggregator over it: the step may have been
+        kept.
+
         Raises:
             ProtocolError: Fewer than ``min_contributors`` (:attr:`Reason.TOO_FEW`): still collecting.
         """
@@ -308,6 +311,14 @@ class Aggregator:
     def convictions(self) -> dict[bytes, Conviction]:
         """Pid -> conviction, verified, of clients that were in the set; for whoever wants to see it."""
         return dict(self._settlement.convictions)
+
+    @property
+    def complaints(self) -> dict[int, frozenset[bytes]]:
+        """Member index -> pids of clients whose packets it refuses, of members that refuse any.
+
+        Their words: of the convicted :attr:`convictions` has the proof.
+        """
+        return self._settlement.complaints
 
     def receive_answer(self, index: int, answer: bytes) -> None:
         """Take a member's answer for the agreed set.

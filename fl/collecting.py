@@ -198,7 +198,10 @@ class Collection:
                 for entry in opened.packets:
                     if entry.added and id(entry) not in ours:
                         opened.sum.subtract(self._ciphertext(entry))
-                self.sum.merge(opened.sum)
+                if self.sum.count:
+                    self.sum.merge(opened.sum)
+                else:
+                    self.sum = opened.sum  # of this round, as opened: nobody else has it
             for entry in counted:
                 if not entry.added:
                     self.sum.add(self._ciphertext(entry))

@@ -207,6 +207,12 @@ class Settlement:
         self._require_enough(len(listed) - len(decision.gone))
         return decision
 
+    @property
+    def complaints(self) -> dict[int, frozenset[bytes]]:
+        """Member index -> whom it refuses and nobody has convicted, of members that refuse any."""
+        words = {j: frozenset(check.bad) - self.convictions.keys() for j, check in self._complaints.items()}
+        return {j: pids for j, pids in words.items() if pids}
+
     def _words(self, about: AbstractSet[bytes]) -> dict[int, set[bytes]]:
         """What members say of these clients that nobody has shown."""
         return {j: set(about & set(check.bad)) for j, check in self._complaints.items()}

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from pathlib import Path
 from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..._ext.errors import DecodeError
 from ...clsc import TrustStore
@@ -28,7 +24,6 @@ from ..user.own import OwnKeys
 
 _MAX_HEADER_TEXT: Final = 1 << 20
 _BUSY_S: Final = 60.0
-_RANDOM: Final = secrets.SystemRandom()
 
 
 def submit(
@@ -129,7 +124,7 @@ def model(
         signed_header = await courier.header(wait_s=wait_s, after=after)
         header = SignedHeader.from_bytes(signed_header, trust).header
         policy.check_parties(header)
-        values = await _patiently(courier, header)
+        values = await courier.model(header, wait_s=_BUSY_S)  # for a place among those who fetch
         names = tuple(f"arr_{i}" for i in range(len(values)))
         arrays.write(arrays.Model(names, list(values)), target, force=force)
         return header
@@ -142,18 +137,6 @@ def model(
         "max_examples": header.max_examples,
     }
     console.write_json(document, json_target)
-
-
-async def _patiently(courier: Courier, header: RoundHeader) -> list[NDArray[np.floating]]:
-    """The model, as soon as there is a place among those who fetch it."""
-    until = time.monotonic() + _BUSY_S
-    while True:
-        try:
-            return await courier.model(header)
-        except TransportError as error:
-            if error.status not in (429, 503) or time.monotonic() > until:
-                raise
-        await asyncio.sleep(1 + _RANDOM.random())
 
 
 def result(

@@ -317,10 +317,6 @@ def peer(
     member_patience: Annotated[
         float, typer.Option("--member-patience", min=0.1, help="Seconds that a member may take.")
     ] = 60.0,
-    check_first: Annotated[
-        bool,
-        typer.Option("--check-first", help="Members check the set before any answers: one request more."),
-    ] = False,
     label: As = None,
     home: Home = None,
     passphrase_file: PassphraseFile = None,
@@ -367,7 +363,7 @@ def peer(
             model_file=model,
             command=train,
             plan=plan,
-            patience=Patience(ask_s=member_patience, check_first=check_first),
+            patience=Patience(ask_s=member_patience),
             state=state,
             target=output,
             ca_file=ca_file,

@@ -10,7 +10,7 @@ from flwr.serverapp import Grid
 
 from ... import clsc
 from ..._ext.enc import enc
-from ..._ext.errors import SottovoceError
+from ..._ext.errors import SottovoceError, StoreError
 from ..aggregator import Aggregator
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
@@ -54,11 +54,12 @@ class Committee:
 
     Args:
         deadlines: How long to wait.
+        check_first: Whether members check before any of them answers; after a round without a quorum they do.
     """
 
-    def __init__(self, deadlines: Deadlines) -> None:
+    def __init__(self, deadlines: Deadlines, *, check_first: bool = True) -> None:
         self._deadlines = deadlines
-        self._check_first = False
+        self._check_first = check_first
         self._nodes: dict[bytes, set[int]] = {}
         self._silent: frozenset[bytes] = frozenset()
         # Nodes that were there when the header was signed, or came since and were shown it.
@@ -122,9 +123,7 @@ class Committee:
             claims.update(sorted(by_node)[: MAX_CLAIMS - len(claims)])
 
     def close(self, grid: Grid, aggregator: Aggregator, signed_header: bytes) -> RoundResult:
-        """Close a round: answers, and the sum opened.
-
-        After a round without a quorum members check before they answer, from then on.
+        """Close a round: checks if they come first, answers, and the sum opened.
 
         Raises:
             ProtocolError: As :meth:`Aggregator.close`, :meth:`Aggregator.settle`, :meth:`Aggregator.open`.
@@ -189,6 +188,8 @@ class Committee:
                 return False
             try:
                 return take(node, reply)
+            except StoreError:
+                raise  # ours, not the node's fault
             except (SottovoceError, KeyError) as error:
                 kind = error.reason.value if isinstance(error, ProtocolError) else type(error).__name__
                 log.warning("%s: node %d: refused: %s", action, node, kind)

@@ -103,6 +103,8 @@ class SealedStrategy(Strategy):
         member_timeout_s: Longest wait for ``t`` members, in each of three steps.
         first_timeout_s: The same for the first step of a run, while nodes may still be starting.
         grace_s: Wait for the other members after that: what a dead one costs in each step.
+        check_first: Whether members check before any of them answers (:meth:`sottovoce.fl.Aggregator.close`).
+            False saves a message, and one client that sends members what does not open can end the run.
         averages: Vouch for a strategy of your own.
         store: Spools the packets of a round, which are erased when it ends; in memory if None.  A
             :class:`sottovoce.fl.SqliteAggregatorStore` has them on disk; it is this strategy's alone: what
@@ -139,6 +141,7 @@ class SealedStrategy(Strategy):
         member_timeout_s: float = 60.0,
         first_timeout_s: float = 120.0,
         grace_s: float = 10.0,
+        check_first: bool = True,
         averages: bool = False,
         evaluate_timeout_s: float = 120.0,
         store: AggregatorStore | None = None,
@@ -175,7 +178,7 @@ class SealedStrategy(Strategy):
         self._store = store if store is not None else MemoryAggregatorStore()
         self._keeping = Keeping(self._store, None if audits is None else Path(audits))
         self._shard_key = rs.ShardKey.generate()
-        self._committee = Committee(deadlines)
+        self._committee = Committee(deadlines, check_first=check_first)
         self._open: _Open | None = None
         self._owed = Owed(self.rounds)
 

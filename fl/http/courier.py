@@ -31,6 +31,9 @@ from .outgoing import get, get_patiently, post_patiently, quiet_client
 
 _RANDOM: Final = secrets.SystemRandom()
 _POLL_S: Final = 0.3
+_LONGEST_POLL_S: Final = 5.0
+_POLL_GROWTH: Final = 1.5
+"""A result is asked for ever more seldom: it is late by half of the time that it took, at most."""
 
 
 @dataclass(frozen=True)
@@ -168,12 +171,15 @@ class Courier:
         """
         until = time.monotonic() + wait_s
         url = f"{self._source}/v1/result/{header.hash.hex()}"
+        poll_s = _POLL_S
         async with self._make() as client:
             while True:
                 try:
                     return await get(client, url, at_most=limits.MODEL_MAX_BYTES)
                 except TransportError as error:
-                    waiting = error.retryable or error.status == 404
-                    if not waiting or time.monotonic() > until:
+                    left = until - time.monotonic()
+                    if not (error.retryable or error.status == 404) or left <= 0:
                         raise
-                await asyncio.sleep(_POLL_S)
+                # Half of it at random: all of a round wait for the same.
+                await asyncio.sleep(min(left, poll_s * (0.5 + _RANDOM.random())))
+                poll_s = min(_POLL_GROWTH * poll_s, _LONGEST_POLL_S)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import mmap
 from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -66,35 +65,31 @@ class Downloads:
         if self.active >= self._most or self._by_source[source] >= max(1, self._most // 2):
             self.refused += 1
             raise Refusal(503, "busy: too many downloads", retry_after_s=2)
-        return _Pieces(data, self._by_source, source)
+        return _Pieces(data, len(data) if request.method == "GET" else 0, self._by_source, source)
 
 
 class _Pieces(Response):
     media_type = BYTES
 
-    def __init__(self, data: Buffer, places: Counter[tuple[str, int]], source: tuple[str, int]) -> None:
+    def __init__(
+        self, data: Buffer, size: int, places: Counter[tuple[str, int]], source: tuple[str, int]
+    ) -> None:
+        """``size``: how much of it is sent: nothing to who asks only for the headers."""
         super().__init__(headers={"content-length": str(len(data))})
-        self._data, self._places, self._source = data, places, source
+        self._data, self._size, self._places, self._source = data, size, places, source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # How slowly it may be read is the guard's matter, as of every answer.
         self._places[self._source] += 1
         try:
-            size = len(self._data)
-            async with asyncio.timeout(
-                limits.HTTP_BODY_SECONDS + size / limits.HTTP_DOWNLOAD_BYTES_PER_SECOND
-            ):
-                await self._send(send, size)
-        except TimeoutError:
-            # What was begun cannot be refused any more: the server closes what is not complete.
-            raise ClientDisconnect from None
+            await self._send(send)
         finally:
             self._places[self._source] -= 1
             self._places += Counter()  # forgets those with none
 
-    async def _send(self, send: Send, size: int) -> None:
+    async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        for at in range(0, size, _PIECE):
+        for at in range(0, self._size, _PIECE):
             piece = self._data[at : at + _PIECE]  # a mapping may outlive its file's name, not this answer
-            async with asyncio.timeout(limits.HTTP_BODY_SECONDS):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -150,6 +150,7 @@ class _Answer:
 
     def __init__(self, scope: Scope, send: Send, pace: Pace) -> None:
         self._bodiless = scope["method"] == "HEAD"  # whatever is given
+        self._is_gone: Callable[[], bool] = scope.get("state", {}).get("is_closing", lambda: False)
         self._send = send
         self._pace = pace
         self.status = 500
@@ -160,6 +161,7 @@ class _Answer:
 
         Raises:
             CutOff: The reader is too slow.
+            ClientDisconnect: It is gone.
         """
         body = message.get("body", b"") if message["type"] == "http.response.body" else b""
         if message["type"] == "http.response.start":
@@ -174,6 +176,11 @@ class _Answer:
             await self._give({**message, "body": piece, "more_body": left}, len(piece))
 
     async def _give(self, message: Message, n_bytes: int) -> None:
+        # The server underneath takes what nobody reads, and at once: who has a long answer would go on to
+        # its end, and nothing else would run meanwhile.
+        if self._is_gone():
+            raise ClientDisconnect
+        await asyncio.sleep(0)
         try:
             await self._pace.of(self._send(message))
         except TimeoutError:

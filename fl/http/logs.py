@@ -46,10 +46,10 @@ class JsonLines(logging.Formatter):
 
 
 def log_to(stream: TextIO | None = None, level: str = "info") -> None:
-    """Send the logs of the package, and warnings of the server underneath, to a stream as JSON lines."""
+    """Send the logs of the package, and warnings of what is underneath, to a stream as JSON lines."""
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(JsonLines())
-    for name, least in (("sottovoce", level.upper()), ("uvicorn.error", "WARNING")):
+    for name, least in (("sottovoce", level.upper()), ("uvicorn.error", "WARNING"), ("asyncio", "WARNING")):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(least)

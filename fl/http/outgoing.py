@@ -25,7 +25,7 @@ def quiet_client(
     *,
     tls: ssl.SSLContext | None = None,
     timeout_s: float = 30.0,
-    connections: int = 8,
+    connections: int = limits.MAX_MEMBERS,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> httpx.AsyncClient:
     """A client whose requests look alike: no user agent, no cookies, no list of accepted encodings.
@@ -35,7 +35,8 @@ def quiet_client(
     Args:
         tls: Whom to believe; None: the system's authorities.
         timeout_s: For connecting, and between two pieces of an answer.
-        connections: At once; who needs another one waits for it.
+        connections: At once; who needs another one waits for it.  Members that are silent hold theirs, and
+            must not keep the others of a committee from being heard: one for each, unless said otherwise.
         transport: Instead of the network.
     """
     client = httpx.AsyncClient(

@@ -165,7 +165,6 @@ class PeerService:
         self._train = train
         self._plan = plan
         self._patience = patience
-        self._check_first = False
         self._make_client = make_client
         self._keep = keep
         self._abandon = abandon
@@ -339,7 +338,10 @@ class PeerService:
     async def _send_in_time(self, choice: Choice, part: _Part, address: str) -> None:
         """Train and send, again where that fails, until the view is over."""
         end = self._turn_end(choice)
-        over = lambda: self._clock() >= end  # noqa: E731
+
+        def over() -> bool:
+            return self._clock() >= end
+
         work = functools.partial(self._send, choice, part, address)
         sending = asyncio.create_task(
             self._tasks.supervise("contribute", work, expected=ProtocolError, over=over)
@@ -399,7 +401,8 @@ class PeerService:
     async def _lead_view(self, choice: Choice) -> None:
         members = {m.name: self._addresses[m.name] for m in choice.members}
         committee = Committee(members, self._client, self._patience)
-        committee.check_first |= self._check_first
+        # Members that answered one view answer no other: what costs a round elsewhere costs all views here.
+        committee.check_first = True
         opened = self._open
         if opened is None or (opened.header.round_number, opened.header.view) != (
             choice.round_number, choice.view
@@ -446,8 +449,6 @@ class PeerService:
             raise ProtocolError(
                 Reason.DEADLINE, "members did not answer in time", round_id=opened.header.hash
             ) from None
-        finally:
-            self._check_first = committee.check_first
 
     async def _collect(self, opened: _Open) -> None:
         while True:

@@ -5,6 +5,7 @@
     <header hash>                    the result as it was published
     <header hash>.audit              the record that ``sottovoce fl audit`` reads
     <header hash>.<pid>.conviction   what ``sottovoce fl judge`` reads
+    <header hash>.refused            members' words: a line a client, its pid and the members that refuse it
 """
 
 from __future__ import annotations
@@ -40,10 +41,19 @@ class Records:
             new.publish()
 
     def keep_convictions(self, role: Aggregator) -> None:
-        """Keep the convictions of a round, also of one that gave no result."""
+        """Keep the convictions of a round, also of one that gave no result, and what is members' word."""
         for pid, conviction in role.convictions.items():
             name = f"{role.header.hash.hex()}.{pid.hex()}.conviction"
             write_file(self._path / name, show_conviction(role.header, conviction))
+        refused: dict[bytes, list[int]] = {}
+        for member, pids in sorted(role.complaints.items()):
+            for pid in pids:
+                refused.setdefault(pid, []).append(member)
+        if refused:
+            lines = [
+                f"{pid.hex()} {' '.join(map(str, members))}\n" for pid, members in sorted(refused.items())
+            ]
+            write_file(self._path / f"{role.header.hash.hex()}.refused", "".join(lines).encode())
 
     def result(self, name: str) -> Buffer | None:
         """A result that was published once, by the hexadecimal hash of its header."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import secrets
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -38,12 +39,18 @@ _SHARD: Final = "/v1/shard"
 _TAKEN: Final = 202
 _KEEP_PUBLIC_S: Final = 0.5
 _KEEP_FAILURE_S: Final = 2.0
-"""A next hop that does not answer is asked so often, and not by every client."""
+"""A next hop that does not answer, or has no result yet, is asked so often, and not by every client."""
+_KEPT_MISSING: Final = 64
+"""Results that are not there yet: strangers ask for what they like."""
 _SMALL_S: Final = 5.0
 _LARGE_S: Final = 20.0
 _COUNT_S: Final = 60.0
 """Requests that were refused are counted this often where no batch leaves."""
 _GIVE_UP_S: Final = 300.0
+"""A batch that the next hop does not take is given up so long after the round's collecting was to end (it may
+go on to the deadline), or after it left, if that is later."""
+_LONGEST_S: Final = 86_400.0
+"""But not later than this, whatever the next hop says of its round: what is held takes others' room."""
 _TICK_S: Final = 0.05
 
 
@@ -102,11 +109,13 @@ class RelayService:
         self._held: list[bytes] = []
         self._leaving: deque[bytes] = deque()
         self._held_bytes = 0  # of both, and of bodies that are coming
+        self._collects_until = 0  # unix seconds, of the round heard of last
         self._oldest = 0.0
         self._stop = asyncio.Event()
         self._ends = 0.0  # what is held has until then, once _stop is set
         self._small: dict[str, _Known] = {}
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._missing: OrderedDict[str, float] = OrderedDict()  # path -> until when it is not asked for
         self._passing: Counter[str] = Counter()
         self._tasks = Tasks()
         self.counts: Counter[str] = Counter(taken=0, forwarded=0, refused=0, lost=0)
@@ -167,6 +176,7 @@ class RelayService:
         size: int = fields["shard_bytes"]
         if not 1 <= size <= limits.SHARD_MAX_BYTES:
             raise Refusal(503, "no round", retry_after_s=2)
+        self._collects_until = fields["until"]
         return size
 
     # -- giving on --------------------------------------------------------------------------------
@@ -226,7 +236,8 @@ class RelayService:
             # Whoever reads the metrics learns of a shard no sooner than whoever sees its batch leave.
             self._shown["taken"] = self.counts["taken"]
             self._metrics.release()
-        until = time.monotonic() + _GIVE_UP_S
+        collects_s = max(0.0, self._collects_until - time.time())
+        until = time.monotonic() + min(collects_s + _GIVE_UP_S, _LONGEST_S)
         fates: Counter[str] = Counter()
         try:
             while self._leaving:
@@ -277,6 +288,8 @@ class RelayService:
         header = request.path_params.get("header")
         if header is not None and not is_digest(header):
             raise Refusal(404, "no such result")
+        if self._clock() < self._missing.get(request.url.path, -math.inf):
+            raise Refusal(404, "no such result")
         address = address_of(request.scope)
         if self._passing[address] >= limits.HTTP_PASSED_ON_PER_ADDRESS:
             raise Refusal(503, "busy with your other requests", retry_after_s=1)
@@ -290,10 +303,19 @@ class RelayService:
             )
         except BaseException as error:
             self._passed(address)
-            if isinstance(error, TransportError):
-                raise _passed_on(error) from None
-            raise
+            if not isinstance(error, TransportError):
+                raise
+            if header is not None and error.status == 404:
+                self._keep_missing(request.url.path)
+            raise _passed_on(error) from None
         return _Passed(answer, lambda: self._passed(address))
+
+    def _keep_missing(self, path: str) -> None:
+        """Whoever waits for a result asks again and again: not all of them the next hop."""
+        self._missing.pop(path, None)
+        self._missing[path] = self._clock() + _KEEP_FAILURE_S
+        if len(self._missing) > _KEPT_MISSING:
+            self._missing.popitem(last=False)
 
     def _passed(self, address: str) -> None:
         self._passing[address] -= 1

@@ -73,7 +73,8 @@ class Committee:
 
     Attributes:
         states: What is known of each member in this round.
-        check_first: As in ``patience``; true from the first round on that found no quorum.
+        check_first: As in ``patience``; true from the first round on that found no quorum.  Whoever goes on
+            in another process keeps it.
     """
 
     def __init__(
@@ -226,7 +227,8 @@ class Committee:
                 return await role(aggregator.open)
             except ProtocolError as error:
                 # Wrong answers among them, or too few: those that are missing may help.
-                if requests.keys() <= set(aggregator.answered) or time.monotonic() > until:
+                heard = {*aggregator.answered, *aggregator.complaints}
+                if requests.keys() <= heard or time.monotonic() > until:
                     # Perhaps bad shares that nobody can show: with checks first, such a client is dropped.
                     self.check_first |= error.reason is Reason.NO_QUORUM
                     raise
@@ -248,18 +250,30 @@ class Committee:
         requests: Mapping[int, bytes],
         enough: int,
     ) -> None:
-        """Ask those that have not answered; what comes is opened as one batch."""
+        """Ask those that have not answered; what comes is opened together, as soon as it could be enough.
+
+        What counts as enough is what was taken: junk that comes quickly must not cut slow members off.
+        """
         found: dict[int, bytes] = {}
+        refused: set[int] = set()
+
+        async def open_found() -> None:
+            batch = dict(found)
+            found.clear()
+            for index, error in (await role(aggregator.receive_answers, batch)).items():
+                refused.add(index)
+                log("warning", "answer: answer refused", member=index, reason=type(error).__name__)
 
         async def keep(index: int, data: bytes) -> None:
             found[index] = data
+            while found and len(aggregator.answered) + len(found) >= enough:
+                await open_found()
 
         framed = _framed(signed_header, requests, aggregator.answered)
-        missing = enough - len(aggregator.answered)
-        await self._ask("answer", framed, keep, MemberState.ANSWERED, lambda: len(found) >= missing)
-        for index, error in (await role(aggregator.receive_answers, found)).items():
+        await self._ask("answer", framed, keep, MemberState.ANSWERED, _reached(aggregator, enough))
+        await open_found()
+        for index in refused:
             self.states[self.names[index - 1]] = MemberState.REFUSED
-            log("warning", "answer: answer refused", member=index, reason=type(error).__name__)
 
     async def _ask(
         self,
@@ -352,3 +366,7 @@ def _framed(signed_header: bytes, requests: Mapping[int, bytes], done: Collectio
 def _convicted(aggregator: Aggregator) -> Callable[[], bool]:
     """Whether somebody who is still in the set is convicted."""
     return lambda: not aggregator.convictions.keys().isdisjoint(aggregator.accepted)
+
+
+def _reached(aggregator: Aggregator, count: int) -> Callable[[], bool]:
+    return lambda: len(aggregator.answered) >= count

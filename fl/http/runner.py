@@ -133,7 +133,8 @@ class _Protocol(H11Protocol):
         return same > limits.HTTP_CONNECTIONS_PER_ADDRESS
 
     async def _with_abort(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["abort"] = self.transport.abort  # for the guard
+        # For the guard.
+        scope["state"] |= {"abort": self.transport.abort, "is_closing": self.transport.is_closing}
         await self._service(scope, receive, send)
 
 

@@ -190,6 +190,7 @@ class RoundSeries:
         saved = self._folder.load() if self._folder is not None else None
         if saved is None:
             return SavedRound(b"", None, self._model, 0, first, given=given)
+        self._committee.check_first |= saved.check_first
         if saved.failed:
             if given in (saved.given, model_digest(saved.model)):
                 raise ProtocolError(Reason.MODEL_REUSED, "the last round failed; a new model is needed")
@@ -200,6 +201,7 @@ class RoundSeries:
 
     async def _keep(self, at: SavedRound) -> None:
         """What :attr:`_at` is from here on, on the disk first."""
+        at = replace(at, check_first=self._committee.check_first)
         if self._folder is not None:
             await self._thread(self._folder.save, at)
         self._at = at
@@ -263,6 +265,7 @@ class RoundSeries:
                     signed=False,
                     next_round=at.next_round + 1,
                     failed=True,
+                    check_first=self._committee.check_first,
                 )
             )
 

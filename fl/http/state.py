@@ -34,7 +34,7 @@ from .base import is_digest, read_cbor
 
 _SCHEMA: cbor.Schema = {
     "header": bytes, "signed": bool, "shard_key": bytes, "round": int, "until": int, "deadline": int,
- "done": int, "failed": bool, "given": bytes,
+ "done": int, "failed": bool, "given": bytes, "check_first": bool,
 }  # fmt: skip
 
 
@@ -54,6 +54,7 @@ class SavedRound:
         done: Rounds that gave a result so far.
         failed: The last round failed: ``model`` is used up.
         given: Digest of the model with which the series began.
+        check_first: A round found no quorum: from then on members check before any of them answers.
     """
 
     signed_header: bytes
@@ -66,6 +67,7 @@ class SavedRound:
     done: int = 0
     failed: bool = False
     given: bytes = b""
+    check_first: bool = False
 
 
 class RoundFolder:

@@ -18,13 +18,15 @@ SIZE = 64
 class Hop:
     """A next hop that keeps what it gets."""
 
-    def __init__(self, size=SIZE, model=b""):
-        self.size, self.got, self.status, self.model = size, [], 202, model
+    def __init__(self, size=SIZE, model=b"", until=9):
+        self.size, self.got, self.status, self.model, self.until = size, [], 202, model, until
+        self.results = set()  # paths
         self.gate = None  # an event: until then a model is on its way
         self.app = Starlette(
             routes=[
                 Route("/v1/round", self._round),
                 Route("/v1/model", self._model),
+                Route("/v1/result/{header}", self._result),
                 Route("/v1/shard", self._shard, methods=["POST"]),
             ]
         )
@@ -34,6 +36,9 @@ class Hop:
             await self.gate.wait()
         return Response(self.model)
 
+    async def _result(self, request):
+        return Response("x", 200 if request.url.path in self.results else 404)
+
     async def _round(self, _):
         fields = {
             "v": 1,
@@ -41,7 +46,7 @@ class Hop:
             "header": bytes(32),
             "shard_bytes": self.size,
             "state": "collecting",
-            "until": 9,
+            "until": self.until,
         }
         return cbor_answer(fields)
 

@@ -12,8 +12,8 @@ from support.fl_federation import Federation, Sealed, craft
 class Called(Committee):
     """Calls members where the other sends messages; ``away``: member and action, once for a check."""
 
-    def __init__(self, members, away):
-        super().__init__(Deadlines(1, 1, 1, 1, 1, 1))
+    def __init__(self, members, away, check_first=False):
+        super().__init__(Deadlines(1, 1, 1, 1, 1, 1), check_first=check_first)
         self.members, self.away, self.asked = members, set(away), []
 
     def _put(self, grid, action, header, signed_header, requests, receive):

@@ -16,6 +16,7 @@ from sottovoce.cli.serve import roles
 from sottovoce.fl import ParameterError
 from sottovoce.fl.http import runner
 from sottovoce.fl.http.base import application, route
+from sottovoce.fl.http.downloads import Downloads
 from sottovoce.fl.http.guard import Limits, read_body, source_of
 from sottovoce.fl.http.metrics import Metrics
 from sottovoce.fl.http.runner import Binding, serve
@@ -23,6 +24,16 @@ from support.fl_tls import self_signed
 
 LARGE = 16 << 20
 REQUEST = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+class Counted(bytes):
+    """Data that counts how often a piece was taken out of it."""
+
+    taken = 0
+
+    def __getitem__(self, key):
+        self.taken += 1
+        return super().__getitem__(key)
 
 
 class Served:
@@ -39,13 +50,21 @@ class Served:
         async def large(_):
             return Response(bytes(LARGE))
 
+        self.model, downloads = Counted(4 * LARGE), Downloads()
+
+        async def download(request):
+            return downloads.answer(request, self.model)
+
         async def take(request):
             return PlainTextResponse(str(len(await read_body(request, at_most=1 << 20))))
 
         async def who(request):
             return PlainTextResponse(source_of(request)[0])
 
-        routes = [route("/large", large, "GET"), route("/take", take, "POST"), route("/who", who, "GET")]
+        routes = [
+            route("/large", large, "GET"), route("/model", download, "GET"), route("/take", take, "POST"),
+            route("/who", who, "GET"),
+        ]  # fmt: skip
         self._app = application(routes, self.metrics, bounds or Limits(body_seconds=0.4))
         files = {} if tls is None else {"certificate": tls, "key": tls.with_name("key.pem")}
         self._binding = Binding(trusted_proxies=trusted, **files)
@@ -178,6 +197,22 @@ def test_an_answer_that_is_not_read_is_cut_off(monkeypatch):
             left = LARGE
             while left > 0:
                 left -= len(quick.recv(1 << 20))
+
+
+def test_nothing_is_made_for_who_asks_for_headers_or_is_gone(monkeypatch):
+    with Served(monkeypatch) as served:
+        with served.connect() as curious:
+            curious.sendall(b"HEAD /model HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            assert b"content-length: %d" % len(served.model) in ended(curious).lower()
+        assert served.model.taken == 0
+        with served.connect() as gone:
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            gone.sendall(REQUEST.replace(b"/healthz", b"/model"))
+        begin = time.monotonic()
+        while b'path="/model",role="test",status="499"} 1.0' not in served.metrics.text():
+            assert time.monotonic() < begin + 20
+            time.sleep(0.05)
+        assert served.model.taken < 200  # what fits into the buffers of the system
 
 
 def test_what_is_left_of_an_answer_when_its_connection_is_closed_is_not_kept_for_ever(monkeypatch):

@@ -1,6 +1,7 @@
 """A client that cheats a member which is heard late: the round opens without it, over HTTP too."""
 
 import asyncio
+import contextlib
 
 import httpx
 import numpy as np
@@ -10,7 +11,7 @@ from sottovoce.fl import ProtocolError, Reason, SignedHeader
 from sottovoce.fl.http import MemberService
 from sottovoce.fl.http.base import RoleThread
 from sottovoce.fl.http.outgoing import quiet_client
-from sottovoce.fl.http.rounds import Committee, Patience
+from sottovoce.fl.http.rounds import Committee, MemberState, Patience
 from support.fl_federation import craft, member_name
 
 
@@ -19,6 +20,7 @@ class Away(httpx.AsyncBaseTransport):
 
     def __init__(self, services, away=(), wrong=None):
         self.services, self.away, self.wrong, self.asked = services, set(away), wrong or {}, []
+        self.slow = {}
 
     async def handle_async_request(self, request):
         j, what = int(request.url.host.removeprefix("member-")), request.url.path.removeprefix("/v1/")
@@ -29,6 +31,7 @@ class Away(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("down", request=request)
         if (j, what) in self.wrong:
             return httpx.Response(200, stream=httpx.ByteStream(self.wrong[j, what]), request=request)
+        await asyncio.sleep(self.slow.get(j, 0))
         return await httpx.ASGITransport(self.services[j].app).handle_async_request(request)
 
 
@@ -100,6 +103,16 @@ def test_after_a_round_without_a_quorum_members_check_first(fed, sealed):
     assert second.refused[Reason.BAD_SHARES] == 1
 
 
+def test_junk_that_comes_quickly_does_not_cut_a_slow_member_off(fed, sealed):
+    aggregator = sealed.aggregator(sealed.packets)
+    net, run = over_http(fed, sealed, [aggregator])
+    net.wrong[1, "answer"] = b"junk"
+    net.slow[5] = 1.0  # longer than the others get once there are enough
+    (result,) = run()
+    assert len(result.entries) == len(sealed.pids)
+    assert net.asked.count((5, "answer")) == 1
+
+
 def over_http(fed, sealed, aggregators):
     """One committee object over several rounds, each with members that remember nothing of the one before."""
     net = Away({})
@@ -109,7 +122,7 @@ def over_http(fed, sealed, aggregators):
         try:
             async with quiet_client(transport=net) as client:
                 urls = {member_name(j): f"http://member-{j}" for j in range(1, 6)}
-                committee = Committee(urls, client, Patience(ask_s=0.7, more_s=0.3))
+                committee = Committee(urls, client, Patience(ask_s=2, more_s=0.3))
                 for aggregator in aggregators:
                     net.services = services_of(fed, sealed)
                     try:
@@ -145,3 +158,36 @@ def test_a_wrong_co_signature_is_one_that_is_missing(fed, sealed, n_wrong):
         with pytest.raises(ProtocolError) as caught:
             asyncio.run(whole())
         assert caught.value.reason is Reason.HEADER_SIGNATURE
+
+
+def test_members_that_are_silent_do_not_keep_the_others_from_being_heard():
+    """Of a large committee as many as may be, and they are asked first; over real connections."""
+    n, f, heard = 28, 9, set()
+
+    async def silent(reader, writer):
+        await reader.read()
+        writer.close()
+
+    async def honest(reader, writer):
+        await reader.readuntil(b"\r\n\r\nx")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
+        writer.close()
+
+    async def take(index, _):
+        heard.add(index)
+
+    async def whole():
+        async with contextlib.AsyncExitStack() as stack:
+            servers = [
+                await stack.enter_async_context(await asyncio.start_server(handler, "127.0.0.1", 0))
+                for handler in (silent, honest)
+            ]
+            ports = [server.sockets[0].getsockname()[1] for server in servers]
+            urls = {member_name(j): f"http://127.0.0.1:{ports[j > f]}" for j in range(1, n + 1)}
+            client = await stack.enter_async_context(quiet_client(timeout_s=3))
+            committee = Committee(urls, client, Patience(ask_s=3, more_s=0.1))
+            bodies = dict.fromkeys(range(1, n + 1), b"x")
+            await committee._ask("answer", bodies, take, MemberState.ANSWERED, lambda: len(heard) >= n - f)
+
+    asyncio.run(asyncio.wait_for(whole(), 20))
+    assert heard == set(range(f + 1, n + 1))

@@ -1,12 +1,16 @@
 """What stands before every service: rates, places, lengths, and what is too slow."""
 
 import asyncio
+import io
+import json
+import logging
 
 import pytest
 
 from sottovoce.fl import Member
 from sottovoce.fl.http import MemberService
 from sottovoce.fl.http.guard import Buckets, Limits
+from sottovoce.fl.http.logs import log_to
 from sottovoce.fl.http.pace import Pace
 from support.fl_relay import BEGUN, SIZE, Hop, raw, run, send, shards
 
@@ -165,6 +169,45 @@ def test_an_answer_that_is_not_read_is_cut_off_and_holds_no_more_than_a_piece():
         assert 'path="/v1/model",role="relay",status="499"} 1.0' in text
 
     run(work, hop=Hop(model=b"m" * size), bounds=Limits(body_seconds=0.2))
+
+
+def test_a_long_answer_lets_others_run_and_ends_when_its_reader_is_gone():
+    given, turns = [], []
+
+    async def work(relay, net, hop):
+        async def others():
+            while True:
+                turns.append(len(given))
+                await asyncio.sleep(0)
+
+        async def sent(message):  # as of a server that takes all at once
+            given.append(len(message.get("body", b"")))
+
+        other = asyncio.create_task(others())
+        state = {"abort": lambda: None, "is_closing": lambda: len(given) > 8}
+        await raw(relay.app, [], method="GET", path="/v1/model", sent=sent, state=state)
+        other.cancel()
+
+    run(work, hop=Hop(model=b"m" * (1 << 22)))
+    assert len(given) == 9
+    assert set(range(9)) <= set(turns)
+
+
+def test_what_is_underneath_speaks_json_too():
+    names = ("sottovoce", "uvicorn.error", "asyncio")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(logger.handlers, logger.level, logger.propagate) for logger in loggers]
+    stream = io.StringIO()
+    try:
+        log_to(stream)
+        for logger in loggers:
+            logger.warning("socket.send() raised exception.")
+    finally:
+        for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["socket.send() raised exception."] * 3
 
 
 def test_a_sender_that_hangs_up_changes_nothing():

@@ -5,16 +5,20 @@ import errno
 import tracemalloc
 
 import pytest
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from sottovoce._ext import limits
 from sottovoce.fl import MemoryAggregatorStore
 from sottovoce.fl.http import journal as journal_module
+from sottovoce.fl.http.base import application, route
 from sottovoce.fl.http.downloads import Downloads
 from sottovoce.fl.http.errors import Refusal
+from sottovoce.fl.http.guard import Limits
 from sottovoce.fl.http.journal import ShardJournal
+from sottovoce.fl.http.metrics import Metrics
 from support.fl_federation import MODEL, update_of
 from support.fl_http import HttpFederation
+from support.fl_relay import raw
 
 
 def request_of(address, path="/v1/model"):
@@ -65,24 +69,29 @@ def test_who_does_not_read_holds_one_piece_and_one_place():
     asyncio.run(whole())
 
 
-def test_one_address_has_half_of_the_places_and_who_stops_reading_loses_its_own(monkeypatch):
-    monkeypatch.setattr(limits, "HTTP_BODY_SECONDS", 0.05)
-
+def test_one_address_has_half_of_the_places_and_who_stops_reading_loses_its_own():
     async def whole():
-        downloads, reader = Downloads(4), Reader()
-        tasks = [
-            asyncio.create_task(downloads.answer(request_of("10.0.0.1"), b"x" * 9)({}, None, reader.send))
-            for _ in range(2)
-        ]
-        await asyncio.sleep(0)
-        with pytest.raises(Refusal):
-            downloads.answer(request_of("10.0.0.1"), b"x")
-        downloads.answer(request_of("10.0.0.2"), b"x")
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [type(error) for error in ended] == [ClientDisconnect] * 2
+        downloads, reader, metrics = Downloads(4), Reader(), Metrics("test")
+
+        async def model(request):
+            return downloads.answer(request, b"x" * 9)
+
+        bounds = Limits(body_seconds=0.2)
+        app = application([route("/v1/model", model, "GET")], metrics, bounds)
+
+        def fetch(**options):
+            return asyncio.create_task(raw(app, [], method="GET", path="/v1/model", **options))
+
+        slow = [fetch(address="10.0.0.1", sent=reader.send) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        assert downloads.active == 2
+        assert await fetch(address="10.0.0.1") == 503
+        assert await fetch(address="10.0.0.2") == 200
+        assert await asyncio.gather(*slow) == [200, 200]  # and then it was cut off
+        assert b'path="/v1/model",role="test",status="499"} 2.0' in metrics.text()
         assert downloads.active == 0
 
-    asyncio.run(whole())
+    asyncio.run(asyncio.wait_for(whole(), 20))
 
 
 def run(fed, work, **options):

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from sottovoce.fl import DecodeError, Reason, SqliteAggregatorStore
+from sottovoce.fl import DecodeError, Reason, RoundResult, SqliteAggregatorStore
 from sottovoce.fl.http.rounds import Patience
 from sottovoce.fl.http.state import RoundFolder
-from support.fl_federation import MODEL, NOW
+from support.fl_federation import MODEL, NOW, craft, update_of
 from support.fl_http import HttpFederation
 
 TESTS = pathlib.Path(__file__).parents[2]
@@ -101,6 +101,37 @@ def test_a_failed_round_is_left_behind_and_its_packets_are_erased(fed, tmp_path)
     now[0] = NOW
     started(fed, tmp_path, new_model, model=[array + 1 for array in MODEL], **clock)
     assert not RoundFolder(tmp_path).load().failed
+
+
+def test_after_a_round_without_a_quorum_the_next_process_has_members_check_first(fed, tmp_path):
+    """One client sends two of four members what does not open: once, and never again with success."""
+    headers, other = [], [array + 1 for array in MODEL]
+
+    def with_a_cheat(model):
+        async def work(http):
+            signed_header = await http.courier().header(wait_s=20)
+            opened = http.aggregator._open
+            headers.append(opened.header)
+            cheat, _ = craft(fed, opened.header, fed.client_keys[7], spoiled_for=[1, 2])
+            packets = [http.client(i).seal(signed_header, model, update_of(i)).packet for i in range(4)]
+            for packet in [cheat, *packets]:
+                await http.aggregator._thread(opened.role.receive_packet, packet)
+            await http.until(http.aggregator.finished.is_set)
+            states.append((http.aggregator.status.state, http.aggregator.status.error))
+
+        return work
+
+    states = []
+    started(fed, tmp_path, with_a_cheat(MODEL), plan={"close_at": 5})
+    saved = RoundFolder(tmp_path).load()
+    assert (saved.failed, saved.check_first) == (True, True)
+    refused = (tmp_path / "results" / f"{headers[0].hash.hex()}.refused").read_text()
+    assert refused == f"{fed.pids[7].hex()} 1 2\n"
+    started(fed, tmp_path, with_a_cheat(other), plan={"close_at": 5}, model=other)
+    assert states == [("failed", Reason.NO_QUORUM.value), ("ended", "")]
+    data = (tmp_path / "results" / headers[1].hash.hex()).read_bytes()
+    assert fed.pids[7] not in dict(RoundResult.from_bytes(data, headers[1]).entries)
+    assert RoundFolder(tmp_path).load().check_first
 
 
 def test_a_round_that_only_the_store_knows_is_erased_when_no_audit_can_be_due(fed, tmp_path):

@@ -2,9 +2,11 @@
 
 import asyncio
 import dataclasses
+import time
 
 import pytest
 
+from sottovoce.fl.http import Courier, TransportError, courier
 from sottovoce.fl.http import relay as http_relay
 from support.fl_relay import BEGUN, SIZE, Hop, raw, run, send, shards, until
 
@@ -63,6 +65,27 @@ def test_a_busy_next_hop_is_asked_again(status):
         await until(lambda: hop.got)
 
     assert run(work, threshold=1)[0].counts["forwarded"] == 1
+
+
+@pytest.mark.parametrize(
+    ("collects_s", "longest_s", "fate"), [(60, 90, "forwarded"), (60, 0.1, "lost"), (-60, 90, "lost")]
+)
+def test_what_the_next_hop_does_not_take_is_held_as_long_as_the_round_collects(
+    monkeypatch, collects_s, longest_s, fate
+):
+    monkeypatch.setattr(http_relay, "_GIVE_UP_S", 0.1)
+    monkeypatch.setattr(http_relay, "_LONGEST_S", longest_s)
+
+    async def work(relay, net, hop):
+        hop.status = 507
+        await send(net, shards(1)[0])
+        await asyncio.sleep(0.5)
+        hop.status = 202
+        await until(lambda: relay.counts[fate])
+
+    relay, _, hop = run(work, threshold=1, hop=Hop(until=int(time.time()) + collects_s))
+    assert hop.got == (shards(1) if fate == "forwarded" else [])
+    assert relay._held_bytes == 0
 
 
 def test_what_the_next_hop_refuses_is_dropped_and_counted():
@@ -250,6 +273,45 @@ def test_a_dead_next_hop_is_not_asked_by_every_client():
         for known in relay._small:
             relay._small[known] = dataclasses.replace(relay._small[known], until=-1.0)
         assert await send(net, b"", "/v1/round", "GET") == 200
+
+    run(work)
+
+
+def test_a_result_that_is_not_there_yet_is_not_asked_for_by_every_client():
+    def path(i):
+        return f"/v1/result/{i:064x}"
+
+    async def work(relay, net, hop):
+        now = relay._clock()
+        relay._clock = lambda: now
+
+        def asked(i):
+            return [seen.path for seen in net.of("next")].count(path(i))
+
+        assert {await send(net, b"", path(0), "GET") for _ in range(9)} == {404}
+        assert asked(0) == 1
+        assert await send(net, b"", "/v1/model", "GET") == 200
+        now += http_relay._KEEP_FAILURE_S + 1
+        hop.results.add(path(0))
+        assert {await send(net, b"", path(0), "GET") for _ in range(2)} == {200}
+        assert asked(0) == 3
+        for i in range(100):
+            assert await send(net, b"", path(i + 1), "GET") == 404
+        assert len(relay._missing) == 64
+        assert await send(net, b"", path(0), "GET") == 200
+
+    run(work)
+
+
+def test_who_waits_for_a_result_asks_ever_more_seldom(sealed, monkeypatch):
+    monkeypatch.setattr(courier, "_POLL_S", 0.01)
+    monkeypatch.setattr(courier, "_LONGEST_POLL_S", 0.5)
+
+    async def work(relay, net, hop):
+        with pytest.raises(TransportError) as caught:
+            await Courier("http://next", make_client=net.client).result(sealed.header, wait_s=1.0)
+        assert caught.value.status == 404
+        assert 2 <= len(net.of("next")) <= 30  # else a hundred
 
     run(work)
 
