@@ -340,7 +340,10 @@ class PeerService:
     async def _send_in_time(self, choice: Choice, part: _Part, address: str) -> None:
         """Train and send, again where that fails, until the view is over."""
         end = self._turn_end(choice)
-        over = lambda: self._clock() >= end  # noqa: E731
+
+        def over() -> bool:
+            return self._clock() >= end
+
         work = functools.partial(self._send, choice, part, address)
         sending = asyncio.create_task(
             self._tasks.supervise("contribute", work, expected=ProtocolError, over=over)
