@@ -116,15 +116,23 @@ def test_any_message_is_refused_in_our_own_words(world, kind):
     reasons = documented()
     honest = {name: world.field(kind, name) for name in FIELDS[kind]}
     # So that the files are there and the header is known, and what is compared is what came from it.
-    world.run(world.message("query.sottovoce_cosign", {"header": world.field("query.sottovoce_cosign", "header")}))
+    world.run(
+        world.message("query.sottovoce_cosign", {"header": world.field("query.sottovoce_cosign", "header")})
+    )
     with world.folder.client():
         pass
     before = world.state()
-    changed = {name: st.one_of(mutations(value), OTHER_VALUES, st.just(value)) for name, value in honest.items()}
+    changed = {
+        name: st.one_of(mutations(value), OTHER_VALUES, st.just(value)) for name, value in honest.items()
+    }
     some = st.sets(st.sampled_from(sorted(honest)), max_size=1)
 
     @settings(max_examples=25, suppress_health_check=list(HealthCheck))
-    @given(fields=st.fixed_dictionaries(changed), absent=some, more=st.dictionaries(st.text(max_size=8), OTHER_VALUES))
+    @given(
+        fields=st.fixed_dictionaries(changed),
+        absent=some,
+        more=st.dictionaries(st.text(max_size=8), OTHER_VALUES),
+    )
     def sent(fields, absent, more):
         fields = {**more, **{name: value for name, value in fields.items() if name not in absent}}
         if {name: fields.get(name) for name in honest} == honest:

@@ -1,6 +1,5 @@
 """The issuer's service over a folder of kgc, in all modes; what is refused spends nothing."""
 
-
 import pytest
 
 from sottovoce._ext import cbor, limits
