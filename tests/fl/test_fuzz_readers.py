@@ -1,4 +1,4 @@
-"""What third parties and peers read: audit records, convictions, rosters, beacons and their parts, bytes changed.
+"""What third parties and peers read: audit records, convictions, rosters, beacons and their parts, changed.
 
 The decoders and roles of a round are in ``test_fuzz_props.py``; here is what is read outside it, up to the
 verdict: whatever comes, an honest client is not convicted, and a book that refuses stays as it was.
@@ -56,7 +56,7 @@ def changed_records(record, root, n):
             report = audit_round(io.BytesIO(changed), root)
         except AuditError as error:
             verdicts["found"] += 1
-            assert error.report.findings
+            assert error.report.findings  # noqa: PT017
         except SottovoceError:
             verdicts["refused"] += 1
         else:

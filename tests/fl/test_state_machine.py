@@ -120,10 +120,11 @@ class World:
         stale = craft(fed, other, key)[0]
         self.stale_shards = OneSealed(other, stale).shards()
         self.stale = {role: from_member(fed, other, 4, role, bytes(40)) for role in ("check", "answer")}
-        short = lambda u: enc(u.manifest.to_bytes(), u.ciphertext.to_bytes()[:-1], *u.member_packets)
-        swapped = lambda u: enc(  # noqa: E731
-            u.manifest.to_bytes(), victim.ciphertext.to_bytes(), *u.member_packets
-        )
+
+        def with_ciphertext(change):
+            """Of an update, with another ciphertext."""
+            return lambda u: enc(u.manifest.to_bytes(), change(u.ciphertext.to_bytes()), *u.member_packets)
+
         self.junk = {
             "stranger": craft(fed, header, fed.stranger_key)[0],
             "revoked": craft(fed, header, revoked)[0],
@@ -132,8 +133,10 @@ class World:
             "of another round, under this one's name": craft(fed, other, key, header_hash=header.hash)[0],
             "copied update": craft(fed, header, fed.client_keys[0], sender=key)[0],
             "update cut short": craft(fed, header, key, plaintext=lambda u: u.to_bytes()[:-1])[0],
-            "short ciphertext": craft(fed, header, key, plaintext=short)[0],
-            "ciphertext of another": craft(fed, header, key, plaintext=swapped)[0],
+            "short ciphertext": craft(fed, header, key, plaintext=with_ciphertext(lambda c: c[:-1]))[0],
+            "ciphertext of another": craft(
+                fed, header, key, plaintext=with_ciphertext(lambda _: victim.ciphertext.to_bytes())
+            )[0],
             "no packet": bytes(500),
         }
         self.headers = {
