@@ -1,4 +1,4 @@
-"""What third parties and peers read: audit records, convictions, rosters, beacons and their parts, bytes changed.
+"""What third parties and peers read: audit records, convictions, rosters, beacons and their parts, changed.
 
 The decoders and roles of a round are in ``test_fuzz_props.py``; here is what is read outside it, up to the
 verdict: whatever comes, an honest client is not convicted, and a book that refuses stays as it was.
@@ -56,7 +56,7 @@ def changed_records(record, root, n):
             report = audit_round(io.BytesIO(changed), root)
         except AuditError as error:
             verdicts["found"] += 1
-            assert error.report.findings
+            assert error.report.findings  # noqa: PT017
         except SottovoceError:
             verdicts["refused"] += 1
         else:
@@ -77,16 +77,17 @@ def test_changed_audit_records_for_long(fed, record):
     changed_records(record, fed.authority.root_public_key, 3000)
 
 
+@pytest.fixture(scope="module")
+def shown(fed, sealed):
+    update = craft(fed, sealed.header, fed.client_keys[7], bad_for=[2])[1]
+    return Conviction.make(
+        sealed.header, 2, update.member_packets[1], update.manifest,
+        receiver=fed.member_keys[1].decrypt, trust=fed.trust(),
+    )  # fmt: skip
+
+
 class TestConvictions:
     """Read and verified: it convicts the cheat, or nobody."""
-
-    @pytest.fixture(scope="class")
-    def shown(self, fed, sealed):
-        update = craft(fed, sealed.header, fed.client_keys[7], bad_for=[2])[1]
-        return Conviction.make(
-            sealed.header, 2, update.member_packets[1], update.manifest,
-            receiver=fed.member_keys[1].decrypt, trust=fed.trust(),
-        )  # fmt: skip
 
     def test_changed_bytes_convict_nobody_else(self, fed, sealed, shown):
         root, data = fed.authority.root_public_key, shown.to_bytes()
@@ -125,15 +126,16 @@ class TestConvictions:
         run()
 
 
+@pytest.fixture(scope="module")
+def book(peer_world):
+    book = RosterBook(peer_world.trust())
+    book.add_roster(peer_world.signed_roster())
+    book.add_beacon(peer_world.beacon(1).to_bytes())
+    return book
+
+
 class TestBook:
     """Rosters and beacons of a peer's book."""
-
-    @pytest.fixture(scope="class")
-    def book(self, peer_world):
-        book = RosterBook(peer_world.trust())
-        book.add_roster(peer_world.signed_roster())
-        book.add_beacon(peer_world.beacon(1).to_bytes())
-        return book
 
     @staticmethod
     def state(book):

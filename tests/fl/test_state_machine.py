@@ -120,14 +120,11 @@ class World:
         stale = craft(fed, other, key)[0]
         self.stale_shards = OneSealed(other, stale).shards()
         self.stale = {role: from_member(fed, other, 4, role, bytes(40)) for role in ("check", "answer")}
-        short = (
-            lambda u: enc(  # noqa: E731
-                u.manifest.to_bytes(), u.ciphertext.to_bytes()[:-1], *u.member_packets
-            )
-        )
-        swapped = lambda u: enc(  # noqa: E731
-            u.manifest.to_bytes(), victim.ciphertext.to_bytes(), *u.member_packets
-        )
+
+        def with_ciphertext(change):
+            """Of an update, with another ciphertext."""
+            return lambda u: enc(u.manifest.to_bytes(), change(u.ciphertext.to_bytes()), *u.member_packets)
+
         self.junk = {
             "stranger": craft(fed, header, fed.stranger_key)[0],
             "revoked": craft(fed, header, revoked)[0],
@@ -136,8 +133,10 @@ class World:
             "of another round, under this one's name": craft(fed, other, key, header_hash=header.hash)[0],
             "copied update": craft(fed, header, fed.client_keys[0], sender=key)[0],
             "update cut short": craft(fed, header, key, plaintext=lambda u: u.to_bytes()[:-1])[0],
-            "short ciphertext": craft(fed, header, key, plaintext=short)[0],
-            "ciphertext of another": craft(fed, header, key, plaintext=swapped)[0],
+            "short ciphertext": craft(fed, header, key, plaintext=with_ciphertext(lambda c: c[:-1]))[0],
+            "ciphertext of another": craft(
+                fed, header, key, plaintext=with_ciphertext(lambda _: victim.ciphertext.to_bytes())
+            )[0],
             "no packet": bytes(500),
         }
         self.headers = {
@@ -188,9 +187,12 @@ def machine(world):
 
     class Round(RuleBasedStateMachine):
         @initialize(
-            seed=st.integers(0, 2**32), absent=st.sampled_from([None, None, 2, 5]), on_disk=st.booleans()
+            seed=st.integers(0, 2**32),
+            absent=st.sampled_from([None, None, 2, 5]),
+            on_disk=st.booleans(),
+            present=st.sampled_from([(), (0, 1, 2, 3), (0, 1, 3, 4, 5), (0, 1, 2, 3, 4, 5)]),
         )
-        def start(self, seed, absent, on_disk):
+        def start(self, seed, absent, on_disk, present):
             self.random = random.Random(seed)
             self.folder = tempfile.TemporaryDirectory() if on_disk else None
             self.store = self.new_store() if on_disk else MemoryAggregatorStore()
@@ -205,6 +207,8 @@ def machine(world):
             self.groups = 0
             self.said = {}  # (role, j) -> the last message of a member
             self.sets = {j: set() for j in range(1, 6)}  # what each member has answered
+            for i in present:  # so that what follows is not about too few most of the time
+                self.packet(i)
 
         def new_store(self):
             return SqliteAggregatorStore(f"{self.folder.name}/aggregator.sqlite")
@@ -420,11 +424,11 @@ def machine(world):
                 self.said["answer", j] = answer
 
         @precondition(lambda self: self.aggregator.state is State.ANSWERING)
-        @rule(role=st.sampled_from(["check", "answer"]), to=st.integers(1, 5), data=st.data())
-        def messages_of_members_astray(self, role, to, data):
+        @rule(role=st.sampled_from(["check", "answer"]), to=st.integers(1, 5), which=st.integers(0, 10))
+        def messages_of_members_astray(self, role, to, which):
             """Of another round, another member's, or of the other kind: refused, and nothing changes."""
-            said = {key: m for key, m in self.said.items() if key != (role, to)}
-            message = data.draw(st.sampled_from([world.stale[role], *(said[key] for key in sorted(said))]))
+            said = [message for key, message in sorted(self.said.items()) if key != (role, to)]
+            message = [world.stale[role], *said][which % (1 + len(said))]
             before = snapshot(self.aggregator)
             take = {"check": self.aggregator.receive_check, "answer": self.aggregator.receive_answer}[role]
             with pytest.raises(SottovoceError):
@@ -537,15 +541,32 @@ def machine(world):
             if self.collecting():
                 for pid, packet in zip(sealed.pids, sealed.packets, strict=True):
                     self.arrives(packet, pid)
+                self.mischief()
                 self.close(None, self.random.random() < 0.5)
             if self.aggregator.state is State.CLOSING:
+                self.mischief()
                 self.check_and_settle(range(1, 6), 0, 5)
             if self.aggregator.state is State.ANSWERING:
+                self.mischief()
                 self.answer(range(1, 6), False, False)
+                self.mischief()
                 if set(self.aggregator.convictions) & set(self.aggregator.accepted):
                     self.settle_again()
                     self.answer(range(1, 6), False, False)
                 self.open()
+            self.refused_is_counted_by_kind()
+            self.no_two_sets_with_different_honest_parts_are_answered()
+
+        def mischief(self):
+            """One of the aggregator's and the network's, where it does most: in the middle of closing."""
+            draw, state = self.random, self.aggregator.state
+            kind, j = draw.randrange(6), draw.randint(1, 5)
+            if kind == 0:
+                self.another_header(draw.choice(sorted(HEADERS)), j, draw.randrange(6))
+            elif kind <= 2 and state is not State.COLLECTING:
+                self.another_set(j, {draw.randrange(4)})
+            elif kind == 3 and state is State.ANSWERING:
+                self.messages_of_members_astray(draw.choice(["check", "answer"]), j, draw.randrange(11))
 
     return Round
 

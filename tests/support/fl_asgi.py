@@ -1,4 +1,4 @@
-"""Requests straight to an ASGI application: any method, path, header and piece, which a client would not send."""
+"""Requests straight to an ASGI application: any method, path, headers and pieces, as no client sends them."""
 
 import random
 from dataclasses import dataclass, field

@@ -1,9 +1,9 @@
-"""Every endpoint takes bytes from anybody: nothing but documented answers, and what is refused changes nothing.
+"""Every endpoint takes bytes from anybody: documented answers only, and what is refused changes nothing.
 
-Each service is real: the issuer over a folder, a relay before an aggregator that collects, a member, a peer on
-its turn and one of its committee.  Requests are made by hypothesis (method, path, headers, body and its
-pieces), and by a seeded mutator from honest bodies of every endpoint, for a bounded time.  After every refusal
-the state is compared; in the end what is honest is served.
+Each service is real: the issuer over a folder, a relay before an aggregator that collects, a member that has
+signed the header, and the peer whose turn it is.  Requests are made by hypothesis (method, path, headers,
+body and its pieces), and by a seeded mutator from honest bodies of every endpoint, for a bounded time.  After
+every refusal the state is compared; in the end what is honest is served.
 """
 
 import asyncio
@@ -116,7 +116,6 @@ class OfIssuer(Service):
             "POST /v1/issue": bodies,
             "POST /v1/admit": admits,
         }
-        self.tables = sorted(world.folder.registry_path.parent.glob("**/*.sqlite*"))
         self.registry = sqlite3.connect(f"file:{world.folder.registry_path}?mode=ro", uri=True)
 
     @staticmethod
@@ -162,7 +161,7 @@ class Collecting(Service):
         packets = [self.http.client(i).seal(self.header, MODEL, update_of(i)) for i in (0, 1)]
         self.shards, others = (packet.shards() for packet in packets)
         self.endpoints = {
-            "POST /v1/shard": [*others[:1]],  # one of a packet stays one of a packet
+            "POST /v1/shard": others[:1],  # one of a packet, which stays incomplete
             "GET /v1/round": [b""],
             "GET /v1/header": [b""],
             "GET /v1/model": [b""],
@@ -193,13 +192,13 @@ class OfAggregator(Collecting):
 
     def still_serves(self):
         assert self.service.status.accepted == 0
-        for shard in self.shards[:3]:
+        altered = self.shards[3][:-1] + bytes([self.shards[3][-1] ^ 1])
+        for shard in (altered, *self.shards[:3]):
             assert self.post("/v1/shard", shard) == (202, b"taken\n")
         self.run(self.http.until(lambda: self.service.status.accepted == 1))
         assert self.get("/v1/header") == self.header
         refused = self.service.status.refused
-        assert set(refused) <= {"shard: unopenable", "shard: duplicate", "shard: malformed"}
-        assert refused["shard: unopenable"] > 0
+        assert set(refused) == {"shard: unopenable"}
 
 
 class OfRelay(Collecting):
@@ -362,9 +361,7 @@ _NAMES = [
 ]  # fmt: skip
 _TEXT = st.text(st.characters(max_codepoint=255), max_size=40).map(lambda text: text.encode("latin-1"))
 _VALUES = st.one_of(
-    st.sampled_from(
-        [b"", b"0", b"-1", b"+3", b"1e3", b"5", b"9" * 30, b"\xff", b"chunked", b"Bearer ", b"gzip"]
-    ),
+    st.sampled_from([b"", b"0", b"-1", b"+3", b"1e3", b"5", b"9" * 30, b"\xff", b"chunked", b"Bearer "]),
     _TEXT,
 )
 _METHODS = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get", "BREW"]
