@@ -192,8 +192,8 @@ class OfAggregator(Collecting):
 
     def still_serves(self):
         assert self.service.status.accepted == 0
-        altered = self.shards[3][:-1] + bytes([self.shards[3][-1] ^ 1])
-        for shard in (altered, *self.shards[:3]):
+        altered = self.shards[-1][:-1] + bytes([self.shards[-1][-1] ^ 1])
+        for shard in (altered, *self.shards):
             assert self.post("/v1/shard", shard) == (202, b"taken\n")
         self.run(self.http.until(lambda: self.service.status.accepted == 1))
         assert self.get("/v1/header") == self.header
