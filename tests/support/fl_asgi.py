@@ -1,5 +1,6 @@
 """Requests straight to an ASGI application: any method, path, headers and pieces, as no client sends them."""
 
+import asyncio
 import random
 from dataclasses import dataclass, field
 from itertools import count
@@ -42,8 +43,14 @@ async def ask(app, asked, *, length=True):
     }  # fmt: skip
     pieces, answer = list(asked.pieces), []
 
+    whole = []
+
     async def receive():
+        if whole:  # as a server: the next that it could tell is that the other side has gone
+            await asyncio.Event().wait()
         body = pieces.pop(0) if pieces else b""
+        if not pieces:
+            whole.append(True)
         return {"type": "http.request", "body": body, "more_body": bool(pieces)}
 
     async def send(message):
