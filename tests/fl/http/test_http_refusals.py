@@ -271,14 +271,19 @@ def test_packets_are_erased_after_the_audit_deadline(fed, tmp_path, monkeypatch)
 @pytest.mark.parametrize("which", ["member", "aggregator"])
 def test_the_loop_goes_on_while_a_role_ends(fed, which):
     """What else ends at the same time needs it."""
-    go, outcome = threading.Event(), []
+    begun, go, outcome = threading.Event(), threading.Event(), []
+
+    def work():
+        begun.set()
+        outcome.append(go.wait(10))
 
     async def whole():
         http = HttpFederation(fed)
         service = http.aggregator if which == "aggregator" else http.members[0]
         async with service.app.router.lifespan_context(service.app):
-            role = asyncio.create_task(service._thread(lambda: outcome.append(go.wait(10))))
-            await asyncio.sleep(0)
+            role = asyncio.create_task(service._thread(work))
+            while not begun.is_set():  # what waits behind something else is given up at the end
+                await asyncio.sleep(0.01)
             asyncio.get_running_loop().call_later(0.2, go.set)
         await role
 
