@@ -121,6 +121,8 @@ def test_any_message_is_refused_in_our_own_words(world, kind):
     )
     with world.folder.client():
         pass
+    if kind == "query.sottovoce_ask_keys":  # with other challenges it is as good: it keeps parameters
+        world.run(world.message(kind, honest))
     before = world.state()
     changed = {
         name: st.one_of(mutations(value), OTHER_VALUES, st.just(value)) for name, value in honest.items()
