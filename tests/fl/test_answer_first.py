@@ -3,11 +3,13 @@
 Committee of five: t = 4, f = 1.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sottovoce import clsc
-from sottovoce.fl import MemoryAggregatorStore, ProtocolError, Reason, State, StepKind
+from sottovoce.fl import MemoryAggregatorStore, ProtocolError, Reason, SignedHeader, State, StepKind
 from sottovoce.fl.closing import Answer
 from support.fl_federation import craft, from_member, lying_answer
 
@@ -180,3 +182,23 @@ class TestSeveralAnswers:
             with pytest.raises(TypeError):
                 aggregator.receive_answers(wrong)
         assert aggregator.answered == ()
+
+
+class TestSignedHeaderAsAnObject:
+    """An aggregator takes one that was just put together; one that nobody verified it verifies itself."""
+
+    def test_is_taken(self, fed, sealed):
+        signed = SignedHeader.from_bytes(sealed.signed, fed.trust())
+        assert fed.aggregator(signed).header == sealed.header
+
+    def test_with_a_wrong_signature_is_refused(self, fed, sealed):
+        signed = SignedHeader.from_bytes(sealed.signed, fed.trust())
+        swapped = signed.member_signatures[1], signed.member_signatures[0], *signed.member_signatures[2:]
+        for wrong in (
+            replace(signed, member_signatures=swapped),
+            SignedHeader(signed.header, signed.aggregator_signature, swapped),
+            SignedHeader.propose(sealed.header, fed.aggregator_keys),
+        ):
+            with pytest.raises(ProtocolError) as caught:
+                fed.aggregator(wrong)
+            assert caught.value.reason is Reason.HEADER_SIGNATURE
