@@ -56,7 +56,13 @@ class Property:
 
 Check = KnownAnswers | Property
 
-_KINDS: Final = ("answers_{}", "props_{}")
+_MODULES: Final = tuple(
+    f"{__package__}.{name}"
+    for name in (
+        *("answers_clsc", "answers_he", "answers_rs", "answers_fl"),
+        *("props_clsc", "props_he", "props_rs", "props_fl", "props_kernels"),
+    )
+)
 _register: Final[dict[tuple[Area, str], Check]] = {}
 
 
@@ -96,11 +102,12 @@ def _add(check: Check) -> None:
 
 
 def load(area: Area) -> list[Check]:
-    """The checks of an area: known answers first, then properties, each in the order of the packages."""
-    for member in Area.ALL.members:
-        for kind in _KINDS:
-            import_module(f".{kind.format(member)}", __package__)
-    import_module(".props_kernels", __package__)
-    order = {member: place for place, member in enumerate(Area.ALL.members)}
+    """The checks of an area: known answers first, then properties, each in the order of the modules."""
+    for module in _MODULES:
+        import_module(module)
     chosen = [check for check in _register.values() if check.area in area.members]
-    return sorted(chosen, key=lambda check: (isinstance(check, Property), order[check.area]))
+    return sorted(chosen, key=lambda check: (isinstance(check, Property), _MODULES.index(_module_of(check))))
+
+
+def _module_of(check: Check) -> str:
+    return (check.holds if isinstance(check, Property) else check.cases).__module__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import secrets
 import sys
@@ -44,7 +45,7 @@ def main(
     out = console.results_console(json_target)
     # Rich leads what is printed beside a progress bar to the bar's stream, unless the stream is named.
     out.file = sys.stderr if json_target == console.STDOUT else sys.stdout
-    missing = not known_answers and importlib.util.find_spec("hypothesis") is None
+    missing = not (known_answers or _hypothesis_is_there())
     checks = load(area)
     if known_answers or missing:
         checks = [check for check in checks if isinstance(check, KnownAnswers)]
@@ -74,6 +75,13 @@ def main(
     if missing:
         console.note("known answers only: the properties need hypothesis (or say --known-answers)")
         raise console.MissingExtra("hypothesis", EXTRA)
+
+
+def _hypothesis_is_there() -> bool:
+    """Without importing it: that takes a second, and the folder it writes to has to be chosen before."""
+    with contextlib.suppress(ModuleNotFoundError):
+        return importlib.util.find_spec("hypothesis") is not None
+    return False
 
 
 def list_checks(area: Area) -> None:

@@ -66,8 +66,11 @@ def refused(
 
 
 def show(value: Any) -> str:
-    """A value in few characters; bytes in hexadecimal."""
-    text = value.hex() if isinstance(value, (bytes, bytearray)) else repr(value)
+    """A value in few characters; bytes by their number and in hexadecimal."""
+    if isinstance(value, (bytes, bytearray)):
+        text = f"{len(value)} bytes {value.hex()}".rstrip()
+    else:
+        text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
