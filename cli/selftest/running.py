@@ -147,6 +147,8 @@ class Runner:
             test()
         except _TimeOver:
             pass
+        except _Ended as ended:
+            raise ended.exit from None
         except Exception as error:
             return self._outcome(check, trial.count, began, *trial.report(error))
         return self._outcome(check, trial.count, began, [])
@@ -167,6 +169,14 @@ class _TimeOver(BaseException):
     """No :class:`Exception`: those are failures, which hypothesis would try to make smaller."""
 
 
+class _Ended(BaseException):
+    """In the place of a ``SystemExit``, which hypothesis takes for a failure: a signal ends the command."""
+
+    def __init__(self, exit_: SystemExit) -> None:
+        super().__init__()
+        self.exit = exit_
+
+
 class _Trial:
     """The runs of one property: how many, until when, and what failed."""
 
@@ -182,6 +192,7 @@ class _Trial:
         Raises:
             Exception: The property does not hold.
             _TimeOver: The time is over, and all inputs held.
+            _Ended: A signal arrived.
         """
         key = repr(inputs)
         over = self.count >= _LEAST_EXAMPLES and self._clock() >= self._until
@@ -192,6 +203,8 @@ class _Trial:
         self.count += 1
         try:
             self._check.holds(**inputs)
+        except SystemExit as leaving:
+            raise _Ended(leaving) from None
         except Exception as error:
             if not self._failing:
                 self._until = self._clock() + _SHRINK_S

@@ -274,6 +274,17 @@ def test_a_failure_that_does_not_come_again_is_one_all_the_same():
     assert int(outcome.example["number"]) > 3
 
 
+@pytest.mark.parametrize("error", [SystemExit(143), KeyboardInterrupt()])
+def test_a_signal_ends_it_and_is_no_failure(error):
+    def holds(number):
+        raise error
+
+    one = Property(Area.RS, "x", "it holds", holds, lambda st: {"number": st.integers(0, 10)})
+    with pytest.raises(type(error)) as caught:
+        run(one)
+    assert caught.value is error
+
+
 def test_what_no_strategy_can_draw_is_a_failure():
     broken = Property(Area.RS, "x", "it holds", lambda number: None, lambda st: {"number": st.nothing()})
     outcome = run(broken)
