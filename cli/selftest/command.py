@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import importlib.util
 import secrets
 import sys
@@ -45,6 +46,7 @@ def main(
     out = console.results_console(json_target)
     # Rich leads what is printed beside a progress bar to the bar's stream, unless the stream is named.
     out.file = sys.stderr if json_target == console.STDOUT else sys.stdout
+    _name_what_crashes()
     missing = not (known_answers or _hypothesis_is_there())
     checks = load(area)
     if known_answers or missing:
@@ -75,6 +77,13 @@ def main(
     if missing:
         console.note("known answers only: the properties need hypothesis (or say --known-answers)")
         raise console.MissingExtra("hypothesis", EXTRA)
+
+
+def _name_what_crashes() -> None:
+    """Should a kernel end the process (an illegal instruction), its Python frames are printed before."""
+    # Standard error may be closed, or no file.
+    with contextlib.suppress(AttributeError, OSError, RuntimeError, ValueError):
+        faulthandler.enable()
 
 
 def _hypothesis_is_there() -> bool:
