@@ -132,6 +132,7 @@ class Runner:
             deadline=None,
             database=None,
             derandomize=False,
+            phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
             print_blob=False,
             report_multiple_bugs=False,
             suppress_health_check=list(hypothesis.HealthCheck),
