@@ -132,7 +132,7 @@ def bench(
 def selftest(
     area: Annotated[Area, typer.Option("--area", metavar="AREA", help="clsc, he, rs, fl or all.")] = Area.ALL,
     seconds: Annotated[
-        float, typer.Option(min=0.0, help="About how long; every property gets two examples at least.")
+        float, typer.Option(min=0.0, help="About how long; known answers are run whole.")
     ] = 60.0,
     examples: Annotated[int, typer.Option(min=1, help="Examples of each property at most.")] = 100,
     seed: Annotated[

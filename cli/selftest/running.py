@@ -24,6 +24,7 @@ from .check import Check, KnownAnswers, Property
 from .expect import show
 
 _LEAST_EXAMPLES: Final = 2  # the first that hypothesis draws is the simplest: zeros and nothing
+_LEAST_S: Final = 0.1  # hundreds of bytes through a kernel take a few milliseconds
 _SHRINK_S: Final = 5.0
 _SHOWN_CASES: Final = 5
 
@@ -42,7 +43,8 @@ class Limits:
 
     Attributes:
         examples: Of each property at most.
-        seconds: For everything together, about; every property gets two examples at least.
+        seconds: For everything together, about; every property gets two examples and a tenth of a
+            second at least.
         seed: Of what hypothesis draws.  Keys and nonces come from the system's generator all the same.
     """
 
@@ -108,7 +110,7 @@ class Runner:
         if why_not is not None:
             return Outcome(check, Status.SKIPPED, 0, 0.0, (why_not,))
         # What one does not use is for those that follow.
-        until = began + max(0.0, self._end - began) / (self._left + 1)
+        until = began + max(_LEAST_S, (self._end - began) / (self._left + 1))
         return self._property(check, began, until)
 
     def _outcome(

@@ -314,24 +314,29 @@ def test_examples_bound_and_seed_decides():
     assert numbers(examples=20, seed=8)[1] != seen
 
 
-def test_time_bounds_but_two_examples_are_run():
-    outcome, seen = numbers(seconds=0)
-    assert outcome.status is Status.OK
-    assert outcome.count == len(seen) == 2
+def slow_one(now, seconds):
+    """A property of which each example takes so long."""
+
+    def slow(number):
+        now[0] += seconds
+
+    return Property(Area.RS, "s", "it holds", slow, lambda st: {"number": st.integers(0, 10**9)})
+
+
+@pytest.mark.parametrize(("each", "count"), [(1.0, 2), (0.03, 4)])
+def test_time_bounds_but_two_examples_are_run_and_a_tenth_of_a_second(each, count):
+    now = [0.0]
+    with Runner(Limits(1000, 0.0, 1), 1, clock=lambda: now[0]) as runner:
+        outcome = runner.run(slow_one(now, each))
+    assert (outcome.status, outcome.count) == (Status.OK, count)
 
 
 def test_seconds_that_one_property_leaves_are_for_the_next():
-    now, seen = [0.0], []
-
-    def slow(number):
-        now[0] += 1.0
-        seen.append(number)
-
+    now = [0.0]
     quick = Property(Area.RS, "q", "it holds", lambda number: None, lambda st: {"number": st.just(1)})
-    long = Property(Area.RS, "s", "it holds", slow, lambda st: {"number": st.integers(0, 10**9)})
     with Runner(Limits(1000, 10.0, 1), 2, clock=lambda: now[0]) as runner:
         assert runner.run(quick).seconds == 0.0
-        assert runner.run(long).count == 10
+        assert runner.run(slow_one(now, 1.0)).count == 10
 
 
 # -- the command ----------------------------------------------------------------------------------------
