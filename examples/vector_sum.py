@@ -92,7 +92,7 @@ packets = [
     for client, vector in zip(clients, vectors, strict=True)
 ]
 
-# -- Four contributors are too few, for the policies of all five members.
+# -- Four contributors are too few: the header says five, and with less no client would have sealed for it.
 try:
     collect([0, 1, 2, 3]).close(check_first=False)
 except fl.ProtocolError as refusal:
