@@ -1,7 +1,6 @@
 """The package as a whole: names, version, what a wheel holds, and import from a folder above a clone."""
 
 import importlib
-import json
 import subprocess
 import sys
 import zipfile
@@ -52,7 +51,7 @@ def test_sdist_and_wheel_build_install_and_run_in_an_empty_environment(tmp_path)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert all(n.startswith("sottovoce/") or ".dist-info/" in n for n in names)
-    assert not [n for n in names if n.endswith((".pyx", ".c", ".h")) or "/tests/" in n or "/test_" in n]
+    assert not [n for n in names if n.endswith((".pyx", ".c", ".h")) or "test" in n]
     assert "sottovoce/py.typed" in names
     assert [n for n in names if n.startswith("sottovoce/_ext/") and n.endswith(".so")]
     for package in (wheel, sdist):
@@ -67,11 +66,3 @@ def test_sdist_and_wheel_build_install_and_run_in_an_empty_environment(tmp_path)
             "assert r.exact; print(len(r.accepted))"
         )
         assert run(venv / "bin" / "python", "-c", code).strip() == "8"
-        if package is wheel:  # nothing of the checkout is there
-            assert "0 failed" in run(venv / "bin" / "sottovoce", "selftest", "--known-answers")
-            run(venv / "bin" / "pip", "install", "--quiet", f"{package}[selftest]")
-            checked = run(venv / "bin" / "sottovoce", "selftest", "--seconds", "10", "--json", "-")
-            document = json.loads(checked)
-            assert document["ok"]
-            assert document["complete"]
-            assert not (tmp_path / ".hypothesis").exists()
