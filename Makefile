@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 # cython-lint starts pycodestyle by its name.
 export PATH := $(abspath $(BIN)):$(PATH)
 # What an install depends on: change one of these and the package is built again.
-SOURCES := pyproject.toml setup.py MANIFEST.in $(shell find _root _ext clsc he rs fl cli -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -name '*.c' -o -name '*.h')
+SOURCES := pyproject.toml setup.py MANIFEST.in $(shell find _root _ext clsc he rs fl cli -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -name '*.c' -o -name '*.h') \
+	$(wildcard tests/vectors/*/*.json)
 JOBS   ?= 2
 
 .PHONY: demo test test-all lint bench clean

@@ -126,3 +126,35 @@ def bench(
         from .bench import command
 
         command.main(area, json_target, peers=peers, quick=quick, parts=parts)
+
+
+@app.command(epilog=_EPILOG)
+def selftest(
+    area: Annotated[Area, typer.Option("--area", metavar="AREA", help="clsc, he, rs, fl or all.")] = Area.ALL,
+    seconds: Annotated[
+        float, typer.Option(min=0.0, help="About how long; known answers are run whole.")
+    ] = 60.0,
+    examples: Annotated[int, typer.Option(min=1, help="Examples of each property at most.")] = 100,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the inputs that are drawn; a new one if left out.")
+    ] = None,
+    known_answers: Annotated[
+        bool, typer.Option("--known-answers", help="Leave the properties out; needs no extra.")
+    ] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the checks and run none.")] = False,
+    json_target: JsonTarget = None,
+) -> None:
+    """Check on this machine that the installed package computes the right things.
+
+    Runs the known answers, whose vectors are part of the package, and properties that must hold for any
+    input (extra selftest), one line each.  Exit code 1 if any fails.
+    """
+    with console.command():
+        from .selftest import command
+
+        if listing:
+            command.list_checks(area)
+            return
+        command.main(
+            area, json_target, seconds=seconds, examples=examples, seed=seed, known_answers=known_answers
+        )
