@@ -1,5 +1,6 @@
 """What a fuzz target is, what must hold for any input, and a seeded mutator for where there is no atheris."""
 
+import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from sottovoce._ext.errors import DecodeError
 
 CORPUS = Path(__file__).parent / "corpus"
+FROZEN = CORPUS.parent / "frozen.json"
 CHOICE_BYTES = 2
 """Before an input, where several targets share a run."""
 MAX_STORED_BYTES = 4096
@@ -36,6 +38,8 @@ class Target:
         of: Classes whose ``from_bytes`` (or ``read_from``, ``from_list``) it reaches, as ``module.Class``
             below ``sottovoce``; names of functions that read bytes.
         tries: Mutations in the short run: fewer for what is slow.
+        random: Where the bytes of what is made are frozen, if they differ from run to run (a signature, a
+            nonce); what is made otherwise is frozen in ``frozen.json``.
         heavy: Its seeds take seconds to make; left out of the short run.
     """
 
@@ -45,6 +49,7 @@ class Target:
     made: Callable[[], list[bytes]] = list
     of: tuple[str, ...] = ()
     tries: int = 60
+    random: str = ""
     heavy: bool = False
 
     @property
@@ -54,6 +59,10 @@ class Target:
     def stored(self) -> list[bytes]:
         """The corpus in the repository, in the order of its names."""
         return [path.read_bytes() for path in sorted(self.corpus.glob("*"))]
+
+    def digests(self) -> list[str]:
+        """SHA-256 of what is made, in its order."""
+        return [hashlib.sha256(data).hexdigest() for data in _made(self)]
 
     def seeds(self) -> list[bytes]:
         return [*self.stored(), *_made(self)]

@@ -1,4 +1,4 @@
-"""Writes the stored seeds: ``python tests/fuzz/make_corpus.py [FOLDER]``.
+"""Writes the stored seeds, and digests of those that are made: ``python tests/fuzz/make_corpus.py [FOLDER]``.
 
 The same bytes every time: what asks the operating system for randomness gets that of a fixed seed, here
 and nowhere else, which is why this is a program and not a fixture.  Files that the fuzzer found
@@ -6,6 +6,7 @@ and nowhere else, which is why this is a program and not a fixture.  Files that 
 """
 
 import hashlib
+import json
 import os
 import random
 import sys
@@ -36,6 +37,14 @@ def main(target: Path) -> None:
                 old.unlink()
         for label, data in found.items():
             (folder / label).write_bytes(data)
+    write_digests(target.parent / "frozen.json")
+
+
+def write_digests(path: Path) -> None:
+    from fuzz.targets import TARGETS
+
+    found = {name: t.digests() for name, t in sorted(TARGETS.items()) if not t.random and t.digests()}
+    path.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -173,6 +173,8 @@ def _sealed() -> Seeds:
 
 
 def _rounds() -> Seeds:
+    from fuzz.targets.fl import result
+
     header, keys = world.header(), world.server_keys
     proposal = SignedHeader.propose(header, keys("aggregator"))
     signed = proposal.with_members({j: header.sign(keys(f"member-{j}")) for j in (1, 2, 4)})
@@ -195,6 +197,7 @@ def _rounds() -> Seeds:
         "fl/signed-header": {"signed": signed.to_bytes()},
         "fl/proposal": {"proposal": proposal.to_bytes(), "signed": signed.to_bytes()},
         "fl/roster": {"roster": roster.sign(world.people().root)},
+        "fl/result": {"result": result()},
         "fl/beacon": {"beacon": beacon.to_bytes()},
     }
 

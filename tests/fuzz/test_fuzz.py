@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import sottovoce
-from fuzz.core import CORPUS, MAX_STORED_BYTES, Finding, Target, inputs, taken
+from fuzz.core import CORPUS, FROZEN, MAX_STORED_BYTES, Finding, Target, inputs, taken
 from fuzz.targets import TARGETS
 from sottovoce._ext.errors import DecodeError
 
@@ -84,6 +85,33 @@ def test_names_of_covered_things_exist():
             pytest.fail(f"no such thing: {name}")
 
 
+MADE = [name for name, target in TARGETS.items() if not target.random]
+CHANGED = """
+{name}: its bytes are not what they were.  Others no longer read what this writes, or the reverse.
+Not on purpose: find what changed the encoding, and undo it.
+On purpose: raise the version (byte, tag or field "v") of the format, write a line under Breaking in CHANGELOG.md
+with its migration, change the byte table that docs/wire-format.md names, and run
+    python tests/fuzz/make_corpus.py
+"""
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_wire_frozen(name):
+    """Bytes of everything that fixed seeds determine and that is too long to be stored."""
+    frozen = json.loads(FROZEN.read_text())
+    assert TARGETS[name].digests() == frozen.get(name, []), CHANGED.format(name=name)
+
+
+def test_every_target_is_frozen():
+    """By a file of the corpus, by a digest, or by a vector elsewhere, whose place it names."""
+    frozen = json.loads(FROZEN.read_text())
+    assert frozen.keys() <= set(MADE)
+    for name, target in TARGETS.items():
+        assert target.stored() or name in frozen or target.random, f"{name}: no frozen vector"
+        if target.random:
+            assert (HERE / target.random.split(":")[0]).exists(), name
+
+
 def test_corpus_is_small_and_belongs_to_targets():
     files = [path for path in CORPUS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < MAX_CORPUS_BYTES
@@ -99,7 +127,7 @@ def test_short_run(name):
     valid = [*(path.read_bytes() for path in made), *target.made()]
     assert valid, "no seed"
     for data in valid:
-        assert target.check(data), f"a seed is refused: {data.hex()[:200]}"
+        assert target.check(data), f"{CHANGED.format(name=name)}\nrefused: {data.hex()[:200]}"
     for data in inputs(target, target.tries):
         target.check(data)
 
@@ -116,10 +144,12 @@ def test_short_run_of_what_is_slow(name):
 @pytest.mark.slow
 def test_corpus_is_what_its_script_writes(tmp_path):
     """When a format changes, so do its seeds: ``python tests/fuzz/make_corpus.py``."""
-    subprocess.run([sys.executable, HERE / "make_corpus.py", tmp_path], check=True, timeout=300)
-    for path in sorted(tmp_path.rglob("*")):
+    corpus = tmp_path / "corpus"
+    subprocess.run([sys.executable, HERE / "make_corpus.py", corpus], check=True, timeout=300)
+    assert (tmp_path / "frozen.json").read_text() == FROZEN.read_text()
+    for path in sorted(corpus.rglob("*")):
         if path.is_file():
-            assert (CORPUS / path.relative_to(tmp_path)).read_bytes() == path.read_bytes(), path.name
+            assert (CORPUS / path.relative_to(corpus)).read_bytes() == path.read_bytes(), path.name
 
 
 def test_what_is_wrong_is_found():

@@ -92,6 +92,11 @@ def answer() -> bytes:
     return Answer(agreed(), clsc.sign(key, agreed().signed_text(header.hash)), total).to_bytes()
 
 
+def unsigned_answer() -> bytes:
+    read = Answer.unverified(answer(), world.header(), MEMBER)
+    return Answer(read.agreed, bytes(clsc.SIGNATURE_BYTES), read.share_sum).to_bytes()
+
+
 def request() -> bytes:
     manifests = tuple(update.manifest for update, _ in updates())
     packets = tuple(update.member_packets[MEMBER - 1] for update, _ in updates())
@@ -172,7 +177,7 @@ def read_result(data: bytes) -> None:
 
 @cache
 def a_result() -> list[bytes]:
-    return split_exactly(result(), 3)
+    return split_exactly(BY_NAME["fl/result"].stored()[0], 3)
 
 
 def read_result_body(data: bytes) -> None:
@@ -249,13 +254,17 @@ TARGETS = [
     Target("fl/conviction", parsed(Conviction), of=("fl.conviction.Conviction",),
            made=lambda: [conviction()], tries=30),
     Target("fl/answer", parsed(Answer, MEMBER), (DecodeError, SignatureError), of=("fl.closing.Answer",),
-           made=lambda: [answer()], tries=30),
+           made=lambda: [answer()], tries=30, random="targets/fl.py: fl/answer-unverified"),
+    Target("fl/answer-unverified",
+           lambda data: Answer.unverified(data, world.header(), MEMBER).to_bytes(),
+           made=lambda: [unsigned_answer()]),
     Target("fl/request", taken(read_request), (DecodeError, ProtocolError, SignatureError),
-           of=("fl.request.CloseRequest",), made=lambda: [request()], tries=20),
+           of=("fl.request.CloseRequest",), made=lambda: [request()], tries=20,
+           random="targets/fl.py: fl/request-signed-anew"),
     Target("fl/request-signed-anew", taken(read_request_body), (DecodeError, ProtocolError, SignatureError),
            made=request_body, tries=20),
     Target("fl/result", taken(read_result), (DecodeError, ProtocolError, SignatureError),
-           of=("fl.closing.RoundResult",), made=lambda: [result()], tries=20),
+           of=("fl.closing.RoundResult",), tries=20),
     Target("fl/result-signed-anew", taken(read_result_body), (DecodeError, ProtocolError, SignatureError),
            made=result_body, tries=20),
     Target("fl/roster", read_roster, (DecodeError, SenderError), of=("fl.roster.Roster",), tries=30),
@@ -263,7 +272,7 @@ TARGETS = [
            tries=30),
     Target("fl/beacon", read_beacon, (DecodeError, SignatureError), of=("fl.beacon.Beacon",), tries=30),
     Target("fl/model", read_model, made=lambda: [model_bytes.dump(world.MODEL)], tries=10),
-    Target("fl/audit", taken(audit), (DecodeError, SenderError, AuditError), made=lambda: [federation()[1]],
+    Target("fl/audit", taken(audit), (DecodeError, SenderError, AuditError), made=lambda: [federation()[1]], random="../fl/test_wire_frozen.py",
            of=("fl.audit.audit_round",), tries=20, heavy=True),
 ]  # fmt: skip
 BY_NAME = {target.name: target for target in TARGETS}

@@ -131,7 +131,7 @@ TARGETS = [
     Target("he/paillier-params", lambda data: paillier.Params.from_bytes(data).to_bytes(),
            of=("he._paillier_params.Params",), made=lambda: [world.paillier_params().to_bytes()]),
     Target("he/paillier-ciphertext", read_paillier, of=("he._paillier_cipher.Ciphertext",),
-           made=lambda: [paillier_ciphertext()]),
+           made=lambda: [paillier_ciphertext()], random="../vectors/he/paillier.json"),
     Target("he/paillier-public-key", lambda data: paillier.PublicKey.from_bytes(data).to_bytes(),
            of=("he._paillier_public.PublicKey",),
            made=lambda: [world.paillier_key().public_key.to_bytes()], tries=20),
