@@ -1,7 +1,7 @@
 """Every kernel, every back end that this processor runs, on buffers that end at a forbidden page or begin at one.
 
-A program, because what it looks for ends the process: ``python guarded_kernels.py KERNEL`` prints one line a
-back end.  The arguments ``overrun`` and ``underrun`` read one byte outside, to show that it would be seen.
+A program, because what it looks for ends the process: ``python guarded_kernels.py [KERNEL ...]`` prints a line
+before each back end.  The arguments ``overrun`` and ``underrun`` read one byte outside, to show that it would be seen.
 All results are compared with those of the portable back end in ordinary memory.
 """
 
@@ -191,26 +191,36 @@ def as_bytes(results):
     return [b"".join(np.ascontiguousarray(part).tobytes() for part in result) for result in results]
 
 
-def main(name: str) -> None:
-    if name in ("overrun", "underrun"):
-        fence = Fence(at_end=name == "overrun")
-        row = fence.empty(64)
-        wider = np.lib.stride_tricks.as_strided(row if fence.at_end else row[::-1], (65,))
-        print(int(wider[63]), flush=True)
-        print(int(wider[64]))
-        return
+def check(name: str) -> None:
+    """Run one kernel in all places; the step at which it dies is the one after the last line printed."""
     run, backends = KERNELS[name]
     portable, *_ = backends
     expected = as_bytes(run(Plain(), portable))
     for backend in kernel.usable(backends):
+        print(name, backend.name, len(expected), flush=True)
         for at_end in (True, False):
             got, place = [], Fence(at_end)
             for result in run(place, backend):
                 got += as_bytes([result])
                 place.give_back()
             assert got == expected, f"{name}, {backend.name}: another result"
-        print(f"{backend.name} {len(expected)}")
+
+
+def leave(at_end: bool) -> None:
+    """Read the last byte inside, then one outside."""
+    row = Fence(at_end).empty(64)
+    wider = np.lib.stride_tricks.as_strided(row if at_end else row[::-1], (65,))
+    print(int(wider[63]), flush=True)
+    print(int(wider[64]))
+
+
+def main(names: list[str]) -> None:
+    for name in names or KERNELS:
+        if name in ("overrun", "underrun"):
+            leave(at_end=name == "overrun")
+        else:
+            check(name)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])
