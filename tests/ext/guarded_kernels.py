@@ -1,8 +1,8 @@
-"""Every kernel, every back end that this processor runs, on buffers that end at a forbidden page or begin at one.
+"""Every kernel and back end that this processor runs, on buffers that end at a forbidden page or begin at one.
 
-A program, because what it looks for ends the process: ``python guarded_kernels.py [KERNEL ...]`` prints a line
-before each back end.  The arguments ``overrun`` and ``underrun`` read one byte outside, to show that it would be seen.
-All results are compared with those of the portable back end in ordinary memory.
+A program, because what it looks for ends the process: ``python guarded_kernels.py [KERNEL ...]`` prints a
+line before each back end.  The arguments ``overrun`` and ``underrun`` read one byte outside, to show that it
+would be seen.  All results are compared with those of the portable back end in ordinary memory.
 """
 
 import sys
@@ -17,7 +17,35 @@ from support.guarded import Fence, Plain
 from support.lattice_twin import SETS, edge_residues, edge_slots, generator, residues
 from support.ntt_rings import RINGS
 
-ODD = (0, 1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 95, 127, 128, 129, 191, 255, 257, 511, 1023)
+ODD = (
+    0,
+    1,
+    2,
+    3,
+    5,
+    7,
+    8,
+    9,
+    15,
+    16,
+    17,
+    31,
+    32,
+    33,
+    47,
+    63,
+    64,
+    65,
+    95,
+    127,
+    128,
+    129,
+    191,
+    255,
+    257,
+    511,
+    1023,
+)
 LONG = (4095, 4097, 12289)
 
 
@@ -38,7 +66,12 @@ def of_gf256(place, backend):
 
 def of_rsword(place, backend):
     rng = np.random.default_rng(2)
-    fields = [(8, 0x11D, 2, np.uint8), (4, 0x13, 2, np.uint8), (10, 0x409, 2, np.uint16), (16, 0x1100B, 2, np.uint16)]
+    fields = [
+        (8, 0x11D, 2, np.uint8),
+        (4, 0x13, 2, np.uint8),
+        (10, 0x409, 2, np.uint16),
+        (16, 0x1100B, 2, np.uint16),
+    ]
     for bits, prim, generator_, dtype in fields:
         for nsym in (1, 2, 5, 8, 16, 33):
             longest = (1 << bits) - 1
@@ -127,7 +160,7 @@ def of_kahe(place, backend):
         L, P = q.bit_length(), len(SETS[name])
         for S, W in ((1, 2), (1, L // 2), (2, L - 1 if P == 1 else 60), (3, 34)):
             w = min(20, max(2, (L - 1) // (S + 1)))
-            if S * w >= L or W >= L or (P == 2 and W > S * w + 40):
+            if S * w >= L or W >= L or (P == 2 and S * w + 40 < W):
                 continue
             scale = kahe.Scale(backend.code, SETS[name], W, S, w)
             for n in (8, 16, 24, 40, 72, 136):
@@ -141,7 +174,11 @@ def of_kahe(place, backend):
                 scale.accumulate(total, packed, False)
                 again = place.empty(n * W // 8)
                 scale.pack(again, total)
-                opened, max_r, sum_r2 = place.empty((1, n * S), np.int64), place.empty(1, np.uint64), place.empty(1, np.uint64)
+                opened, max_r, sum_r2 = (
+                    place.empty((1, n * S), np.int64),
+                    place.empty(1, np.uint64),
+                    place.empty(1, np.uint64),
+                )
                 scale.open(opened, max_r, sum_r2, total[:, None], ak)
                 yield [packed, total, again, opened, max_r, sum_r2]
 

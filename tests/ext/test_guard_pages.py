@@ -11,8 +11,14 @@ from sottovoce._ext import codec, gf256, kahe, kernel, ntt, rlwe, rsword, sample
 
 PROGRAM = Path(__file__).with_name("guarded_kernels.py")
 KERNELS = {
-    "gf256": gf256, "rsword": rsword, "ntt": ntt, "sampler": sampler, "codec": codec, "kahe": kahe, "rlwe": rlwe,
-}  # fmt: skip
+    "gf256": gf256,
+    "rsword": rsword,
+    "ntt": ntt,
+    "sampler": sampler,
+    "codec": codec,
+    "kahe": kahe,
+    "rlwe": rlwe,
+}
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forbidden pages by mprotect: POSIX only")

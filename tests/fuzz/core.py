@@ -17,7 +17,7 @@ MAX_STORED_BYTES = 4096
 """Longer seeds are made when they are needed (``Target.made``), not stored."""
 
 
-class Finding(AssertionError):
+class Finding(AssertionError):  # noqa: N818 - what it is, not what went wrong in the harness
     """Something that must not happen, with the input that does it."""
 
     def __init__(self, target: str, data: bytes, what: str) -> None:
@@ -130,7 +130,9 @@ def mutate(choose: random.Random, data: bytes, others: list[bytes]) -> bytes:
                 body[at:at] = body[at : at + size]
             case 5:
                 width = choose.choice((1, 2, 4, 8))
-                body[at : at + width] = (choose.choice(_INTERESTING) % (1 << 8 * width)).to_bytes(width, "big")
+                body[at : at + width] = (choose.choice(_INTERESTING) % (1 << 8 * width)).to_bytes(
+                    width, "big"
+                )
             case 6:
                 other = choose.choice(others)
                 start = choose.randrange(len(other) + 1)

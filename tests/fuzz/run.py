@@ -143,7 +143,9 @@ def merge(folder: Path, targets: list[Target]) -> None:
 
 
 def main() -> int:
-    reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    reader = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     reader.add_argument("--target", action="append", default=[], metavar="NAME")
     reader.add_argument("--seconds", type=int, default=60, metavar="N")
     reader.add_argument("--together", action="store_true")

@@ -34,8 +34,8 @@ def _ext() -> Seeds:
         "numbers": [0, 23, 24, 255, 256, 1 << 16, 1 << 32, (1 << 64) - 1, -(1 << 64), 1.1, 0.0, 65504.0],
         "deep": [[[[[[[1]]]]]]],
     }
-    from sottovoce._ext.sqlite_file import MARK_TAG
     from fuzz.targets.ext import seal_cheaply
+    from sottovoce._ext.sqlite_file import MARK_TAG
 
     return {
         "ext/cbor": {name: cbor.dumps(value) for name, value in values.items()},
@@ -158,7 +158,12 @@ def _sealed() -> Seeds:
     packets = {
         "judged": _judged()["clsc/packet"]["judged"],
         "padded": clsc.signcrypt(
-            b"x" * 100, sender=people.signer(mode=Mode.BLIND), receivers=to, ad=b"fuzz", pad=True, dummy_slots=1
+            b"x" * 100,
+            sender=people.signer(mode=Mode.BLIND),
+            receivers=to,
+            ad=b"fuzz",
+            pad=True,
+            dummy_slots=1,
         ),
         "empty": clsc.signcrypt(b"", sender=people.signer(), receivers=to[1:], ad=b"fuzz"),
     }
@@ -200,5 +205,3 @@ def _rounds() -> Seeds:
         "fl/result": {"result": result()},
         "fl/beacon": {"beacon": beacon.to_bytes()},
     }
-
-

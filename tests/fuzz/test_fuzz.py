@@ -31,7 +31,7 @@ NOT_READERS = {
 
 
 def decoding_classes():
-    """``module.Class`` of every class with such a method; read from the sources, as importing takes seconds."""
+    """``module.Class`` of every class with such a method; from the sources, as importing takes seconds."""
     root = Path(sottovoce.__file__).parent
     for path in root.rglob("*.py"):
         parts = path.relative_to(root).with_suffix("").parts
@@ -89,8 +89,8 @@ MADE = [name for name, target in TARGETS.items() if not target.random]
 CHANGED = """
 {name}: its bytes are not what they were.  Others no longer read what this writes, or the reverse.
 Not on purpose: find what changed the encoding, and undo it.
-On purpose: raise the version (byte, tag or field "v") of the format, write a line under Breaking in CHANGELOG.md
-with its migration, change the byte table that docs/wire-format.md names, and run
+On purpose: raise the version (byte, tag or field "v") of the format, write a line under Breaking in
+CHANGELOG.md with its migration, change the byte table that docs/wire-format.md names, and run
     python tests/fuzz/make_corpus.py
 """
 
@@ -183,8 +183,7 @@ def test_what_is_wrong_is_found():
     with pytest.raises(Finding, match="encodes to"):
         target(malleable).check(b"known\0")
     with pytest.raises(Finding):
-        for data in inputs(target(malleable), 60):
-            target(malleable).check(data)
+        all(target(malleable).check(data) or True for data in inputs(target(malleable), 60))
 
 
 @pytest.mark.slow

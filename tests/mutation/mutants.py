@@ -1,7 +1,7 @@
 """Lists, samples and runs mutants with cosmic-ray; ``run.py`` starts it in the environment that has it.
 
 ``python mutants.py sample PLAN.json`` writes the sample, ``python mutants.py run PLAN.json`` runs what the
-results file does not hold yet, one mutant at a time.
+results file does not hold yet, one mutant at a time; ``again PLAN.json`` runs survivors on given test files.
 """
 
 import ast
@@ -40,9 +40,7 @@ def every_mutant(folder):
             if operator_class.arguments():
                 continue  # those that need a name to put in: nothing to choose it by
             operator = operator_class()
-            positions = (
-                span for node in ast_nodes(tree) for span in operator.mutation_positions(node)
-            )
+            positions = (span for node in ast_nodes(tree) for span in operator.mutation_positions(node))
             for occurrence, (start, end) in enumerate(positions):
                 if any(a <= tuple(start) < b for a, b in skipped):
                     continue
@@ -105,7 +103,9 @@ class Tests:
         for node in ast.walk(ast.parse((self.source / module).read_text())):
             if isinstance(node, ast.stmt) and node.lineno <= line <= node.end_lineno:
                 size = node.end_lineno - node.lineno
-                inner = not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.If | ast.For | ast.With | ast.Try | ast.While)
+                inner = not isinstance(
+                    node, ast.FunctionDef | ast.ClassDef | ast.If | ast.For | ast.With | ast.Try | ast.While
+                )
                 if inner and (best == (line, line) or size < best[1] - best[0]):
                     best = (node.lineno, node.end_lineno)
         return range(best[0], best[1] + 1)
@@ -117,7 +117,7 @@ class Tests:
             file = test.split("::")[0]
             cost = self.seconds[test] + (0 if file in files else self.files.get(file, 0.0))
             # Few files in the first go, as each costs its import.
-            if spent + cost <= first_s and len(files | {file}) <= 4 or not first:
+            if (spent + cost <= first_s and len(files | {file}) <= 4) or not first:
                 first.append(test)
                 files.add(file)
                 spent += cost
@@ -186,5 +186,19 @@ def run(plan):
         print(f"{number}/{len(sampled)} {mutant[0]}:{mutant[3][0]} {outcome} {row['seconds']} s", flush=True)
 
 
+def again(plan):
+    """Run who survived on given test files, and note who is killed by them now."""
+    results = Path(plan["results"])
+    rows = [json.loads(row) for row in results.read_text().splitlines()]
+    for row in rows:
+        if row["outcome"] == "survived":
+            outcome, output, _ = outcome_of(plan, row["mutant"], plan["again"], plan["limit_s"])
+            print(row["mutant"][0], row["mutant"][3], outcome, flush=True)
+            if outcome != "survived":
+                by = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))][:1]
+                row |= {"outcome": "killed since", "by": by}
+    results.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 if __name__ == "__main__":
-    {"sample": sample, "run": run}[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text()))
+    {"sample": sample, "run": run, "again": again}[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text()))

@@ -75,13 +75,21 @@ def report(results, sampled):
 def main():
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     reader.add_argument("--folder", type=Path, default=ROOT / "build" / "mutation")
-    reader.add_argument("--python", default=sys.executable, help="an interpreter that has the package and its test extra")
+    reader.add_argument(
+        "--python", default=sys.executable, help="an interpreter that has the package and its test extra"
+    )
     reader.add_argument("--seed", type=int, default=7)
     reader.add_argument("--count", type=int, default=300)
     reader.add_argument("--first", type=float, default=5, help="seconds of tests in the first go")
     reader.add_argument("--then", type=float, default=60, help="seconds of further tests for who survives it")
     reader.add_argument("--limit", type=float, default=60, help="seconds after which a mutant hangs")
     reader.add_argument("--report", action="store_true", help="only print what was found")
+    reader.add_argument(
+        "--again",
+        nargs="+",
+        metavar="FILE",
+        help="run who survived on these test files of the checkout, whole",
+    )
     said = reader.parse_args()
     folder = said.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +98,8 @@ def main():
         report(results, json.loads(chosen.read_text()))
         return
     clone, tree = prepare(folder, said.python)
+    for path in said.again or ():
+        shutil.copy(ROOT / path, clone / path)
     here = clone / "tests" / "mutation"
     # Most of a run is its start: plug-ins that these tests do not need take two seconds of three.
     environment = {
@@ -117,6 +127,7 @@ def main():
         "results": str(results),
         "seed": said.seed,
         "count": said.count,
+        "again": said.again or [],
         "first_s": said.first,
         "then_s": said.then,
         "limit_s": said.limit,
@@ -125,7 +136,8 @@ def main():
     tool = folder / "tools/bin/python"
     if not chosen.exists():
         call(tool, here / "mutants.py", "sample", folder / "plan.json")
-    call(tool, here / "mutants.py", "run", folder / "plan.json", cwd=clone, env=environment)
+    step = "again" if said.again else "run"
+    call(tool, Path(__file__).with_name("mutants.py"), step, folder / "plan.json", cwd=clone, env=environment)
     report(results, json.loads(chosen.read_text()))
 
 

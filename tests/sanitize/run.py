@@ -4,8 +4,8 @@
 
 Builds every ``_ext/_*.pyx`` with its C files (all back ends; the processor decides which of them run) into a
 throw-away copy of the package, and starts ``tests/ext`` on that copy in an interpreter with the runtime of
-the sanitizers preloaded.  The first report ends the process: nothing is recovered from.  ``--broken`` builds a
-module of the harness's own that reads one byte too many, to show that it would be seen.
+the sanitizers preloaded.  The first report ends the process: nothing is recovered from.  ``--broken`` builds
+a module of the harness's own that reads one byte too many, to show that it would be seen.
 
 Needs gcc and Cython.  The C core alone, without Python around it, is done by ``tests/ext/*_sanitize.c``.
 """
@@ -79,7 +79,15 @@ def compile_module(pyx: Path, sources: list[Path], target: Path, scratch: Path, 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         objects = list(pool.map(one, [generated, *sources]))
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    call("gcc", "-shared", "-fsanitize=address,undefined", *objects, "-o", target / f"{pyx.stem}{suffix}", "-lm")
+    call(
+        "gcc",
+        "-shared",
+        "-fsanitize=address,undefined",
+        *objects,
+        "-o",
+        target / f"{pyx.stem}{suffix}",
+        "-lm",
+    )
 
 
 def build(folder: Path, modules: list[str], jobs: int) -> Path:
@@ -120,7 +128,18 @@ def run_tests(tree: Path, modules: list[str], more: list[str]) -> int:
     if said.returncode or not said.stdout.startswith(str(tree)):
         sys.exit(f"another copy of the package was imported: {said.stdout}{said.stderr}")
     files = [ROOT / "tests" / "ext" / name for module in modules for name in TESTS[module]]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *more, *files]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        *more,
+        *files,
+    ]
     return subprocess.run(list(map(str, command)), env=environment(tree), cwd=ROOT, check=False).returncode
 
 
@@ -137,7 +156,9 @@ def run_broken(folder: Path) -> int:
 
 
 def main() -> int:
-    reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    reader = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     reader.add_argument("--modules", default=",".join(TESTS), help="which, separated by commas")
     reader.add_argument("--folder", type=Path, default=ROOT / "build" / "sanitize")
     reader.add_argument("--jobs", type=int, default=os.cpu_count() or 1)

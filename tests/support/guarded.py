@@ -47,7 +47,9 @@ class Fence:
                 raise OSError(ctypes.get_errno(), "mprotect")
         address = base + PAGE + (inside - n_bytes if self.at_end else 0)
         memory = (ctypes.c_uint8 * n_bytes).from_address(address)
-        return np.frombuffer(memory, np.uint8).view(dtype).reshape(shape) if n_bytes else np.empty(shape, dtype)
+        return (
+            np.frombuffer(memory, np.uint8).view(dtype).reshape(shape) if n_bytes else np.empty(shape, dtype)
+        )
 
     def copy(self, values):
         """The same values in such a place."""

@@ -59,14 +59,35 @@ def model_header() -> bytes:
 
 TARGETS = [
     Target("cli/armour", read_armour, tries=100),
-    Target("cli/blocks", taken(read_blocks), (DecodeError, Refused), tries=100,
-           made=lambda: [b"\n".join(BY_NAME["cli/armour"].stored())]),
-    Target("cli/enrolment", lambda data: Enrolment.from_bytes(data).to_bytes(), tries=30,
-           of=("cli.enrolment.Enrolment",), made=lambda: [enrolment()]),
-    Target("cli/he-public-key", read_public, (DecodeError, Refused), tries=20,
-           of=("cli.he.container.read_public",),
-           made=lambda: [container.public_text(rlwe_world.secret_key().public_key).encode()]),
-    Target("cli/he-model", read_model_header, (DecodeError,), of=("cli.he.container.read_header",),
-           made=lambda: [model_header()], tries=100),
-]  # fmt: skip
+    Target(
+        "cli/blocks",
+        taken(read_blocks),
+        (DecodeError, Refused),
+        tries=100,
+        made=lambda: [b"\n".join(BY_NAME["cli/armour"].stored())],
+    ),
+    Target(
+        "cli/enrolment",
+        lambda data: Enrolment.from_bytes(data).to_bytes(),
+        tries=30,
+        of=("cli.enrolment.Enrolment",),
+        made=lambda: [enrolment()],
+    ),
+    Target(
+        "cli/he-public-key",
+        read_public,
+        (DecodeError, Refused),
+        tries=20,
+        of=("cli.he.container.read_public",),
+        made=lambda: [container.public_text(rlwe_world.secret_key().public_key).encode()],
+    ),
+    Target(
+        "cli/he-model",
+        read_model_header,
+        (DecodeError,),
+        of=("cli.he.container.read_header",),
+        made=lambda: [model_header()],
+        tries=100,
+    ),
+]
 BY_NAME = {target.name: target for target in TARGETS}

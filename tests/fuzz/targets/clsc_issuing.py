@@ -60,9 +60,13 @@ def of_issuer(mode: Mode) -> Target:
         assert replace(found, **proof) == known, "a request that nobody made was answered"
 
     return Target(
-        f"clsc/issuer-{mode}", taken(read), (DecodeError, IssueError), made=lambda: [asked(mode)[2]], tries=20,
+        f"clsc/issuer-{mode}",
+        taken(read),
+        (DecodeError, IssueError),
+        made=lambda: [asked(mode)[2]],
+        tries=20,
         random="corpus/clsc/request",
-    )  # fmt: skip
+    )
 
 
 @cache
@@ -84,9 +88,13 @@ def of_answer(mode: Mode) -> Target:
         assert keybody.encode(made) == honest_key(mode), "an answer that nobody gave made a key"
 
     return Target(
-        f"clsc/answer-{mode}", taken(read), (IssueError,), made=lambda: [answered(mode)], tries=20,
+        f"clsc/answer-{mode}",
+        taken(read),
+        (IssueError,),
+        made=lambda: [answered(mode)],
+        tries=20,
         random="../clsc/test_wire_frozen.py",
-    )  # fmt: skip
+    )
 
 
 def read_key_body(data: bytes) -> bytes | None:
@@ -130,9 +138,22 @@ TARGETS = [
     *(of_issuer(mode) for mode in Mode),
     *(of_answer(mode) for mode in Mode),
     Target("clsc/key-body", read_key_body, of=("clsc.keybody.decode",), tries=30),
-    Target("clsc/admission", taken(read_admission), (IssueError,),
-           made=lambda: [admission()[1]], random="../vectors/clsc/admission.json", of=("clsc.admission.verify_admission",), tries=20),
-    Target("clsc/answer-of-a-server", taken(read_share_of_answer), (IssueError,),
-           made=lambda: [answer_of_server()[1]], random="../vectors/clsc/threshold.json",
-           of=("clsc.threshold.verify_answer",), tries=20),
-]  # fmt: skip
+    Target(
+        "clsc/admission",
+        taken(read_admission),
+        (IssueError,),
+        made=lambda: [admission()[1]],
+        random="../vectors/clsc/admission.json",
+        of=("clsc.admission.verify_admission",),
+        tries=20,
+    ),
+    Target(
+        "clsc/answer-of-a-server",
+        taken(read_share_of_answer),
+        (IssueError,),
+        made=lambda: [answer_of_server()[1]],
+        random="../vectors/clsc/threshold.json",
+        of=("clsc.threshold.verify_answer",),
+        tries=20,
+    ),
+]

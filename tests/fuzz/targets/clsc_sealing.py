@@ -92,13 +92,32 @@ def verify_bls(data: bytes) -> None:
 TARGETS = [
     Target("clsc/packet", read_packet, of=("clsc.packet.parse", "clsc.packet.parse_start")),
     Target("clsc/head", read_head, of=("clsc.packet.parse_head",), made=lambda: [insider().head_bytes]),
-    Target("clsc/unsigncrypt", open_packet, (), made=lambda: BY_NAME["clsc/packet"].stored(), tries=30,
-           of=("clsc.unsigncryption.unsigncrypt", "clsc.batch.unsigncrypt_batch",
-               "clsc.streaming.unsigncrypt_file")),
-    Target("clsc/unsigncrypt-head", taken(open_head), (UnsigncryptError, SenderError),
-           made=lambda: [insider().head_bytes], tries=30),
-    Target("clsc/signature", taken(verify), (SignatureError,), tries=30,
-           of=("clsc.signature.verify", "clsc.signature.batch_verify")),
+    Target(
+        "clsc/unsigncrypt",
+        open_packet,
+        (),
+        made=lambda: BY_NAME["clsc/packet"].stored(),
+        tries=30,
+        of=(
+            "clsc.unsigncryption.unsigncrypt",
+            "clsc.batch.unsigncrypt_batch",
+            "clsc.streaming.unsigncrypt_file",
+        ),
+    ),
+    Target(
+        "clsc/unsigncrypt-head",
+        taken(open_head),
+        (UnsigncryptError, SenderError),
+        made=lambda: [insider().head_bytes],
+        tries=30,
+    ),
+    Target(
+        "clsc/signature",
+        taken(verify),
+        (SignatureError,),
+        tries=30,
+        of=("clsc.signature.verify", "clsc.signature.batch_verify"),
+    ),
     Target("clsc/bls-signature", taken(verify_bls), (DecodeError, SignatureError), tries=30),
-]  # fmt: skip
+]
 BY_NAME = {target.name: target for target in TARGETS}

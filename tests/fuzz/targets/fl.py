@@ -62,9 +62,7 @@ def updates() -> list[tuple[Update, kahe.KeyShare]]:
         pid = bytes([i]) * 16
         proof, shares = key.share(pid)
         manifest = Manifest(header.hash, pid, ciphertext.digest, proof)
-        packets = tuple(
-            bytes([j]) * member_packet_bytes(params) for j in range(1, len(header.members) + 1)
-        )
+        packets = tuple(bytes([j]) * member_packet_bytes(params) for j in range(1, len(header.members) + 1))
         found.append((Update(manifest, ciphertext, packets), shares[MEMBER - 1]))
     return found
 
@@ -120,9 +118,10 @@ def conviction() -> bytes:
     from fuzz.targets.clsc_records import BY_NAME
 
     (shown,) = (
-        e for e in map(clsc.Evidence.from_bytes, BY_NAME["clsc/evidence"].stored())
+        e
+        for e in map(clsc.Evidence.from_bytes, BY_NAME["clsc/evidence"].stored())
         if e.strength is clsc.Strength.ADDRESSED
-    )  # fmt: skip
+    )
     update, _ = updates()[0]
     header = world.header()
     return Conviction(header.hash, MEMBER, update.member_packets[0], shown, update.manifest).to_bytes()
@@ -238,41 +237,107 @@ def audit(data: bytes) -> None:
 SIGNED = (DecodeError, SenderError, SignatureError, ProtocolError)
 
 TARGETS = [
-    Target("fl/header", lambda data: RoundHeader.from_bytes(data, trust()).to_bytes(),
-           (DecodeError, SenderError), of=("fl.header.RoundHeader",)),
+    Target(
+        "fl/header",
+        lambda data: RoundHeader.from_bytes(data, trust()).to_bytes(),
+        (DecodeError, SenderError),
+        of=("fl.header.RoundHeader",),
+    ),
     Target("fl/signed-header", read_signed, SIGNED, of=("fl.signed.SignedHeader",), tries=30),
     Target("fl/proposal", read_proposal, SIGNED, tries=30),
-    Target("fl/server-identity", read_identity, (DecodeError, SenderError), of=("fl.server.ServerIdentity",),
-           tries=30, made=lambda: [cbor.dumps(world.header().aggregator.to_list())]),
-    Target("fl/manifest", parsed(Manifest), of=("fl.update.Manifest",),
-           made=lambda: [updates()[0][0].manifest.to_bytes()]),
+    Target(
+        "fl/server-identity",
+        read_identity,
+        (DecodeError, SenderError),
+        of=("fl.server.ServerIdentity",),
+        tries=30,
+        made=lambda: [cbor.dumps(world.header().aggregator.to_list())],
+    ),
+    Target(
+        "fl/manifest",
+        parsed(Manifest),
+        of=("fl.update.Manifest",),
+        made=lambda: [updates()[0][0].manifest.to_bytes()],
+    ),
     Target("fl/update", parsed(Update), of=("fl.update.Update",), made=lambda: [updates()[0][0].to_bytes()]),
-    Target("fl/member-share", parsed(MemberShare, MEMBER), of=("fl.update.MemberShare",),
-           made=lambda: [member_share()]),
-    Target("fl/check", parsed(CheckReply), of=("fl.request.CheckReply",),
-           made=lambda: [check_with_conviction(), CheckReply(agreed().root, (bytes(16),)).to_bytes()]),
-    Target("fl/conviction", parsed(Conviction), of=("fl.conviction.Conviction",),
-           made=lambda: [conviction()], tries=30),
-    Target("fl/answer", parsed(Answer, MEMBER), (DecodeError, SignatureError), of=("fl.closing.Answer",),
-           made=lambda: [answer()], tries=30, random="targets/fl.py: fl/answer-unverified"),
-    Target("fl/answer-unverified",
-           lambda data: Answer.unverified(data, world.header(), MEMBER).to_bytes(),
-           made=lambda: [unsigned_answer()]),
-    Target("fl/request", taken(read_request), (DecodeError, ProtocolError, SignatureError),
-           of=("fl.request.CloseRequest",), made=lambda: [request()], tries=20,
-           random="targets/fl.py: fl/request-signed-anew"),
-    Target("fl/request-signed-anew", taken(read_request_body), (DecodeError, ProtocolError, SignatureError),
-           made=request_body, tries=20),
-    Target("fl/result", taken(read_result), (DecodeError, ProtocolError, SignatureError),
-           of=("fl.closing.RoundResult",), tries=20),
-    Target("fl/result-signed-anew", taken(read_result_body), (DecodeError, ProtocolError, SignatureError),
-           made=result_body, tries=20),
+    Target(
+        "fl/member-share",
+        parsed(MemberShare, MEMBER),
+        of=("fl.update.MemberShare",),
+        made=lambda: [member_share()],
+    ),
+    Target(
+        "fl/check",
+        parsed(CheckReply),
+        of=("fl.request.CheckReply",),
+        made=lambda: [check_with_conviction(), CheckReply(agreed().root, (bytes(16),)).to_bytes()],
+    ),
+    Target(
+        "fl/conviction",
+        parsed(Conviction),
+        of=("fl.conviction.Conviction",),
+        made=lambda: [conviction()],
+        tries=30,
+    ),
+    Target(
+        "fl/answer",
+        parsed(Answer, MEMBER),
+        (DecodeError, SignatureError),
+        of=("fl.closing.Answer",),
+        made=lambda: [answer()],
+        tries=30,
+        random="targets/fl.py: fl/answer-unverified",
+    ),
+    Target(
+        "fl/answer-unverified",
+        lambda data: Answer.unverified(data, world.header(), MEMBER).to_bytes(),
+        made=lambda: [unsigned_answer()],
+    ),
+    Target(
+        "fl/request",
+        taken(read_request),
+        (DecodeError, ProtocolError, SignatureError),
+        of=("fl.request.CloseRequest",),
+        made=lambda: [request()],
+        tries=20,
+        random="targets/fl.py: fl/request-signed-anew",
+    ),
+    Target(
+        "fl/request-signed-anew",
+        taken(read_request_body),
+        (DecodeError, ProtocolError, SignatureError),
+        made=request_body,
+        tries=20,
+    ),
+    Target(
+        "fl/result",
+        taken(read_result),
+        (DecodeError, ProtocolError, SignatureError),
+        of=("fl.closing.RoundResult",),
+        tries=20,
+    ),
+    Target(
+        "fl/result-signed-anew",
+        taken(read_result_body),
+        (DecodeError, ProtocolError, SignatureError),
+        made=result_body,
+        tries=20,
+    ),
     Target("fl/roster", read_roster, (DecodeError, SenderError), of=("fl.roster.Roster",), tries=30),
-    Target("fl/roster-signed-anew", read_roster_body, (DecodeError, SenderError), made=roster_bodies,
-           tries=30),
+    Target(
+        "fl/roster-signed-anew", read_roster_body, (DecodeError, SenderError), made=roster_bodies, tries=30
+    ),
     Target("fl/beacon", read_beacon, (DecodeError, SignatureError), of=("fl.beacon.Beacon",), tries=30),
     Target("fl/model", read_model, made=lambda: [model_bytes.dump(world.MODEL)], tries=10),
-    Target("fl/audit", taken(audit), (DecodeError, SenderError, AuditError), made=lambda: [federation()[1]], random="../fl/test_wire_frozen.py",
-           of=("fl.audit.audit_round",), tries=20, heavy=True),
-]  # fmt: skip
+    Target(
+        "fl/audit",
+        taken(audit),
+        (DecodeError, SenderError, AuditError),
+        made=lambda: [federation()[1]],
+        random="../fl/test_wire_frozen.py",
+        of=("fl.audit.audit_round",),
+        tries=20,
+        heavy=True,
+    ),
+]
 BY_NAME = {target.name: target for target in TARGETS}

@@ -104,14 +104,20 @@ def of_files(format: str) -> Target:
                 rs.join_file(shards, out, format=format)
             except ERRORS:
                 continue
-            assert out.getvalue() == FILE or good[1] not in shards or format == "zfec", "another file came out"
+            assert out.getvalue() == FILE or good[1] not in shards or format == "zfec", (
+                "another file came out"
+            )
         rs.verify_files([hostile, *good[1:]], format=format)
 
-    ERRORS = (DecodeError, TooManyErasures, rs.DamageError, rs.MixedShardsError)  # noqa: N806
+    ERRORS = (DecodeError, TooManyErasures, rs.DamageError, rs.MixedShardsError)
     return Target(
-        f"rs/file-{format}", taken(read), ERRORS, made=lambda: [shard_files(format)[0].read_bytes()], tries=20,
+        f"rs/file-{format}",
+        taken(read),
+        ERRORS,
+        made=lambda: [shard_files(format)[0].read_bytes()],
+        tries=20,
         of=("rs.files.join_file", "rs.files.verify_files", "rs.files.repair_files"),
-    )  # fmt: skip
+    )
 
 
 def correct(data: bytes) -> None:
@@ -122,20 +128,57 @@ def correct(data: bytes) -> None:
 
 
 TARGETS = [
-    Target("rs/shard-key", lambda data: rs.ShardKey.from_bytes(data).to_bytes(), of=("rs.shardkey.ShardKey",),
-           made=lambda: [key().to_bytes(), b"\2" + Drbg("fuzz hybrid")(32)], tries=20),
-    Target("rs/shard-body", read_body, (shard.MalformedError,), of=("rs.shard.parse_body",),
-           made=lambda: bodies(), random="../vectors/rs/dispersal.json"),
-    Target("rs/gather", taken(gather), (), made=lambda: bodies(), tries=20, random="../vectors/rs/dispersal.json",
-           of=("rs.dispersal.gather", "rs.collector.Collector.add")),
-    Target("rs/shard-header", read_shard_header, of=("rs._files_header.ShardHeader",),
-           made=lambda: [shard_files("sottovoce")[0].read_bytes()[: _files_header.HEADER_BYTES]]),
-    Target("rs/shard-header-checksum-anew", checksum_anew, tries=200,
-           made=lambda: [shard_files("sottovoce")[0].read_bytes()[: _files_header._CHECKED]]),
-    Target("rs/zfec-header", read_zfec_header, of=("rs._files_zfec.ZfecHeader",), tries=200,
-           made=lambda: [path.read_bytes()[:4] for path in shard_files("zfec")]),
+    Target(
+        "rs/shard-key",
+        lambda data: rs.ShardKey.from_bytes(data).to_bytes(),
+        of=("rs.shardkey.ShardKey",),
+        made=lambda: [key().to_bytes(), b"\2" + Drbg("fuzz hybrid")(32)],
+        tries=20,
+    ),
+    Target(
+        "rs/shard-body",
+        read_body,
+        (shard.MalformedError,),
+        of=("rs.shard.parse_body",),
+        made=lambda: bodies(),
+        random="../vectors/rs/dispersal.json",
+    ),
+    Target(
+        "rs/gather",
+        taken(gather),
+        (),
+        made=lambda: bodies(),
+        tries=20,
+        random="../vectors/rs/dispersal.json",
+        of=("rs.dispersal.gather", "rs.collector.Collector.add"),
+    ),
+    Target(
+        "rs/shard-header",
+        read_shard_header,
+        of=("rs._files_header.ShardHeader",),
+        made=lambda: [shard_files("sottovoce")[0].read_bytes()[: _files_header.HEADER_BYTES]],
+    ),
+    Target(
+        "rs/shard-header-checksum-anew",
+        checksum_anew,
+        tries=200,
+        made=lambda: [shard_files("sottovoce")[0].read_bytes()[: _files_header._CHECKED]],
+    ),
+    Target(
+        "rs/zfec-header",
+        read_zfec_header,
+        of=("rs._files_zfec.ZfecHeader",),
+        tries=200,
+        made=lambda: [path.read_bytes()[:4] for path in shard_files("zfec")],
+    ),
     of_files("sottovoce"),
     of_files("zfec"),
-    Target("rs/codec", taken(correct), (ReedSolomonError, rs.ParameterError), tries=100,
-           made=lambda: [bytes(CODEC.encode(FILE[:300]))], of=("rs.codec.RSCodec.decode",)),
-]  # fmt: skip
+    Target(
+        "rs/codec",
+        taken(correct),
+        (ReedSolomonError, rs.ParameterError),
+        tries=100,
+        made=lambda: [bytes(CODEC.encode(FILE[:300]))],
+        of=("rs.codec.RSCodec.decode",),
+    ),
+]
