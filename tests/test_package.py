@@ -28,8 +28,8 @@ def test_public_names_are_the_ones_written_down():
     found = [f"{name}.{n}" for name in PUBLIC for n in importlib.import_module(f"sottovoce.{name}").__all__]
     came, went = sorted(set(found) - set(listed)), sorted(set(listed) - set(found))
     assert sorted(found) == listed, (
-        f"public names that came: {came}; that went: {went}.  If it is meant: put them into"
-        " (out of) tests/public_api.txt, which is sorted, and write a line in CHANGELOG.md; what went is Breaking."
+        f"public names that came: {came}; that went: {went}.  If it is meant, put them into (out of) the"
+        " sorted list tests/public_api.txt, and write a line in CHANGELOG.md; what went is Breaking."
     )
 
 

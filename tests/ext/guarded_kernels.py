@@ -1,4 +1,4 @@
-"""Every kernel and back end that this processor runs, on buffers that end at a forbidden page or begin at one.
+"""Every kernel and back end that this processor runs, on buffers that end or begin at a forbidden page.
 
 A program, because what it looks for ends the process: ``python guarded_kernels.py [KERNEL ...]`` prints a
 line before each back end.  The arguments ``overrun`` and ``underrun`` read one byte outside, to show that it
