@@ -87,6 +87,11 @@ class Tests:
             names.update(lines.get(str(near), ()))
         covered = bool(names)
         if not covered:
+            # A default, a constant, a decorator: read when the module is imported, used by what stands around
+            # it; if that is the module, by anything in it.
+            for near in self._around(module, line):
+                names.update(lines.get(str(near), ()))
+        if not names:
             for each in lines.values():
                 names.update(each)
         tests = set()
@@ -110,29 +115,47 @@ class Tests:
                     best = (node.lineno, node.end_lineno)
         return range(best[0], best[1] + 1)
 
+    def _around(self, module, line):
+        """The lines of the innermost function or class that a line belongs to; none outside of them."""
+        best = None
+        for node in ast.walk(ast.parse((self.source / module).read_text())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                if first <= line <= node.end_lineno and (best is None or first >= best[0]):
+                    best = (first, node.end_lineno)
+        return range(best[0], best[1] + 1) if best else ()
+
     def split(self, tests, first_s, then_s):
-        """The quickest that fit into ``first_s``, and those after them that fit into ``then_s``."""
-        first, then, files, spent = [], [], set(), 0.0
+        """The quickest of one file that fit into ``first_s``, then the others that fit into ``then_s``.
+
+        One file, as each costs its import, which is more than most tests: the one that has most of them.
+        """
+        of_file = {}
         for test in tests:
-            file = test.split("::")[0]
-            cost = self.seconds[test] + (0 if file in files else self.files.get(file, 0.0))
-            # Few files in the first go, as each costs its import.
-            if (spent + cost <= first_s and len(files | {file}) <= 4) or not first:
-                first.append(test)
-                files.add(file)
-                spent += cost
-            else:
-                then.append(test)
-        more, spent = [], 0.0
-        for test in then:
+            of_file.setdefault(test.split("::")[0], []).append(test)
+        first = []
+        for file, found in of_file.items():
+            spent, fit = self.files.get(file, 0.0), found[:1]
+            for test in found:
+                spent += self.seconds[test]
+                if spent > first_s:
+                    break
+                fit = found[: found.index(test) + 1]
+            if len(fit) > len(first):
+                first = fit
+        then, spent = [], 0.0
+        for test in tests:
+            if test in first:
+                continue
             spent += self.seconds[test]
             if spent > then_s:
                 break
-            more.append(test)
-        return first, more
+            then.append(test)
+        return first, then
 
 
-def outcome_of(plan, mutant, tests, limit_s):
+def outcome_of(plan, mutant, tests, cpu_s):
+    """What the tests say; one that loops is stopped by processor time, as a busy machine is no loop."""
     module, operator, occurrence, start, end = mutant
     spec = MutationSpec(
         module_path=str(Path(plan["source"]) / module),
@@ -142,11 +165,13 @@ def outcome_of(plan, mutant, tests, limit_s):
         start_pos=tuple(start),
         end_pos=tuple(end),
     )
-    result = mutate_and_test([spec], shlex.join([*plan["command"], *tests]), limit_s)
+    limited = ["sh", "-c", f'ulimit -t {round(cpu_s)}; exec "$@"', "sh", *plan["command"], *tests]
+    result = mutate_and_test([spec], shlex.join(limited), 200 * cpu_s)
     if result.worker_outcome != WorkerOutcome.NORMAL or result.test_outcome == TestOutcome.INCOMPETENT:
         return "broken", result.output or "", result.diff or ""
     if result.test_outcome == TestOutcome.KILLED:
-        return ("timeout" if result.output == "timeout" else "killed"), result.output, result.diff
+        ended = any(mark in result.output for mark in ("FAILED", "ERROR", " failed", " error", "Error"))
+        return ("killed" if ended else "timeout"), result.output, result.diff
     return "survived", result.output, result.diff
 
 
@@ -161,12 +186,13 @@ def run(plan):
         if tuple(mutant[:3]) in done:
             continue
         covered, names = tests.of_line(mutant[0], mutant[3][0])
-        first, more = tests.split(names, plan["first_s"], plan["then_s"])
+        then_s = plan["then_s"] if covered else plan["then_s"] / 2
+        first, more = tests.split(names, plan["first_s"], then_s)
         start = time.perf_counter()
         outcome, output, diff = outcome_of(plan, mutant, first, plan["limit_s"])
         stage = 1
         if outcome == "survived" and more:
-            outcome, output, diff = outcome_of(plan, mutant, more, plan["limit_s"] + 3 * plan["then_s"])
+            outcome, output, diff = outcome_of(plan, mutant, more, plan["limit_s"] + 2 * then_s)
             stage = 2
         row = {
             "mutant": mutant,

@@ -24,6 +24,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+KEPT = Path(__file__).with_name("results.json")
 COSMIC_RAY = "cosmic-ray==8.7.0"
 COVERAGE = "coverage>=7.6,<8"
 
@@ -58,8 +59,31 @@ def prepare(folder, python):
     return clone, tree
 
 
+def keep(rows, sampled):
+    """What docs/mutation.md explains, in the repository: module, place, operator, outcome."""
+    found = [
+        {
+            "module": row["mutant"][0],
+            "line": row["mutant"][3][0],
+            "operator": row["mutant"][1].split("/")[-1],
+            "outcome": row["outcome"],
+            **({"diff": changed(row["diff"])} if row["outcome"] != "killed" else {}),
+        }
+        for row in rows
+    ]
+    summary = {"places": sampled["places"], "mutants": sampled["mutants"], "sampled": len(sampled["sample"])}
+    lines = ",\n  ".join(json.dumps(row) for row in found)
+    KEPT.write_text(f'{{"sample": {json.dumps(summary)}, "run": [\n  {lines}\n]}}\n')
+
+
+def changed(diff):
+    """The lines of a diff that differ, without its head."""
+    return [part.strip() for part in diff.split("\n")[3:] if part[:1] in "+-" and part[1:].strip()]
+
+
 def report(results, sampled):
     rows = [json.loads(row) for row in results.read_text().splitlines()]
+    keep(rows, sampled)
     count = collections.Counter(row["outcome"] for row in rows)
     print(f"{sampled['places']} places, {sampled['mutants']} mutants; {len(rows)} of the sample were run")
     print(", ".join(f"{name} {number}" for name, number in sorted(count.items())))
@@ -82,7 +106,9 @@ def main():
     reader.add_argument("--count", type=int, default=300)
     reader.add_argument("--first", type=float, default=5, help="seconds of tests in the first go")
     reader.add_argument("--then", type=float, default=60, help="seconds of further tests for who survives it")
-    reader.add_argument("--limit", type=float, default=60, help="seconds after which a mutant hangs")
+    reader.add_argument(
+        "--limit", type=float, default=15, help="seconds of processor time after which a mutant hangs"
+    )
     reader.add_argument("--report", action="store_true", help="only print what was found")
     reader.add_argument(
         "--again",
@@ -98,8 +124,6 @@ def main():
         report(results, json.loads(chosen.read_text()))
         return
     clone, tree = prepare(folder, said.python)
-    for path in said.again or ():
-        shutil.copy(ROOT / path, clone / path)
     here = clone / "tests" / "mutation"
     # Most of a run is its start: plug-ins that these tests do not need take two seconds of three.
     environment = {
@@ -137,7 +161,14 @@ def main():
     if not chosen.exists():
         call(tool, here / "mutants.py", "sample", folder / "plan.json")
     step = "again" if said.again else "run"
-    call(tool, Path(__file__).with_name("mutants.py"), step, folder / "plan.json", cwd=clone, env=environment)
+    call(
+        tool,
+        Path(__file__).with_name("mutants.py"),
+        step,
+        folder / "plan.json",
+        cwd=ROOT if said.again else clone,
+        env=environment,
+    )
     report(results, json.loads(chosen.read_text()))
 
 
