@@ -9,7 +9,7 @@ SOURCES := pyproject.toml setup.py MANIFEST.in $(shell find _root _ext clsc he r
 	$(wildcard tests/vectors/*/*.json)
 JOBS   ?= 2
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all lint fuzz sanitize mutation bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +45,17 @@ lint: $(VENV)/.installed-lint $(VENV)/.installed-test
 	$(BIN)/codespell
 	$(BIN)/mypy -p sottovoce
 	$(BIN)/lint-imports
+
+# Long runs that the suite has a short form of: docs/testing.md.
+SECONDS ?= 600
+fuzz: $(VENV)/.installed-fuzz $(VENV)/.installed-test
+	$(BIN)/python tests/fuzz/run.py --target all --seconds $(SECONDS)
+
+sanitize: $(VENV)/.installed-lint $(VENV)/.installed-test
+	$(BIN)/python tests/sanitize/run.py
+
+mutation: $(VENV)/.installed-test
+	$(BIN)/python tests/mutation/run.py
 
 bench: $(VENV)/.installed-test
 	$(BIN)/sottovoce bench all

@@ -153,8 +153,11 @@ def read_header(stream: BinaryIO, name: str) -> Header:
     length = int.from_bytes(start[4:], "big")
     if length > _MAX_HEADER_BYTES:
         raise DecodeError(f"{name}: the header is too long")
+    header = stream.read(length)
+    if len(header) != length:
+        raise DecodeError(f"{name}: cut in its header")
     try:
-        return _parse(stream.read(length))
+        return _parse(header)
     except (DecodeError, ParameterError) as error:
         raise DecodeError(f"{name}: {error}") from None
 

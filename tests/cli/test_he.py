@@ -1,5 +1,6 @@
 """``sottovoce he``: what sets offer, keys, files of arrays there and back, and what is refused."""
 
+import io
 import json
 import re
 import stat
@@ -12,9 +13,10 @@ from typer.testing import CliRunner
 
 from sottovoce import he
 from sottovoce._ext import cbor, sealed
+from sottovoce._ext.errors import DecodeError
 from sottovoce.cli.app import app
-from sottovoce.cli.he import commands, sizes
-from sottovoce.he import fitting, load_key, rlwe
+from sottovoce.cli.he import commands, container, sizes
+from sottovoce.he import ModelLayout, fitting, load_key, rlwe
 from sottovoce.he._paillier_params import KEY_BITS
 from support.cli_session import plain
 from support.terminal import Terminal
@@ -210,6 +212,16 @@ def test_a_cut_or_changed_file_is_refused_and_named(keys):
             assert "bad.svh: " in run(*command, code=1).stderr
             assert not Path("sum.svh").exists()
             assert not Path("x.npy").exists()
+
+
+def test_a_header_that_says_to_be_longer_than_the_file_is_refused():
+    """Found by fuzzing: what there was of it was read, as if its length had been right."""
+    layout = ModelLayout.of([np.zeros(3)]).to_bytes()
+    data = container.Header("rlwe", bytes(16), 1.0, 16, 8, 0, layout, None).to_bytes()
+    assert container.read_header(io.BytesIO(data), "m").to_bytes() == data
+    longer = data[:4] + (len(data) - 8 + 1).to_bytes(4, "big") + data[8:]
+    with pytest.raises(DecodeError, match="m: cut in its header"):
+        container.read_header(io.BytesIO(longer), "m")
 
 
 def test_more_than_declared_cannot_be_added(keys):

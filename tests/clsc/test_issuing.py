@@ -37,6 +37,18 @@ def test_blind_key_works_and_has_no_name(both):
     verify(key.public_key, b"m", sign(key, b"m"))
 
 
+def test_token_of_a_single_issuer_may_be_named_by_its_server(both):
+    """The one server is server 1, named or not."""
+    identity, blind = both
+    asked = IdentityRequest(identity.params, Usage.SIGN, b"alice", {1: identity.enrol("alice")})
+    for server in (None, 1):
+        answer = identity.issue("alice", asked.to_bytes(identity.challenge(), server=server))
+        assert asked.finish(answer).public_key == asked.public_key
+    asked = BlindRequest(blind.params, Usage.SIGN, {1: blind.enrol("bob")})
+    assert asked.to_bytes() == asked.to_bytes(server=1)
+    asked.finish(blind.issue("bob", asked.to_bytes()))
+
+
 def test_challenge_is_single_use_and_must_be_known(both):
     issuer, _ = both
     challenge = issuer.challenge()

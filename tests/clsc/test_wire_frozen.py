@@ -31,7 +31,10 @@ def test_wire_frozen():
         digest.update(
             sc._signcrypt_derand(text, world.signer("s"), receivers, b"ad", pad, dummies, Drbg("packet"))
         )
-    assert digest.hexdigest() == FROZEN
+    assert digest.hexdigest() == FROZEN, (
+        "the bytes of a serialised type changed: undo it, or raise its version, write a Breaking line with"
+        " its migration in CHANGELOG.md, change the byte table, and put the new digest here"
+    )
 
 
 def test_public_api():

@@ -127,7 +127,10 @@ FROZEN = {
 
 @pytest.mark.parametrize("name", [*FROZEN])
 def test_wire_frozen(messages, name):
-    assert hashlib.sha256(messages[name]).hexdigest() == FROZEN[name]
+    assert hashlib.sha256(messages[name]).hexdigest() == FROZEN[name], (
+        f"the bytes of {name!r} changed: undo it, or raise the version of the message, write a Breaking line"
+        " with its migration in CHANGELOG.md, change the byte table, and put the new digest here"
+    )
 
 
 def test_every_message_is_frozen(messages):

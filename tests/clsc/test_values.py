@@ -1,0 +1,139 @@
+"""What every public value of clsc promises: equal by bytes, hashed, immutable, pickled, shown in short."""
+
+import pickle
+from functools import partial
+
+import pytest
+
+from fuzz import world
+from fuzz.core import CORPUS
+from sottovoce.clsc import (
+    BlsPublicKey,
+    DkgPublic,
+    EpochParams,
+    Evidence,
+    KeyConflict,
+    PublicKey,
+    RevocationList,
+    SignedStatement,
+    Trace,
+    Usage,
+    sign,
+)
+from sottovoce.clsc.bls import _deal_bls_derand
+from sottovoce.clsc.dkg_messages import Commit, Complaints, Confirm, Justifications, PrivateShare, Reveal
+from support.clsc_dkg import run
+from support.clsc_servers import issue_traceable, traceable_issuer
+from support.clsc_world import Drbg
+
+PEOPLE = world.people()
+
+
+def stored(name):
+    return [path.read_bytes() for path in sorted((CORPUS / "clsc" / name).iterdir())]
+
+
+def conflicts():
+    forger = PEOPLE.make_key("forger", Usage.SIGN, identity=b"alice")
+    for text in (b"m", b"n"):
+        yield KeyConflict(
+            *(
+                SignedStatement.of_message(k.public_key, text, sign(k, text))
+                for k in (PEOPLE.signer(), forger)
+            )
+        )
+
+
+def traces():
+    issuer = traceable_issuer(PEOPLE)
+    for name in ("alice", "bob"):
+        yield issuer.trace(issue_traceable(issuer, PEOPLE.signer(name)).public_key)
+
+
+def results_of_key_generation():
+    for seed in ("one", "other"):
+        results, _ = run(world.dkg(), seed=seed)
+        yield next(iter(results.values())).public
+
+
+def messages(kind):
+    return map(kind.from_bytes, stored(f"dkg-{kind.NAME.replace(' ', '-')}"))
+
+
+READ = {
+    EpochParams: lambda data: EpochParams.from_bytes(data, PEOPLE.root.public_key),
+    PublicKey: lambda data: PublicKey.from_bytes(data, PEOPLE.trust),
+    RevocationList: lambda data: RevocationList.from_bytes(data, PEOPLE.root.public_key),
+    Trace: lambda data: Trace.from_bytes(data, PEOPLE.trust),
+    DkgPublic: lambda data: DkgPublic.from_bytes(data, world.dkg()),
+}
+MADE = {
+    EpochParams: lambda: map(READ[EpochParams], stored("params")),
+    PublicKey: lambda: map(READ[PublicKey], stored("public-key")),
+    RevocationList: lambda: map(READ[RevocationList], stored("revocations")),
+    Evidence: lambda: map(Evidence.from_bytes, stored("evidence")),
+    KeyConflict: conflicts,
+    Trace: traces,
+    BlsPublicKey: lambda: [_deal_bls_derand(2, n, Drbg("values"))[0].public_key for n in (3, 64)],
+    DkgPublic: results_of_key_generation,
+    **{
+        kind: partial(messages, kind)
+        for kind in (Commit, Reveal, PrivateShare, Complaints, Justifications, Confirm)
+    },
+}
+SLOTTED = [EpochParams, PublicKey, RevocationList, Evidence, Trace, BlsPublicKey]
+"""Made by hand, not by ``dataclass``: each of the methods is code of ours."""
+
+
+@pytest.fixture(scope="module")
+def values():
+    return {kind: list(make()) for kind, make in MADE.items()}
+
+
+@pytest.mark.parametrize("kind", MADE, ids=lambda kind: kind.__name__)
+def test_equal_exactly_when_the_bytes_are(values, kind):
+    found = values[kind]
+    read = READ.get(kind, getattr(kind, "from_bytes", None))
+    for i, a in enumerate(found):
+        for j, b in enumerate(found):
+            assert (a == b) == (i == j)
+            assert (a != b) == (i != j)
+        again = read(a.to_bytes())
+        assert again is not a
+        assert again == a
+        assert again.to_bytes() == a.to_bytes()
+        assert a != a.to_bytes()
+        assert a != 5
+
+
+@pytest.mark.parametrize("kind", SLOTTED, ids=lambda kind: kind.__name__)
+def test_hashed_pickled_and_shown(values, kind):
+    read = READ.get(kind, getattr(kind, "from_bytes", None))
+    for value in values[kind]:
+        again = read(value.to_bytes())
+        assert {value: 1}[again] == 1
+        assert pickle.loads(pickle.dumps(value)) == value
+        shown = repr(value)
+        assert shown.startswith(f"{kind.__name__}(")
+        assert "not made" not in shown
+        assert len(shown) < 400
+    assert len(set(values[kind])) > 1
+
+
+@pytest.mark.parametrize("kind", SLOTTED, ids=lambda kind: kind.__name__)
+def test_nothing_of_it_can_be_changed(values, kind):
+    value = values[kind][0]
+    before = value.to_bytes()
+    for name in ("anything", "_bytes", "signature"):
+        with pytest.raises(AttributeError):
+            setattr(value, name, b"")
+        with pytest.raises(AttributeError):
+            delattr(value, name)
+    assert value.to_bytes() == before
+
+
+def test_the_most_servers_that_a_bls_key_may_have(values):
+    """64: one field more, and it is refused before any point is looked at."""
+    most = values[BlsPublicKey][1]
+    assert most.servers == 64
+    assert BlsPublicKey.from_bytes(most.to_bytes()) == most
