@@ -19,7 +19,7 @@ from . import clsc_parts as parts
 from . import clsc_plain as plain
 from .areas import Area
 from .clsc_world import RECEIVERS, strangers, world
-from .measurement import Alternative, Operation, Parts, Peer, Work, measurement
+from .measurement import Alternative, Operation, Parts, Peer, Work, measurement, pool
 
 _BATCH: Final = 100
 _LARGE: Final = 64 * parts.MIB
@@ -147,11 +147,13 @@ def _verify_singly() -> Operation:
     size={"message_bytes": parts.KIB, "signatures": _BATCH, "keys": _BATCH},
     alternatives=(Alternative("one by one", _verify_singly),),
     parts=Parts(parts.batch_verify(_BATCH)),
+    threaded=True,
+    quick=False,
 )
 def batch_verify() -> Operation:
     """Signatures under different known keys, one pairing equation for all."""
-    items = _signed(_BATCH)
-    return Operation(lambda: clsc.batch_verify(items))
+    items, executor = _signed(_BATCH), pool()
+    return Operation(lambda: clsc.batch_verify(items, executor=executor))
 
 
 # -- packets ----------------------------------------------------------------------------------------
@@ -204,6 +206,7 @@ def signcrypt_many() -> Operation:
     work=Work(_LARGE, "byte of plaintext"),
     size={"plaintext_bytes": _LARGE, "receivers": 1},
     parts=Parts(parts.seal_body(_LARGE), aim=2.0),
+    quick=False,
 )
 def signcrypt_large() -> Operation:
     """In memory; half the rate of AES-GCM plus SHA-256 over the same bytes is aimed at."""
@@ -248,8 +251,10 @@ def _open_singly(n_senders: int) -> parts.Prepare:
 
 
 def _open_batch(n_senders: int) -> Operation:
-    w, packets = world(), _packets(n_senders)
-    return Operation(lambda: clsc.unsigncrypt_batch(packets, receiver=w.receivers[0], trust=w.trust))
+    w, packets, executor = world(), _packets(n_senders), pool()
+    return Operation(
+        lambda: clsc.unsigncrypt_batch(packets, receiver=w.receivers[0], trust=w.trust, executor=executor)
+    )
 
 
 @measurement(
@@ -259,6 +264,8 @@ def _open_batch(n_senders: int) -> Operation:
     size={"plaintext_bytes": parts.KIB, "packets": _BATCH, "senders": _BATCH},
     alternatives=(Alternative("one by one", _open_singly(_BATCH), aim=0.65),),
     parts=Parts(parts.unsigncrypt_batch(_BATCH)),
+    threaded=True,
+    quick=False,
 )
 def unsigncrypt_batch() -> Operation:
     """Open many packets of as many senders, verify them together."""
@@ -271,6 +278,8 @@ def unsigncrypt_batch() -> Operation:
     work=Work(_BATCH, "packet"),
     size={"plaintext_bytes": parts.KIB, "packets": _BATCH, "senders": 1},
     alternatives=(Alternative("one by one", _open_singly(1), aim=0.65),),
+    threaded=True,
+    quick=False,
 )
 def unsigncrypt_batch_of_one() -> Operation:
     """Open many packets of one sender, verify them together."""
