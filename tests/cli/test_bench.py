@@ -186,10 +186,8 @@ def test_a_missing_peer_is_named_with_its_line(capsys):
     report.print_results(console.stdout(), [result])
     out = capsys.readouterr().out
     assert re.search(r"nothing: not installed", out)
-    assert (
-        'not installed: nothing; come with: pip install "sottovoce[bench]" (from a checkout: pip install ".[bench]")'
-        in out
-    )
+    from_pip, from_checkout = 'pip install "sottovoce[bench]"', 'pip install ".[bench]"'
+    assert f"not installed: nothing; come with: {from_pip} (from a checkout: {from_checkout})" in out
     assert command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=False).peers == ()
 
 
