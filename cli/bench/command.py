@@ -41,7 +41,7 @@ def main(options: Options) -> None:
     with console.progress() as bar:
         task = bar.add_task("measuring", total=len(chosen), stage="")
         for m in chosen:
-            if options.quick and time.perf_counter() - start > QUICK_BUDGET_S:
+            if options.quick and of and time.perf_counter() - start > QUICK_BUDGET_S:
                 left_out.append((m, _NO_TIME))
                 continue
             bar.update(task, stage=m.id)

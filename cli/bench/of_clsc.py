@@ -38,7 +38,12 @@ _parties: Final = itertools.count()
 
 
 @measurement(
-    Area.CLSC, "issue a blind key", work=Work(1, "key"), size={"keys": 1}, parts=Parts(parts.ISSUE_BLIND)
+    Area.CLSC,
+    "issue a blind key",
+    work=Work(1, "key"),
+    size={"keys": 1},
+    parts=Parts(parts.ISSUE_BLIND),
+    one_core=True,
 )
 def issue_blind() -> Operation:
     """Request, answer and check of one pseudonym key: device and issuer together."""
@@ -90,11 +95,12 @@ def _sign_without_tables() -> Operation:
     size={"message_bytes": parts.KIB},
     alternatives=(Alternative("without tables", _sign_without_tables, aim=0.35),),
     parts=Parts(parts.SIGN, aim=1.4),
+    one_core=True,
 )
 def sign() -> Operation:
     """One signature under a blind key."""
     key = world().sender
-    return Operation(lambda: clsc.sign(key, _MESSAGE))
+    return Operation(lambda: clsc.sign(key, _MESSAGE), n_bytes=clsc.SIGNATURE_BYTES)
 
 
 def _plain_verify() -> Operation:
@@ -111,6 +117,7 @@ def _plain_verify() -> Operation:
     size={"message_bytes": parts.KIB},
     peers=_peer(_plain_verify),
     parts=Parts(parts.VERIFY),
+    one_core=True,
 )
 def verify() -> Operation:
     """One signature of a sender who is known already (its hash to the curve is cached)."""
@@ -149,6 +156,7 @@ def _verify_singly() -> Operation:
     parts=Parts(parts.batch_verify(_BATCH)),
     threaded=True,
     quick=False,
+    one_core=True,
 )
 def batch_verify() -> Operation:
     """Signatures under different known keys, one pairing equation for all."""
@@ -179,11 +187,12 @@ def _plain_open() -> Operation:
     size={"plaintext_bytes": parts.KIB, "receivers": 1},
     peers=_peer(_plain_seal),
     parts=Parts(parts.signcrypt(1), aim=1.3),
+    one_core=True,
 )
 def signcrypt_one() -> Operation:
     """A packet for one receiver, who was written to before."""
     w = world()
-    return Operation(lambda: w.packet(_MESSAGE, w.sender))
+    return Operation(lambda: w.packet(_MESSAGE, w.sender), n_bytes=len(w.packet(_MESSAGE, w.sender)))
 
 
 @measurement(
@@ -192,12 +201,17 @@ def signcrypt_one() -> Operation:
     work=Work(1, "packet"),
     size={"plaintext_bytes": parts.KIB, "receivers": RECEIVERS},
     parts=Parts(parts.signcrypt(RECEIVERS)),
+    one_core=True,
 )
 def signcrypt_many() -> Operation:
     """One packet that each of several receivers can open."""
     w = world()
     to = [receiver.public_key for receiver in w.receivers]
-    return Operation(lambda: clsc.signcrypt(_MESSAGE, sender=w.sender, receivers=to))
+
+    def call() -> bytes:
+        return clsc.signcrypt(_MESSAGE, sender=w.sender, receivers=to)
+
+    return Operation(call, n_bytes=len(call()))
 
 
 @measurement(
@@ -207,6 +221,7 @@ def signcrypt_many() -> Operation:
     size={"plaintext_bytes": _LARGE, "receivers": 1},
     parts=Parts(parts.seal_body(_LARGE), aim=2.0),
     quick=False,
+    one_core=True,
 )
 def signcrypt_large() -> Operation:
     """In memory; half the rate of AES-GCM plus SHA-256 over the same bytes is aimed at."""
@@ -222,6 +237,7 @@ def signcrypt_large() -> Operation:
     size={"plaintext_bytes": parts.KIB, "receivers": 1},
     peers=_peer(_plain_open),
     parts=Parts(parts.UNSIGNCRYPT, aim=1.3),
+    one_core=True,
 )
 def unsigncrypt() -> Operation:
     """Open one packet and verify its sender, who was never seen before."""
@@ -266,6 +282,7 @@ def _open_batch(n_senders: int) -> Operation:
     parts=Parts(parts.unsigncrypt_batch(_BATCH)),
     threaded=True,
     quick=False,
+    one_core=True,
 )
 def unsigncrypt_batch() -> Operation:
     """Open many packets of as many senders, verify them together."""
@@ -280,6 +297,7 @@ def unsigncrypt_batch() -> Operation:
     alternatives=(Alternative("one by one", _open_singly(1), aim=0.65),),
     threaded=True,
     quick=False,
+    one_core=True,
 )
 def unsigncrypt_batch_of_one() -> Operation:
     """Open many packets of one sender, verify them together."""

@@ -30,6 +30,7 @@ _CLIENT_AIMS: Final = {5: 1 / 0.75, 10: 2.0}
     "seal an update",
     work=Work(_D, "parameter"),
     size={"parameters": _D, "members": MEMBERS, "shards": "3 of 5 shards"},
+    one_core=True,
 )
 def seal() -> Operation:
     """All that a client does in a round: check the header, encode, encrypt, share, signcrypt, cut."""
@@ -43,6 +44,7 @@ def seal() -> Operation:
     "a round in memory",
     work=Work(_CLIENTS, "client"),
     size={"parameters": _D, "clients": _CLIENTS, "members": MEMBERS},
+    one_core=True,
     quick=False,
 )
 def whole_round() -> Operation:

@@ -38,10 +38,13 @@ _ROW: Final = 0.42
 _AROUND: Final = 1.15
 """Inches: a column of panels, a row of one, and what a panel needs above and below its rows."""
 
-_SIZE_LETTERS: Final = 78
+_SIZE_LETTERS: Final = 64
 """So many fit beside the axes in small letters; more of them are set smaller."""
 
-_FEW_LABELS: Final = 30
+_FONTS: Final = ["DejaVu Sans", "Verdana", "Arial", "sans-serif"]
+"""For a picture with letters; what reads it may have others than what drew it."""
+
+_FEW_LABELS: Final = 100
 """Times from one end of an axis to the other, below which labels at decades are too few."""
 
 _LABEL: Final = 3.9
@@ -100,9 +103,9 @@ def write(
     """
     import matplotlib as mpl
 
-    # Letters as outlines: the same picture wherever it is looked at.  The salt and no date make equal files
-    # of equal runs.
-    with mpl.rc_context({"svg.hashsalt": "sottovoce"}), atomic_file(path) as temporary:
+    # Letters as letters: smaller, and can be searched.  The salt and no date make equal files of equal runs.
+    settings = {"svg.hashsalt": "sottovoce", "svg.fonttype": "none", "font.sans-serif": _FONTS}
+    with mpl.rc_context(settings), atomic_file(path) as temporary:
         plain = {"Date": None} if Path(path).suffix.lower() == ".svg" else {}
         figure(document, areas).savefig(temporary, dpi=120, metadata={**plain, **(metadata or {})})
 
@@ -170,7 +173,7 @@ def _row(result: Mapping[str, Any], is_rate: bool) -> _Row:
     ours = _mark(result["seconds"], amount, is_rate)
     told = f"{ours.value:,.0f} MB/s" if is_rate else f"{duration(ours.value)}/{unit}"
     peers = {
-        " ".join(filter(None, (peer["distribution"], peer["version"], peer["note"]))): _mark(
+        " ".join(filter(None, (peer["distribution"], _version(peer), peer["note"]))): _mark(
             peer["seconds"], peer["amount"], is_rate
         )
         for peer in result["peers"]
@@ -181,6 +184,11 @@ def _row(result: Mapping[str, Any], is_rate: bool) -> _Row:
         f", {result['threads']} threads" if result.get("threads", 1) > 1 else ""
     )
     return _Row(result["name"], size, told, ours, peers, ways)
+
+
+def _version(peer: Mapping[str, Any]) -> str:
+    """Empty for one that was built without saying which it is."""
+    return "" if peer["version"] == "unknown" else str(peer["version"])
 
 
 def _mark(seconds: Mapping[str, float], amount: int, is_rate: bool) -> _Mark:
@@ -227,7 +235,7 @@ def _draw(axes: Axes, panel: _Panel) -> None:
         bbox_to_anchor=(0, 0),
         bbox_transform=axes.transAxes,
         borderaxespad=2.2,
-        ncols=min(4, len(styles)),
+        ncols=3,
         fontsize=8,
         frameon=False,
         columnspacing=1.2,

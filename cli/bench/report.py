@@ -243,7 +243,10 @@ def _cells(timing: Timing, work: Work) -> tuple[str, str, str, str]:
 
 def size_of_unit(n_bytes: int | None, work: Work) -> str:
     """Bytes for one unit of work; empty where they were not told."""
-    return "" if n_bytes is None else f"{n_bytes / work.amount:.3g} B/{work.unit}"
+    if n_bytes is None:
+        return ""
+    each = n_bytes / work.amount
+    return f"{each:,.0f} B/{work.unit}" if each >= 100 else f"{each:.3g} B/{work.unit}"
 
 
 def duration(seconds: float) -> str:
