@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sottovoce.cli.bench.record import UNKNOWN
 from sottovoce.cli.bench.report import duration
 
 
@@ -46,7 +47,7 @@ def others(result, versions=True):
     found = []
     for peer in result["peers"]:
         if peer["installed"]:
-            told = versions and peer["version"] != "unknown"
+            told = versions and peer["version"] != UNKNOWN
             named = f" {peer['version']}" * told + (f" ({peer['note']})" if peer["note"] else "")
             found.append(f"{peer['distribution']}{named}: {as_long(peer['times_ours'])}")
     found += [f"{other['name']}: {as_long(1 / other['ratio']['median'])}" for other in result["alternatives"]]

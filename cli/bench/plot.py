@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..console import atomic_file
 from .areas import Area
+from .record import UNKNOWN
 from .report import describe, duration
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def _row(result: Mapping[str, Any], is_rate: bool) -> _Row:
 
 def _version(peer: Mapping[str, Any]) -> str:
     """Empty for one that was built without saying which it is."""
-    return "" if peer["version"] == "unknown" else str(peer["version"])
+    return "" if peer["version"] == UNKNOWN else str(peer["version"])
 
 
 def _mark(seconds: Mapping[str, float], amount: int, is_rate: bool) -> _Mark:

@@ -16,6 +16,9 @@ from .results import PeerResult, Result
 
 SCHEMA: Final = "sottovoce-bench/1"
 
+UNKNOWN: Final = "unknown"
+"""The version of what does not tell one."""
+
 LeftOut = tuple[Measurement, str]
 """What was not measured, and why."""
 
@@ -135,4 +138,4 @@ def version_of(distribution: str) -> str:
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        return "unknown"
+        return UNKNOWN

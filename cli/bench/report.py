@@ -13,7 +13,7 @@ from ..console import install_hint
 from ..tables import Column, print_table
 from .harness import Timing
 from .measurement import Work
-from .record import LeftOut, version_of
+from .record import UNKNOWN, LeftOut, version_of
 from .results import PeerResult, Result
 
 
@@ -173,8 +173,10 @@ def _peer_cells(other: PeerResult, result: Result, sized: bool) -> tuple[str, ..
     work = result.work_of(other)
     size = [size_of_unit(other.n_bytes, work)] * sized
     version = version_of(other.peer.distribution)
-    title = other.peer.title.replace(other.peer.distribution, f"{other.peer.distribution} {version}", 1)
-    return (f"  {title}", *_cells(other.timing, work), *size, f"{times:.1f}")
+    # One that was built without its metadata does not say which it is.
+    named = other.peer.distribution + (f" {version}" if version != UNKNOWN else "")
+    note = f" ({other.peer.note})" if other.peer.note else ""
+    return (f"  {named}{note}", *_cells(other.timing, work), *size, f"{times:.1f}")
 
 
 def _alternative_cells(result: Result, sized: bool) -> list[tuple[str, ...]]:

@@ -21,7 +21,7 @@ _MIB: Final = 1 << 20
 _LEVELS: Final = ("portable", "avx2", "avx512", "neon")
 _ISA_L: Final = "ISA-L Cauchy"
 _VANDERMONDE: Final = "Vandermonde"
-_FRAGMENTS: Final = "It makes fragments with headers, and copies the data into them."
+_FRAGMENTS: Final = "pyeclib makes fragments with headers, and copies the data into them."
 
 SHAPES: Final = ((10, 14), (20, 30), (100, 150))
 LOST: Final = 4
