@@ -24,7 +24,7 @@ def bounds_clsc(document):
         total = sum(part["count"] * part["seconds"]["median"] for part in of)
         shares = {part["name"]: part["count"] * part["seconds"]["median"] / total for part in of}
         first = sorted(shares.items(), key=lambda item: -item[1])[:3]
-        said = ", ".join(f"{part.replace('*', ' ')} {share:.0%}" for part, share in first)
+        said = ", ".join(f"{part.replace('*', '·')} {share:.0%}" for part, share in first)
         yield f"| {name} | {result['parts']['ratio']['median']:.2f} | {said} |"
     yield ""
     yield (

@@ -18,7 +18,7 @@ from .options import Options
 from .record import LeftOut
 from .results import PeerResult, Result
 
-QUICK_BUDGET_S: Final = 22.0
+QUICK_BUDGET_S: Final = 20.0
 """A quick run begins no measurement after so long; the last one may take a second or two, a picture too."""
 
 _NOT_QUICK: Final = "--quick"

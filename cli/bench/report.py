@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -146,9 +147,15 @@ def print_left_out(console: Console, left_out: Sequence[LeftOut]) -> None:
     """What was not measured, and how to have it measured."""
     for reason, said in _REASONS.items():
         names = [m.id for m, why in left_out if why == reason]
-        if names:
+        if len(names) > _MOST_NAMES:
+            areas = Counter(str(m.area) for m, why in left_out if why == reason)
+            counts = ", ".join(f"{n} of {area}" for area, n in areas.items())
+            console.print(f"[dim]{said}: {counts}; the file of --json names them[/]")
+        elif names:
             console.print(f"[dim]{said}: {'; '.join(names)}[/]")
 
+
+_MOST_NAMES: Final = 8
 
 _REASONS: Final = {
     "--quick": "left out by --quick",
