@@ -8,7 +8,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml setup.py MANIFEST.in $(shell find _root _ext clsc he rs fl cli -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -name '*.c' -o -name '*.h')
 JOBS   ?= 2
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all lint bench dist sbom licences clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +47,31 @@ lint: $(VENV)/.installed-lint $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/sottovoce bench all
+
+# A source archive and a wheel for this Python and most Linux systems, the same bytes for everybody who builds this commit.
+dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1790000000)
+dist: $(VENV)/.installed-release
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist/built .
+	$(BIN)/auditwheel repair --strip --wheel-dir dist dist/built/*.whl
+	mv dist/built/*.tar.gz dist && rm -r dist/built
+	@ls -l dist
+
+# What an installation of the library alone brings along (CycloneDX).
+sbom: $(VENV)/.installed-release
+	rm -rf $(VENV)/alone && $(PYTHON) -m venv $(VENV)/alone
+	$(VENV)/alone/bin/python -m pip install --quiet --disable-pip-version-check $(VENV)/wheel/*.whl
+	$(VENV)/alone/bin/python -m pip uninstall --quiet --yes setuptools pip
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file dist/sottovoce.cdx.json $(VENV)/alone/bin/python
+
+# Of everything that any extra brings along.
+EXTRAS := reference plot demo phe dask http flower bench test release lint
+licences: $(foreach extra,$(EXTRAS),$(VENV)/.installed-$(extra))
+	sed '/^| Name/,$$d' docs/licences.md > build-licences.md
+	$(BIN)/pip-licenses --from=mixed --format=markdown --with-system --ignore-packages sottovoce >> build-licences.md
+	mv build-licences.md docs/licences.md
 
 clean:
 	rm -rf build dist .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
