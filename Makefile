@@ -8,7 +8,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml setup.py MANIFEST.in $(shell find _root _ext clsc he rs fl cli -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -name '*.c' -o -name '*.h')
 JOBS   ?= 2
 
-.PHONY: demo test test-all lint bench dist sbom licences clean
+.PHONY: demo test test-all lint bench dist sbom licences lowest clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -67,11 +67,21 @@ sbom: $(VENV)/.installed-release
 		--output-format JSON --output-file dist/sottovoce.cdx.json $(VENV)/alone/bin/python
 
 # Of everything that any extra brings along.
-EXTRAS := reference plot demo phe dask http flower bench test release lint
-licences: $(foreach extra,$(EXTRAS),$(VENV)/.installed-$(extra))
-	sed '/^| Name/,$$d' docs/licences.md > build-licences.md
-	$(BIN)/pip-licenses --from=mixed --format=markdown --with-system --ignore-packages sottovoce >> build-licences.md
-	mv build-licences.md docs/licences.md
+licences: $(VENV)/.installed-release
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(echo $(VENV)/wheel/*.whl)[$$($(BIN)/python -c \
+		'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"], sep=",")')]"
+	sed -i '/^| Name/,$$d' docs/licences.md
+	$(BIN)/pip-licenses --from=mixed --format=markdown --with-system --ignore-packages sottovoce \
+		| sed 's/  */ /g; s/---*/---/g' >> docs/licences.md
+
+# The core with exactly the lowest versions that it declares.
+LOWEST_TESTS ?= tests/ext tests/clsc tests/he tests/rs
+lowest: $(VENV)/.installed-release
+	rm -rf $(VENV)/lowest && $(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)/lowest
+	$(BIN)/uv pip install --quiet --python $(VENV)/lowest --resolution lowest-direct $(VENV)/wheel/*.whl
+	$(BIN)/uv pip install --quiet --python $(VENV)/lowest "pytest>=8" "pytest-xdist>=3.6" "hypothesis>=6.100" "py_ecc>=8"
+	$(BIN)/uv pip list --python $(VENV)/lowest
+	$(VENV)/lowest/bin/python -m pytest -n $(JOBS) $(LOWEST_TESTS)
 
 clean:
 	rm -rf build dist .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
