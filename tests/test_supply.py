@@ -113,3 +113,12 @@ def test_the_security_page_says_what_a_reporter_needs():
     for heading in ("Reporting", "Supported versions", "What counts", "What is not protected", "Past issues"):
         assert f"\n## {heading}\n" in page
     assert "@" not in page  # no address that nobody reads
+
+
+def test_every_environment_variable_has_a_row():
+    page = (ROOT / "docs" / "environment.md").read_text()
+    folders = ("_root", "_ext", "clsc", "he", "rs", "fl", "cli")
+    sources = [p.read_text() for folder in folders for p in (ROOT / folder).rglob("*.py")]
+    read = {name for text in sources for name in re.findall(r"\bSOTTOVOCE_[A-Z_]+\b", text)}
+    assert {"SOTTOVOCE_KERNEL", "SOTTOVOCE_HOME"} <= read
+    assert not [name for name in read if f"`{name}`" not in page]
