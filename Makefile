@@ -63,7 +63,7 @@ sbom: $(VENV)/.installed-release
 	$(VENV)/alone/bin/python -m pip install --quiet --disable-pip-version-check $(VENV)/wheel/*.whl
 	$(VENV)/alone/bin/python -m pip uninstall --quiet --yes setuptools pip
 	mkdir -p dist
-	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	$(BIN)/cyclonedx-py environment --output-reproducible \
 		--output-format JSON --output-file dist/sottovoce.cdx.json $(VENV)/alone/bin/python
 
 # Of everything that any extra brings along.
