@@ -15,7 +15,7 @@ from typing import Final, TypedDict
 from .commit import installed_commit
 
 # Fronts of the compiled kernels: importing one chooses its back end.
-_KERNELS: Final = ("codec", "gf256", "kahe", "ntt", "rlwe", "sampler")
+_KERNELS: Final = ("codec", "gf256", "kahe", "ntt", "rlwe", "rsword", "sampler")
 _DEPENDENCIES: Final = ("numpy", "cryptography", "py_arkworks_bls12381", "gmpy2", "cbor2", "typer", "rich")
 
 
