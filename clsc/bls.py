@@ -237,7 +237,7 @@ class BlsShare(ServerShare):
         Raises:
             TypeError: Not bytes.
 
-        Timing: the same doublings and additions for every secret (:func:`.group.g1_mul_secret`).
+        Timing: the same doublings and additions for every secret.
         """
         return group.g1_mul_secret(_hash(message), self._s).to_compressed_bytes()
 

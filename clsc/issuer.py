@@ -44,7 +44,7 @@ class Issuer:
     ``params.answers`` different requests, whatever the quota: with more, asking different servers for
     different keys would give more keys than that.  In mode ``blind`` its answers leave in two rounds,
     :meth:`admit` and :meth:`issue`, so that parties who work together get no more either; see
-    :mod:`.admission`.
+    :class:`AdmissionKey`.
 
     Args:
         master: Master key or share.

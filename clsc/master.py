@@ -80,7 +80,7 @@ class RootKey:
         answers: int = 1,
         corrupted: int = 0,
     ) -> EpochParams:
-        """Sign parameters whose points were made elsewhere, by a dealer or by :mod:`.dkg`.
+        """Sign parameters whose points were made elsewhere, by a dealer or by a :class:`DkgParticipant`.
 
         Every rule that :meth:`EpochParams.from_bytes` holds against them is checked before anything is
         signed; what is refused here does not use the (mode, epoch) up.
@@ -193,7 +193,7 @@ class MasterKey:
 class MasterShare(ServerShare):
     """Server ``index``'s share ``s_j`` of the master secret of a threshold issuer.  SECRET.
 
-    Made by :func:`.dealer.deal` or by a key generation among the servers (:mod:`.dkg`).  With it a
+    Made by :func:`.dealer.deal` or by a key generation among the servers (:class:`DkgParticipant`).  With it a
     server answers requests on its own; any ``params.threshold`` answers combine to a partial key, and
     fewer say nothing about one.
 

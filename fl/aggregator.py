@@ -37,10 +37,15 @@ class State(Enum):
     """Where a round is; it only moves forward."""
 
     COLLECTING = auto()
+    """Takes shards and packets."""
     CLOSING = auto()
+    """Set and sum are fixed; members check."""
     ANSWERING = auto()
+    """The set is agreed; members answer."""
     DONE = auto()
+    """The sum is open; ciphertexts are kept for audits."""
     ERASED = auto()
+    """Nothing is kept but that the round was."""
 
 
 _AFTER = {

@@ -241,11 +241,17 @@ class StepKind(StrEnum):
     """What moves a round on."""
 
     CLOSED = "closed"
+    """Contributors and sum were fixed."""
     CHECK = "check"
+    """A member's check came."""
     SETTLED = "settled"
+    """Contributors were taken out, or members left; all others are asked to answer."""
     ANSWER = "answer"
+    """A member's answer came."""
     OPENED = "opened"
+    """The sum was opened."""
     ERASED = "erased"
+    """Ciphertexts and packets are gone."""
 
 
 @dataclass(frozen=True)

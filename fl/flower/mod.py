@@ -25,7 +25,7 @@ def seal_mod(message: Message, context: Context, call_next: ClientAppCallable) -
     Put it FIRST in ``ClientApp(mods=[...])``: a mod before it would see, and could send, the plain reply.
 
     *train*: the round's header is held against the node's policy before the app trains, and the result of
-    the round before is verified, as far as the node took part (:mod:`.results`).  The reply's one
+    the round before is verified, as far as the node took part (:class:`SealedRound`).  The reply's one
     ``ArrayRecord``, minus the model that came, is sealed; metrics, the number of examples among them, do
     not leave (they count inside the encryption).  A message without a header is refused: a server that
     averages in the plain gets nothing.
