@@ -324,6 +324,10 @@ def sign_admission_keys(root: RootKey, params: EpochParams, public_keys: Sequenc
 def read_admission_keys(data: bytes, params: EpochParams) -> tuple[bytes, ...]:
     """Read and check what :func:`sign_admission_keys` gave.
 
+    Args:
+        data: What :func:`sign_admission_keys` gave.
+        params: Of the epoch: mode ``blind``, several servers.
+
     Returns:
         The keys of servers 1 to ``n``, 32 bytes each.
 

@@ -67,6 +67,9 @@ def load_key_bytes(data: bytes, passphrase: bytes, kind: type[K] | None = None) 
         passphrase: 1 to 4096 bytes.
         kind: The class expected, if only one will do.
 
+    Returns:
+        The secret key, whose class says what it is.
+
     Raises:
         TypeError: Wrong types.
         DecodeError: Not a key file, or one whose Argon2id asks for more than ``MAX_KEYFILE_*``;
@@ -144,6 +147,9 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: type[K] | No
         path: The file; a symbolic link is followed.
         passphrase: 1 to 4096 bytes.
         kind: The class expected, if only one will do.
+
+    Returns:
+        The secret key, whose class says what it is.
 
     Raises:
         PermissionError: Group or others may read or write the file.  Everybody who has it can guess at

@@ -173,6 +173,9 @@ class RevocationList:
 
         Equal numbers: equal content.  Otherwise the one with the larger number holds all of the other.
 
+        Args:
+            known: Another list of the same parameters.
+
         Raises:
             ParameterError: Lists of other parameters, or of another root key.
             RevocationConflict: They cannot; ``first`` is ``known``.

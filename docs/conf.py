@@ -26,7 +26,7 @@ REMARK = re.compile(r"^(Timing|Source|Threads|Memory): ")
 
 project = "sottovoce"
 author = "The sottovoce authors"
-copyright = "The sottovoce authors. Apache-2.0"  # noqa: A001  # a name that Sphinx asks for
+copyright = "The sottovoce authors. Apache-2.0"
 version = release = sottovoce.__version__
 
 extensions = [
@@ -38,13 +38,18 @@ extensions = [
 ]
 exclude_patterns: list[str] = []
 nitpicky = True
-# Every name in a docstring or signature must lead somewhere, but for these.
+# Every name in a docstring or signature must lead somewhere, but for other libraries' (to look them up would ask
+# another host), bases and arguments that are no public names, and names of types.
+OTHERS = "NDArray array collections concurrent cryptography distributed enum flwr fractions httpx io np numpy os pathlib"
+PRIVATE = (
+    r"_ext\.sqlite_store\..*",
+    r"clsc\.(evidence\.Addressee|keyfile\.K|server_share\..*|sqlite_epochs\..*)",
+    r"fl\.(flower\.folders\._Folder|http\.guard\.Limits|http\.series\..*)",
+    r"he\.keyfile\.K",
+)
 nitpick_ignore_regex = [
-    # Other libraries: to look them up would ask another host.
-    (r"py:.*", r"(NDArray|array|collections|concurrent|cryptography|distributed|enum|flwr|fractions|httpx|io|np|numpy|os|pathlib|ssl|typing)(\..*)?"),
-    # Bases and arguments that are no public names, and names of types.
-    (r"py:class", r"sottovoce\.(_ext\.sqlite_store|clsc\.sqlite_epochs|clsc\.server_share|fl\.http\.series)\..*"),
-    (r"py:class", r"sottovoce\.(clsc\.keyfile\.K|clsc\.evidence\.Addressee|he\.keyfile\.K|fl\.flower\.folders\._Folder|fl\.http\.guard\.Limits)"),
+    (r"py:.*", rf"({'|'.join(OTHERS.split())}|ssl|typing)(\..*)?"),
+    (r"py:class", rf"sottovoce\.({'|'.join(PRIVATE)})"),
     (r"py:class", r"Buffer|Erasures|G1|Progress|Row|Shards|Symbols"),
 ]
 
@@ -56,6 +61,7 @@ myst_heading_anchors = 4  # a link to a heading that is not there is a warning, 
 # -- API from docstrings
 
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True, "show-inheritance": True}
@@ -86,26 +92,33 @@ def ship_mathjax(app: Sphinx, exception: Exception | None) -> None:
     found = importlib.util.find_spec("sphinx-mathjax-offline")
     assert found is not None, "the extra docs is not installed"
     assert found.origin is not None
-    source, target = Path(found.origin).parent / "static" / "mathjax", Path(app.outdir) / "_static" / "mathjax"
+    source, target = (
+        Path(found.origin).parent / "static" / "mathjax",
+        Path(app.outdir) / "_static" / "mathjax",
+    )
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / "tex-chtml.js", target / "tex-chtml.js")
     fonts = Path("output", "chtml", "fonts", "woff-v2")
     shutil.copytree(source / fonts, target / fonts, dirs_exist_ok=True)
 
 
-def property_sections(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+def property_sections(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
     """Sections in the docstring of a property, which napoleon would read as `type: description`."""
     if what in {"property", "attribute"}:
         sections = GoogleDocstring(lines, app.config, app, "method", name, obj, options).lines()
         lines[:] = [line.replace(":", COLON) for line in sections]
 
 
-def remarks_as_fields(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+def remarks_as_fields(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
     """`Timing: ...` and `Source: ...` at the end of a docstring become fields, as Args and Raises are."""
     plain: list[str] = []
     inside = False
     for line in lines:
-        line = line.replace(COLON, ":")  # noqa: PLW2901
+        line = line.replace(COLON, ":")
         if REMARK.match(line):
             inside = True
             plain += ["", REMARK.sub(r":\1: ", line)]
@@ -127,7 +140,6 @@ def where_it_is_described(
         return None
     known = env.domains["py"].objects
     module = str(node.get("py:module"))
-    if "[" in target: print("ODD", target, node.parent.parent, node.parent.parent.parent)
     homes = (errors.__name__, module, module.rpartition(".")[0])
     names = [f"{home}.{name}" for home in homes for name in (target, target.rpartition(".")[2])]
     found = next((known[name] for name in names if name in known), None)
@@ -136,8 +148,22 @@ def where_it_is_described(
     return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, text)
 
 
+def made_by_default(
+    app: Sphinx,
+    what: str,
+    name: str,
+    obj: object,
+    options: object,
+    signature: str | None,
+    returned: str | None,
+) -> tuple[str | None, str | None]:
+    """Defaults of a data class that no source says: `<factory>` is nothing that can be parsed."""
+    return signature and re.sub(r"=\s?<[^<>]+>", "=...", signature), returned
+
+
 def setup(app: Sphinx) -> None:
     app.connect("build-finished", ship_mathjax)
+    app.connect("autodoc-process-signature", made_by_default)
     app.connect("missing-reference", where_it_is_described)
     app.connect("autodoc-process-docstring", property_sections, priority=100)  # before napoleon
     app.connect("autodoc-process-docstring", remarks_as_fields, priority=900)  # after napoleon

@@ -137,6 +137,9 @@ class Roster:
     def sign(self, root: clsc.RootKey) -> bytes:
         """The roster as the issuer publishes it: well before the beacon of its first round.
 
+        Args:
+            root: The issuer's.
+
         Raises:
             TypeError: Not a root key.
         """

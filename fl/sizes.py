@@ -32,7 +32,11 @@ def member_packet_bytes(params: kahe.Params) -> int:
 
 
 def update_packet_bytes(params: kahe.Params) -> int:
-    """Length of every client's packet to the aggregator."""
+    """Length of every client's packet to the aggregator.
+
+    Args:
+        params: Of the round.
+    """
     plain = _FIELD + manifest_bytes(params) + _FIELD + params.ciphertext_bytes
     plain += params.n_members * (_FIELD + member_packet_bytes(params))
     return clsc.packet_bytes(plain, 1)

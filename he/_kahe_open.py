@@ -81,6 +81,9 @@ def open_sum(
             values, a block at a time; zeros after :class:`OverflowDetected`.  A new array when left out.
         threads: Blocks of ring elements opened at the same time, 1 to 256.
 
+    Returns:
+        The integers of the sum, and which members' share sums were wrong.
+
     Raises:
         TypeError: Wrong types.
         ParameterError: Fewer than 3 contributors, another number of ciphertexts than contributors,

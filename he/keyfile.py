@@ -65,6 +65,9 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: Any = None) 
         passphrase: 1 to 4096 bytes.
         kind: The class expected, if only one will do.
 
+    Returns:
+        The secret key, of ``he.rlwe`` or ``he.paillier``.
+
     Raises:
         PermissionError: Group or others may read or write the file.
         OSError: It cannot be read.

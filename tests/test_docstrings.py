@@ -1,10 +1,10 @@
 """Every public name says what goes in, what comes out and what is raised.
 
 Walked over: all names that a package exports, and the public methods of its classes, inherited ones that are
-written here too.  A function names each of its parameters under ``Args``, says under ``Returns`` what it gives
-(one without parameters may say it in its first line), and names under ``Raises`` every exception that its own
-code raises.  A class names the parameters of its constructor, or its attributes; of an enumeration each member has a string
-below it, or a sentence for its value.
+written here too.  A function names each of its parameters under ``Args``, says what it gives under
+``Returns`` or by a first line that is a noun, and names under ``Raises`` every exception that its own code
+raises.  A class names the parameters of its constructor, or its attributes; of an enumeration each member has
+a string below it, or a sentence for its value.
 
 What needs nothing said: a constructor (a class method that gives its own class) gives an object of it; the
 message of an exception is its message; a method that another library asks for, or one of our protocols, is
@@ -37,8 +37,13 @@ PACKAGES = [
     "fl.weights",
     "fl.cluster",
 ]
-SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises")
-LENGTH = re.compile(r"\d|``n_bytes``|bytes|length|Empty|canonical", re.IGNORECASE)
+# A first line that is a noun says what comes out: "The header that ...", "Whether ...", "As :meth:`verify`".
+NOUN = re.compile(
+    r"(The|A|An|All|Every|This|Whether|Who|Whom|Whose|What|When|Which|Largest|Length|Index|Bound|Pieces|Pid|As|One"
+    r"|Arguments|Aggregator|Manifest|SHA-256|\d+|``|:meth:)"
+    r"(?!\w)"
+)
+INTERNAL = ("Internal", "Use :meth:", "Made by")  # how the docstring of a constructor says that it is none
 
 
 def public_of(package):
@@ -106,15 +111,11 @@ def lacks_of_function(function, docstring=None, makes=()):
     docstring = inspect.getdoc(function) if docstring is None else docstring
     if not docstring:
         return ["a docstring"]
-    lacks = [
-        f"Args: {name}"
-        for name in parameters_of(function)
-        if name not in entries(docstring, "Args")
-    ]
+    lacks = [f"Args: {name}" for name in parameters_of(function) if name not in entries(docstring, "Args")]
     returned = inspect.signature(function).return_annotation
     gives = returned not in (None, "None", inspect.Signature.empty, "NoReturn", "Never", *makes)
     said = any(section(docstring, title) is not None for title in ("Returns", "Yields"))
-    if gives and parameters_of(function) and not said:
+    if gives and not said and not NOUN.match(docstring) and parameters_of(function):
         lacks.append("Returns")
     errors = section(docstring, "Raises") or ""
     lacks += [f"Raises: {name}" for name in sorted(raised_by(function)) if name not in errors]
@@ -123,6 +124,12 @@ def lacks_of_function(function, docstring=None, makes=()):
 
 def own(thing):
     return getattr(thing, "__module__", "").startswith("sottovoce")
+
+
+def refuses(function):
+    """Whether all that a constructor does is to say who makes such objects."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    return isinstance(tree.body[0], ast.FunctionDef) and isinstance(tree.body[0].body[0], ast.Raise)
 
 
 def is_protocol(cls):
@@ -159,18 +166,22 @@ def lacks_of_class(cls):
         return
     if dataclasses.is_dataclass(cls):
         for field in dataclasses.fields(cls):
+            if any(field.name in getattr(base, "__dataclass_fields__", ()) for base in cls.__mro__[1:]):
+                continue  # described where it comes from
             if not field.name.startswith("_") and field.name not in named:
                 yield "", f"Attributes: {field.name}"
     elif own(cls.__init__) and inspect.isfunction(cls.__init__):
         init = cls.__init__.__doc__ or ""
+        if refuses(cls.__init__):
+            init = "Internal"
         for name in parameters_of(cls.__init__):
             if issubclass(cls, Exception) and name == "message":
                 continue
-            if name not in named | entries(init, "Args") and not init.startswith("Internal"):
+            if name not in named | entries(init, "Args") and not init.startswith(INTERNAL):
                 yield "", f"Args: {name}"
         errors = (section(docstring, "Raises") or "") + (section(init, "Raises") or "") + init
         for name in sorted(raised_by(cls.__init__)):
-            if name not in errors:
+            if name not in errors and not init.startswith(INTERNAL):
                 yield "", f"Raises: {name}"
     for name, _ in inspect.getmembers_static(cls):
         if name.startswith("_"):

@@ -34,6 +34,14 @@ def seal_mod(message: Message, context: Context, call_next: ClientAppCallable) -
     clear; without that, the number of examples is said to be 1, so that averages are unweighted.
 
     Nothing is raised: an exception's text would go to the server.  The server gets the kind of refusal.
+
+    Args:
+        message: What came for the app.
+        context: Flower's, of the node; remembers what was sealed.
+        call_next: The app, or the next mod.
+
+    Returns:
+        The reply that may leave.
     """
     kind = category(message)
     if kind == "train":
