@@ -21,6 +21,8 @@ from sphinx.util.nodes import make_refnode
 import sottovoce
 from sottovoce._ext import errors
 
+PAGE = re.compile(r"(?<!`)docs/([a-z-]+)\.md")
+FIELD = re.compile(r":\w[\w ,*]*:( |$)|\.\. ")
 COLON = "\ue000"
 REMARK = re.compile(r"^(Timing|Source|Threads|Memory): ")
 
@@ -38,17 +40,20 @@ extensions = [
 ]
 exclude_patterns: list[str] = []
 nitpicky = True
-# Every name in a docstring or signature must lead somewhere, but for other libraries' (to look them up would ask
-# another host), bases and arguments that are no public names, and names of types.
-OTHERS = "NDArray array collections concurrent cryptography distributed enum flwr fractions httpx io np numpy os pathlib"
+# Every name in a docstring or signature must lead somewhere, but for other libraries' (to look them up would
+# ask another host), bases and arguments that are no public names, and names of types.
+OTHERS = (
+    "NDArray array collections concurrent cryptography distributed enum flwr fractions httpx io np numpy os "
+    "pathlib ssl typing"
+)
 PRIVATE = (
     r"_ext\.sqlite_store\..*",
     r"clsc\.(evidence\.Addressee|keyfile\.K|server_share\..*|sqlite_epochs\..*)",
-    r"fl\.(flower\.folders\._Folder|http\.guard\.Limits|http\.series\..*)",
+    r"fl\.(flower\.folders\._Folder|http\.(guard\.Limits|relay\.Mixing|rounds\.Patience|series\..*))",
     r"he\.keyfile\.K",
 )
 nitpick_ignore_regex = [
-    (r"py:.*", rf"({'|'.join(OTHERS.split())}|ssl|typing)(\..*)?"),
+    (r"py:.*", rf"({'|'.join(OTHERS.split())})(\..*)?"),
     (r"py:class", rf"sottovoce\.({'|'.join(PRIVATE)})"),
     (r"py:class", r"Buffer|Erasures|G1|Progress|Row|Shards|Symbols"),
 ]
@@ -64,7 +69,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 autosummary_generate = False
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
@@ -81,7 +86,7 @@ html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"top_of_page_buttons": []}
 mathjax_path = "mathjax/tex-chtml.js"
-# The menu could be told to load speech, which MathJax has on another host.
+# Its menu has preferences that load more than is shipped.
 mathjax3_config = {"options": {"enableMenu": False}}
 
 
@@ -97,7 +102,11 @@ def ship_mathjax(app: Sphinx, exception: Exception | None) -> None:
         Path(app.outdir) / "_static" / "mathjax",
     )
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source / "tex-chtml.js", target / "tex-chtml.js")
+    # Speech, which nothing here starts, would be loaded from another host.
+    script = (source / "tex-chtml.js").read_text(encoding="utf-8")
+    (target / "tex-chtml.js").write_text(
+        script.replace("https://cdn.jsdelivr.net/npm", "."), encoding="utf-8"
+    )
     fonts = Path("output", "chtml", "fonts", "woff-v2")
     shutil.copytree(source / fonts, target / fonts, dirs_exist_ok=True)
 
@@ -114,16 +123,19 @@ def property_sections(
 def remarks_as_fields(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """`Timing: ...` and `Source: ...` at the end of a docstring become fields, as Args and Raises are."""
+    """`Timing: ...` and `Source: ...` at the end of a docstring become fields, as Args and Raises are.
+
+    And what a docstring calls docs/he.md is a link.
+    """
     plain: list[str] = []
     inside = False
     for line in lines:
-        line = line.replace(COLON, ":")
+        line = PAGE.sub(r":doc:`/\1`", line.replace(COLON, ":"))
         if REMARK.match(line):
             inside = True
             plain += ["", REMARK.sub(r":\1: ", line)]
         else:
-            inside = inside and bool(line.strip()) and not line.startswith((":", ".."))
+            inside = inside and bool(line.strip()) and not FIELD.match(line)
             plain.append("    " + line.strip() if inside else line)
     lines[:] = plain
 

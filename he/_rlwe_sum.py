@@ -148,8 +148,7 @@ class CiphertextSum:
             weight: As in :meth:`add`.
 
         Raises:
-            DecodeError: The file holds no ciphertext of these parameters and key.
-            As :meth:`add_bytes`, and:
+            DecodeError, ParameterError, RangeError: As :meth:`add_bytes`.
             TypeError: Not such a file.
             OSError: Reading failed.  Unchanged, if it failed in the first pass.  If the file changed or
                 failed in the second, part of a ciphertext is in the sum and cannot be taken out: the sum

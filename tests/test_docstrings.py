@@ -14,6 +14,7 @@ described there; and a constructor that is internal says so.
 import ast
 import dataclasses
 import enum
+import functools
 import importlib
 import inspect
 import re
@@ -136,18 +137,24 @@ def is_protocol(cls):
     return getattr(cls, "_is_protocol", False)
 
 
+@functools.cache
+def protocols():
+    return {
+        thing: {name for name in vars(thing) if name[0] != "_"}
+        for package in PACKAGES
+        for _, thing in public_of(package)
+        if inspect.isclass(thing) and is_protocol(thing)
+    }
+
+
+@functools.cache
 def promised_of(cls):
     """Names of the methods that one of our protocols describes, if the class has all of that protocol's."""
     if is_protocol(cls):
         return set()
-    names = set()
-    for package in PACKAGES:
-        for _, thing in public_of(package):
-            if inspect.isclass(thing) and is_protocol(thing):
-                methods = {name for name in vars(thing) if name[0] != "_"}
-                if all(hasattr(cls, name) for name in methods):
-                    names |= methods
-    return names
+    return set().union(
+        *(methods for methods in protocols().values() if all(hasattr(cls, name) for name in methods))
+    )
 
 
 def lacks_of_class(cls):
