@@ -130,7 +130,7 @@ def remarks_as_fields(
     plain: list[str] = []
     inside = False
     for line in lines:
-        line = PAGE.sub(r":doc:`/\1`", line.replace(COLON, ":"))
+        line = PAGE.sub(r":doc:`\1 </\1>`", line.replace(COLON, ":"))
         if REMARK.match(line):
             inside = True
             plain += ["", REMARK.sub(r":\1: ", line)]

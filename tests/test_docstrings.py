@@ -44,7 +44,8 @@ NOUN = re.compile(
     r"|Arguments|Aggregator|Manifest|SHA-256|\d+|``|:meth:)"
     r"(?!\w)"
 )
-INTERNAL = ("Internal", "Use :meth:", "Made by")  # how the docstring of a constructor says that it is none
+# How the docstring of a constructor says that it is none.
+INTERNAL = ("Internal", "Use :meth:", "Made by")
 
 
 def public_of(package):

@@ -113,11 +113,9 @@ def site(tmp_path_factory):
     if LACKING:
         pytest.skip(f"the extra docs is not installed: {', '.join(LACKING)}")
     out = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", ROOT / "docs", out / "html"]
-        + ["-d", out / "doctrees"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    build = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    places = [ROOT / "docs", out / "html", "-d", out / "doctrees"]
+    done = subprocess.run([*build, *places], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return out / "html"
 
