@@ -28,7 +28,9 @@ FENCE = re.compile(
 )
 SHELL = ("sh", "console")
 READ = ("toml", "json", "diff", "text")
-CHANGES_THE_MACHINE = re.compile(r"^(?:\$ )?(?:sudo |apt|pip |python -m pip |make |git |docker )", re.MULTILINE)
+CHANGES_THE_MACHINE = re.compile(
+    r"^(?:\$ )?(?:sudo |apt|pip |python -m pip |make |git |docker )", re.MULTILINE
+)
 SLOW = ("cli.md", "he-files.md")  # many processes
 
 
