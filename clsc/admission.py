@@ -311,6 +311,8 @@ def sign_admission_keys(root: RootKey, params: EpochParams, public_keys: Sequenc
     Raises:
         TypeError: Wrong types.
         ParameterError: Other parameters, not ``n`` different keys of 32 bytes, or another root.
+
+    Timing: secret is the signing key only; Ed25519 of ``cryptography``.
     """
     if not isinstance(root, RootKey):
         raise TypeError(f"root: RootKey expected, got {type(root).__name__}")

@@ -134,6 +134,8 @@ class DkgPublic:
             ParameterError: ``root`` is not that of the session, a time is out of range, or the epoch was
                 signed already.
             DecodeError: The points break a rule of :class:`EpochParams`.
+
+        Timing: secret is the signing key only; Ed25519 of ``cryptography``.
         """
         session = self.session
         if root.public_key != session.root_public_key:

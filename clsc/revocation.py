@@ -125,6 +125,8 @@ class RevocationList:
         Raises:
             TypeError: Wrong types.
             ParameterError: A length or number out of range, or more than ``MAX_REVOKED`` keys.
+
+        Timing: secret is the signing key only; Ed25519 of ``cryptography``.
         """
         if not isinstance(root, RootKey):
             raise TypeError(f"root: RootKey expected, got {type(root).__name__}")

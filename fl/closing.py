@@ -166,6 +166,8 @@ class RoundResult:
 
         Returns:
             The bytes that clients read with :meth:`from_bytes`.
+
+        Timing: as :func:`sottovoce.clsc.sign`.
         """
         mean = np.ascontiguousarray(self.mean, dtype="<f8").data.cast("B")
         body = cbor.dumps(

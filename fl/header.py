@@ -336,6 +336,8 @@ class RoundHeader:
 
         Raises:
             ProtocolError: ``keys`` are neither the aggregator's nor a member's.
+
+        Timing: as :func:`sottovoce.clsc.sign`.
         """
         if keys.public.to_list() == self.aggregator.to_list():
             return clsc.sign(keys.sign, enc(TAG_AGGREGATOR, self.hash))

@@ -107,6 +107,8 @@ class CloseRequest:
 
         Returns:
             The signed request, to be sent to this member.
+
+        Timing: as :func:`sottovoce.clsc.sign`.
         """
         parts = removal_parts(self.removals)
         for m, packet in zip(self.manifests, self.packets, strict=True):

@@ -142,6 +142,8 @@ class Roster:
 
         Raises:
             TypeError: Not a root key.
+
+        Timing: secret is the signing key only; Ed25519 of ``cryptography``.
         """
         return clsc.sign_notice(root, _TOPIC, self._body)
 

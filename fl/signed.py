@@ -55,6 +55,8 @@ class SignedHeader:
 
         Raises:
             ParameterError: ``keys`` are not those of ``header.aggregator``.
+
+        Timing: as :func:`sottovoce.clsc.sign`.
         """
         if keys.public.to_list() != header.aggregator.to_list():
             raise ParameterError("keys: the aggregator's expected")

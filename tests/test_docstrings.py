@@ -228,3 +228,20 @@ def lacks(package):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_public_name_says_what_goes_in_and_comes_out(package):
     assert sorted(set(lacks(package))) == []
+
+
+SECRET = re.compile(
+    r"SecretKey|MasterKey|MasterShare|RootKey|TracingKey|AdmissionKey|BlsShare|ShardKey|passphrase"
+)
+
+
+@pytest.mark.parametrize("package", ["clsc", "he", "he.kahe", "he.paillier", "he.rlwe", "rs"])
+def test_what_is_given_a_secret_says_what_its_time_tells(package):
+    silent = [
+        name
+        for name, thing in public_of(package)
+        if inspect.isfunction(thing)
+        and SECRET.search(str(inspect.signature(thing)).partition("->")[0])
+        and "Timing:" not in thing.__doc__
+    ]
+    assert silent == []
