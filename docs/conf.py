@@ -39,6 +39,8 @@ extensions = [
     "sphinx.ext.mathjax",
 ]
 exclude_patterns: list[str] = []
+# In the navigation where they are there: pages that a run of a script writes, or that another part brings.
+OPTIONAL = ("performance", "selftest")
 nitpicky = True
 # Every name in a docstring or signature must lead somewhere, but for other libraries' (to look them up would
 # ask another host), bases and arguments that are no public names, and names of types.
@@ -88,6 +90,13 @@ html_theme_options = {"top_of_page_buttons": []}
 mathjax_path = "mathjax/tex-chtml.js"
 # Its menu has preferences that load more than is shipped.
 mathjax3_config = {"options": {"enableMenu": False}}
+
+
+def only_pages_that_are_there(app: Sphinx, page: str, text: list[str]) -> None:
+    """A toctree that names a page that is not there would be a warning, and so an error."""
+    missing = [name for name in OPTIONAL if not (Path(app.srcdir) / f"{name}.md").exists()]
+    if page == "index":
+        text[0] = "\n".join(line for line in text[0].split("\n") if line not in missing)
 
 
 def ship_mathjax(app: Sphinx, exception: Exception | None) -> None:
@@ -174,6 +183,7 @@ def made_by_default(
 
 
 def setup(app: Sphinx) -> None:
+    app.connect("source-read", only_pages_that_are_there)
     app.connect("build-finished", ship_mathjax)
     app.connect("autodoc-process-signature", made_by_default)
     app.connect("missing-reference", where_it_is_described)

@@ -233,7 +233,8 @@ def test_every_page_is_in_the_navigation():
     ]
     assert len(listed) == len(set(listed))
     pages = {p.stem for p in PAGES[1:]} | {f"api/{p.stem}" for p in (ROOT / "docs" / "api").glob("*.rst")}
-    assert set(listed) == pages - {"index"}
+    there_or_not = {"performance", "selftest"}  # OPTIONAL of docs/conf.py
+    assert set(listed) | there_or_not == pages - {"index"} | there_or_not
 
 
 VENUES = """CRYPTO EUROCRYPT ASIACRYPT ASIACCS PKC CCS TCC CHES ACNS CT-RSA FOCS STOC PoPETs PETS NDSS CANS
