@@ -9,7 +9,7 @@ SOURCES := pyproject.toml setup.py MANIFEST.in $(shell find _root _ext clsc he r
 	$(wildcard tests/vectors/*/*.json)
 JOBS   ?= 2
 
-.PHONY: demo test test-all lint fuzz sanitize mutation bench dist sbom licences lowest clean
+.PHONY: demo test test-all lint fuzz sanitize mutation bench dist sbom licences lowest docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +59,10 @@ mutation: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/sottovoce bench all
+
+# A warning is an error: a link that leads nowhere, a name that is not described.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -b html -d build/doctrees docs build/docs
 
 # A source archive and a wheel for this Python and most Linux systems, the same bytes for everybody who builds this commit.
 dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1790000000)

@@ -62,6 +62,10 @@ class Manifest:
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
         """Parse a manifest of the round ``header``.
 
+        Args:
+            data: Canonical CBOR.
+            header: The round.
+
         Raises:
             DecodeError: Not canonical, or of another round.
         """
@@ -97,6 +101,11 @@ class MemberShare:
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader, index: int) -> Self:
         """Parse the plaintext that member ``index`` opened.
+
+        Args:
+            data: What the client signcrypted to the member, opened.
+            header: The round.
+            index: The member, from 1.
 
         Raises:
             DecodeError: Malformed, or for another member.
@@ -135,6 +144,10 @@ class Update:
 
         The ciphertext, nearly all of it, is not hashed again.
 
+        Args:
+            data: What :meth:`from_bytes` has read.
+            header: The round.
+
         Raises:
             DecodeError: Malformed.
         """
@@ -144,6 +157,10 @@ class Update:
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
         """Parse an update of the round ``header``: manifest and ciphertext belong together.
+
+        Args:
+            data: What the client signcrypted, opened.
+            header: The round.
 
         Raises:
             DecodeError: Malformed, or the ciphertext is not the one of the manifest.
@@ -155,6 +172,10 @@ class Update:
     @staticmethod
     def views(data: bytes, header: RoundHeader) -> tuple[Manifest, memoryview, list[memoryview]]:
         """As :meth:`from_bytes`, with ciphertext and members' packets where they are: nothing is copied.
+
+        Args:
+            data: What the client signcrypted, opened.
+            header: The round.
 
         Raises:
             DecodeError: As :meth:`from_bytes`.
