@@ -6,8 +6,8 @@
   alternative to it, and the people of its measurements.
 * :mod:`~sottovoce.cli.bench.harness` -- timing: warm-up, interleaved samples, median and spread.
 * ``command`` runs what :mod:`~sottovoce.cli.bench.options` has checked; ``results`` are what comes out.
-* ``report`` -- tables; :mod:`~sottovoce.cli.bench.record` -- the JSON; ``plot`` draws it, and ``compare`` holds
-  two of them beside each other.
+* ``report`` -- tables; :mod:`~sottovoce.cli.bench.record` -- the JSON; ``plot`` draws it, and ``compare``
+  holds two of them beside each other.
 
 ``benches/`` in the checkout runs the same measurements under pytest-benchmark.
 """
