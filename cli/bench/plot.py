@@ -105,8 +105,10 @@ def write(
     import matplotlib as mpl
 
     # Letters as letters: smaller, and can be searched.  The salt and no date make equal files of equal runs.
-    settings = {"svg.hashsalt": "sottovoce", "svg.fonttype": "none", "font.sans-serif": _FONTS}
-    with mpl.rc_context(settings), atomic_file(path) as temporary:
+    with (
+        mpl.rc_context({"svg.hashsalt": "sottovoce", "svg.fonttype": "none", "font.sans-serif": _FONTS}),
+        atomic_file(path) as temporary,
+    ):
         plain = {"Date": None} if Path(path).suffix.lower() == ".svg" else {}
         figure(document, areas).savefig(temporary, dpi=120, metadata={**plain, **(metadata or {})})
 
