@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 from rich.console import Console
 from rich.markup import escape
 
-from .. import console
+from .. import console, plainjson
 from ..tables import Column, print_table
 from .areas import Area
 from .record import SCHEMA
@@ -131,8 +131,8 @@ def read(path: str) -> Document:
         OSError: It cannot be read.
     """
     try:
-        document = json.loads(Path(path).read_bytes())
-    except (ValueError, RecursionError):
+        document = plainjson.loads(Path(path).read_bytes())
+    except ValueError:
         _refuse(path, "not a JSON document")
     if not isinstance(document, dict) or not isinstance(document.get("schema"), str):
         _refuse(path, f"no schema in it, {SCHEMA!r} expected")
