@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 
 from .errors import ParameterError
+from .room import joined
 
 Field = bytes | str | int
 
@@ -44,7 +45,7 @@ def enc(*fields: Field) -> bytes:
         if len(data) >= 1 << 32:
             raise ParameterError("enc: fields of 4 GiB or more have no encoding")
         parts += (len(data).to_bytes(4, "big"), data)
-    return b"".join(parts)
+    return joined(parts)
 
 
 def sha256_enc(*fields: Field) -> bytes:

@@ -98,7 +98,7 @@ def _load_and_open(
     for i, (data, ad) in enumerate(items):
         parsed = _parse(data)
         out = _room(parsed)
-        parts = _open(parsed, key, trust, ad, out.write, senders)
+        parts = _open(parsed, key, trust, ad, out, senders)
         if isinstance(parts, _Refusal):
             results.append(parts.error())
         else:

@@ -12,61 +12,23 @@ first (:class:`Fingerprint`).
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from .._ext.enc import enc
 from .._ext.errors import DecodeError, ParameterError
+from .._ext.fingerprint import Fingerprint
+from .._ext.room import Sink
 
 CHUNK_BYTES: Final = 1 << 20
 TAG_BYTES: Final = 16
 _FULL_BYTES: Final = CHUNK_BYTES + TAG_BYTES
 
-Write = Callable[[memoryview], object]
-"""Takes the next bytes, all of them, and keeps no reference."""
-
 
 def chunk_count(plain_bytes: int) -> int:
     return max(1, -(-plain_bytes // CHUNK_BYTES))
-
-
-class Fingerprint:
-    """32 bytes that stand for a sequence of chunks, for whoever does not know the key.
-
-    SHA-256 over the GMAC tags of the chunks.  GMAC of a chunk up to 1 MiB is an almost universal hash:
-    two different chunks agree with probability 2^-111 over the key, however they were chosen, as long as
-    the key and the tags stay secret.  It runs at the speed of memory, where SHA-256 over the chunks
-    themselves would cost as much as the packet's own hash.  Not a commitment: who knows the key makes
-    collisions at will.
-
-    Args:
-        key: 32 secret bytes.
-
-    Source: McGrew and Viega, INDOCRYPT 2004, section 5 (GHASH is almost XOR-universal).
-    """
-
-    __slots__ = ("_aead", "_count", "_hash")
-
-    def __init__(self, key: bytes) -> None:
-        self._aead = AESGCM(key)
-        self._count = 0
-        self._hash = hashlib.sha256(enc("SOTTOVOCE-V1-FINGERPRINT"))
-
-    def add(self, chunk: bytes | memoryview) -> None:
-        """The next chunk, up to 1 MiB and a tag."""
-        # The nonce repeats under one key from one fingerprint to the next.  That would give the hash key
-        # away if tags were seen; they go into SHA-256 only.
-        self._hash.update(self._aead.encrypt(self._count.to_bytes(12, "big"), b"", chunk))
-        self._count += 1
-
-    def digest(self) -> bytes:
-        """32 bytes, to be kept secret or only compared."""
-        return self._hash.digest()
 
 
 # -- where ciphertext comes from -------------------------------------------------------------------
@@ -85,19 +47,6 @@ class Body(Protocol):
         Raises:
             DecodeError: The bytes are not (or no more) there, or not those of the first reading.
         """
-
-
-def room_for(n_bytes: int) -> io.BytesIO:
-    """A file in memory with room for ``n_bytes``: one that grows with each write is copied again and again.
-
-    Whoever has written less cuts it off (``truncate``) before taking the value.
-    """
-    room = io.BytesIO()
-    if n_bytes > CHUNK_BYTES:
-        room.seek(n_bytes - 1)
-        room.write(b"\0")
-        room.seek(0)
-    return room
 
 
 class MemoryBody:
@@ -197,39 +146,44 @@ def stream_nonce(index: int, last: bool) -> bytes:
     return bytes(7) + index.to_bytes(4, "big") + bytes([last])
 
 
-def seal_body(k_body: bytes, chunks: Iterable[bytes | memoryview], padded_bytes: int, write: Write) -> None:
+def seal_body(
+    k_body: bytes, chunks: Iterable[bytes | memoryview], padded_bytes: int, sink: Sink
+) -> Iterator[memoryview]:
     """Encrypt a plaintext, zero-padded to ``padded_bytes``.
 
     Args:
         k_body: 32 bytes, for this body only.
         chunks: The plaintext in pieces of 1 MiB, the last may be shorter; at most ``padded_bytes``.
         padded_bytes: At most 2**40.
-        write: Gets each chunk with its tag.
+        sink: Gets each chunk with its tag.
+
+    Yields:
+        Each chunk with its tag, before the sink takes it.
     """
     count = chunk_count(padded_bytes)
     aead = AESGCM(k_body)
-    out = memoryview(bytearray(min(padded_bytes, CHUNK_BYTES) + TAG_BYTES))
     source = iter(chunks)
     for i in range(count):
         size = min(CHUNK_BYTES, padded_bytes - i * CHUNK_BYTES)
         chunk = next(source, b"")
         if len(chunk) < size:
             chunk = bytes(chunk) + bytes(size - len(chunk))
-        sealed = out[: size + TAG_BYTES]
+        sealed = sink.place(size + TAG_BYTES)
         aead.encrypt_into(stream_nonce(i, i == count - 1), chunk, None, sealed)
-        write(sealed)
+        yield sealed
+        sink.take(len(sealed))
     if next(source, None) is not None:  # asking also lets a file notice that it has grown
         raise ParameterError("plaintext: longer than was said")
 
 
-def open_body(k_body: bytes, body: Body, plaintext_bytes: int, write: Write) -> tuple[int, bool]:
+def open_body(k_body: bytes, body: Body, plaintext_bytes: int, sink: Sink) -> tuple[int, bool]:
     """Decrypt all chunks.
 
     Args:
         k_body: 32 bytes.
         body: The chunks.
         plaintext_bytes: How many bytes are plaintext; the rest is padding.  From outside, any number.
-        write: Gets the plaintext as it comes; nothing of it is to be believed before the return.
+        sink: Gets the plaintext as it comes; nothing of it is to be believed before the return.
 
     Returns:
         Length of plaintext and padding together, and whether all of the padding is zero.
@@ -240,15 +194,13 @@ def open_body(k_body: bytes, body: Body, plaintext_bytes: int, write: Write) -> 
     """
     aead = AESGCM(k_body)
     n_chunks = -(-body.n_bytes // _FULL_BYTES)
-    buffer = bytearray(min(body.n_bytes, _FULL_BYTES) - TAG_BYTES)
-    out = memoryview(buffer)
     done, zero = 0, True
     for i, chunk in enumerate(body.chunks()):
         size = len(chunk) - TAG_BYTES
-        aead.decrypt_into(stream_nonce(i, i == n_chunks - 1), chunk, None, out[:size])
+        out = sink.place(size)
+        aead.decrypt_into(stream_nonce(i, i == n_chunks - 1), chunk, None, out)
         keep = max(0, min(size, plaintext_bytes - done))
-        if keep:
-            write(out[:keep])
-        zero &= buffer.count(0, keep, size) == size - keep
+        zero &= bytes(out[keep:]).count(0) == size - keep
+        sink.take(keep)
         done += size
     return done, zero

@@ -19,9 +19,10 @@ from typing import BinaryIO, Final, TypeAlias
 
 from .._ext.errors import DecodeError, ParameterError
 from .._ext.limits import MAX_CHUNKS, MAX_RECEIVERS
+from .._ext.room import Write
 from .._ext.spool import NewFile, spool
 from . import packet
-from .body import CHUNK_BYTES, Write, read_into
+from .body import CHUNK_BYTES, read_into
 
 Path: TypeAlias = str | os.PathLike[str]
 Progress: TypeAlias = Callable[[int, int], object]

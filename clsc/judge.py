@@ -23,6 +23,7 @@ from typing import BinaryIO
 from cryptography.exceptions import InvalidTag
 
 from .._ext.errors import DecodeError, EvidenceError, ParameterError, SignatureError
+from .._ext.room import Through
 from . import kem, signature
 from .body import open_body
 from .ends import Progress, Report, writer
@@ -183,12 +184,12 @@ def _wrong_packet(
         if not hmac.compare_digest(kc, parsed.kc):
             return "evidence: CEK is not the key that the header commits to"
         n_bytes = evidence.plaintext_bytes
-        first = content.write if target is None else len
+        first = Through(content.write if target is None else len)
         _, padding_is_zero = open_body(k_body, body, n_bytes, first)
         if not padding_is_zero:
             return "packet: the padding is not zero"
         if target is not None:  # again from the start, now that all of it holds
-            open_body(k_body, body, n_bytes, writer(target))
+            open_body(k_body, body, n_bytes, Through(writer(target)))
     except DecodeError:
         return "packet: another body than the signed one"
     except InvalidTag:

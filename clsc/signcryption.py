@@ -24,10 +24,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .._ext.enc import enc, sha256_enc
 from .._ext.errors import ParameterError, SenderError
+from .._ext.fingerprint import Fingerprint
 from .._ext.limits import MAX_RECEIVERS
 from .._ext.padme import padme
+from .._ext.room import Room, Sink, put
 from . import comb, group, hashes, kem, packet, signature
-from .body import CHUNK_BYTES, Fingerprint, Write, room_for, seal_body
+from .body import CHUNK_BYTES, seal_body
 from .group import ORDER, RandomBytes
 from .keys import PublicKey, SecretKey
 from .params import Usage
@@ -140,14 +142,12 @@ def _signcrypt_derand(
     dummy_slots: int,
     random_bytes: RandomBytes,
 ) -> bytes:
-    out = room_for(packet.packet_bytes(len(plaintext), len(receivers) + dummy_slots, pad=pad))
+    out = Room(packet.packet_bytes(len(plaintext), len(receivers) + dummy_slots, pad=pad))
     view = memoryview(plaintext)
     chunks = (view[i : i + CHUNK_BYTES] for i in range(0, len(view), CHUNK_BYTES))
     hedge = content_hedge(plaintext, sender)
-    _seal_derand(
-        chunks, len(plaintext), hedge, out.write, sender, receivers, ad, pad, dummy_slots, random_bytes
-    )
-    return out.getvalue()  # shares the buffer: no copy
+    _seal_derand(chunks, len(plaintext), hedge, out, sender, receivers, ad, pad, dummy_slots, random_bytes)
+    return out.value()
 
 
 def content_hedge(plaintext: bytes, sender: SecretKey) -> bytes:
@@ -174,7 +174,7 @@ def _seal_derand(
     chunks: Iterable[bytes | memoryview],
     plaintext_bytes: int,
     hedge: bytes,
-    write: Write,
+    sink: Sink,
     sender: SecretKey,
     receivers: Sequence[PublicKey],
     ad: bytes,
@@ -212,15 +212,10 @@ def _seal_derand(
     slots += [kem.dummy_slot(seed, i) for i in range(dummy_slots)]
     _shuffle(slots, hashes.hkdf(seed, b"", b"SOTTOVOCE-V1-SLOT-ORDER", 16 * len(slots)))
     body_bytes = packet.sealed_bytes(padded)
-    write(memoryview(b"".join([packet.MAGIC, header, *slots, body_bytes.to_bytes(8, "big")])))
-
+    put(sink, b"".join([packet.MAGIC, header, *slots, body_bytes.to_bytes(8, "big")]))
     wire_hash = packet.WireHash(header, slots, ad, body_bytes)
-
-    def write_chunk(chunk: memoryview) -> None:
-        wire_hash.add(chunk)
-        write(chunk)
-
-    seal_body(k_body, chunks, padded, write_chunk)
+    for sealed in seal_body(k_body, chunks, padded, sink):
+        wire_hash.add(sealed)
     wire = wire_hash.digest()
     transcript = packet.transcript_hash(wire, plaintext_bytes)
     head = packet.Head(
@@ -230,7 +225,7 @@ def _seal_derand(
         signature._sign_derand(sender, signature.CONTEXT_PACKET, transcript, _salts(seed)),
         plaintext_bytes,
     )
-    write(memoryview(AESGCM(k_head).encrypt(packet.ZERO_NONCE, head.to_bytes(), wire)))
+    put(sink, AESGCM(k_head).encrypt(packet.ZERO_NONCE, head.to_bytes(), wire))
     return packet.packet_id(sender.public_key, transcript)
 
 

@@ -20,8 +20,9 @@ from .._ext.enc import sha256_enc
 from .._ext.errors import DecodeError, ParameterError
 from .._ext.frames import forget
 from .._ext.limits import MAX_RECEIVERS
+from .._ext.room import Through, Write
 from . import packet
-from .body import CHUNK_BYTES, FileBody, Write, read_into
+from .body import CHUNK_BYTES, FileBody, read_into
 from .ends import (
     Path,
     Report,
@@ -153,7 +154,7 @@ def _seal_file_derand(
         report.add(len(data))
 
     packet_id = _seal_derand(
-        _pieces(file, size, version), size, hedge, write_on, sender, receivers, ad, pad, dummy_slots,
+        _pieces(file, size, version), size, hedge, Through(write_on), sender, receivers, ad, pad, dummy_slots,
         random_bytes,
     )  # fmt: skip
     return FileSealed(total, size, packet_id)
@@ -269,7 +270,7 @@ def _open_file(
     ad: bytes,
     progress: Progress | None,
 ) -> OpenedFile | _Refusal:
-    parts = _open_parts(parse_file(file, progress), receiver, trust, ad, keep, keep_hashes=False)
+    parts = _open_parts(parse_file(file, progress), receiver, trust, ad, Through(keep), keep_hashes=False)
     if isinstance(parts, _Refusal):
         return parts
     return OpenedFile(parts.sender, parts.packet_id, parts.sender.mode, parts.head.plaintext_bytes)

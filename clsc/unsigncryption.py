@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -21,8 +20,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .._ext.errors import DecodeError, SenderError, SignatureError, UnsigncryptError
 from .._ext.padme import padme
+from .._ext.room import Room, Sink
 from . import group, kem, packet, signature
-from .body import Write, open_body, room_for
+from .body import open_body
 from .keys import PublicKey, SecretKey
 from .params import Mode, Usage
 from .trust import TrustStore
@@ -157,7 +157,7 @@ def _open_parts(
     receiver: SecretKey,
     trust: TrustStore,
     ad: bytes,
-    write: Write,
+    sink: Sink,
     *,
     keep_hashes: bool = True,
 ) -> _Parts | _Refusal:
@@ -171,14 +171,14 @@ def _open_parts(
         receiver: A key for usage ``decrypt``.
         trust: Decides whose packets are acceptable.
         ad: The associated data that the sender named.
-        write: Gets the plaintext, without padding, while it is still UNVERIFIED: whatever it was
-            written to counts only if this returns :class:`_Parts`.
+        sink: Gets the plaintext, without padding, while it is still UNVERIFIED: what it has got counts
+            only if this returns :class:`_Parts`.
         keep_hashes: Whether ``chunk_hashes`` is wanted: 32 MiB for the longest packet.
 
     Returns:
         The parts of a packet that :func:`unsigncrypt` would accept; else which error it deserves.
     """
-    parts = _open(parsed, receiver, trust, ad, write, keep_hashes=keep_hashes)
+    parts = _open(parsed, receiver, trust, ad, sink, keep_hashes=keep_hashes)
     if isinstance(parts, _Parts) and not parts.claim.holds():
         return _Refusal.SENDER
     return parts
@@ -193,18 +193,17 @@ def _parse(data: bytes) -> packet.Packet | None:
 def _open_and_verify(data: bytes, receiver: SecretKey, trust: TrustStore, ad: bytes) -> Opened | _Refusal:
     parsed = _parse(data)
     out = _room(parsed)
-    parts = _open_parts(parsed, receiver, trust, ad, out.write, keep_hashes=False)
+    parts = _open_parts(parsed, receiver, trust, ad, out, keep_hashes=False)
     return parts if isinstance(parts, _Refusal) else _opened(parts, out)
 
 
-def _room(parsed: packet.Packet | None) -> io.BytesIO:
+def _room(parsed: packet.Packet | None) -> Room:
     """For the plaintext of a packet that may be one."""
-    return room_for(0 if parsed is None else parsed.body_bytes)
+    return Room(0 if parsed is None else packet.body_plain_bytes(parsed.body_bytes))
 
 
-def _opened(parts: _Parts, out: io.BytesIO) -> Opened:
-    out.truncate()  # there was room for tags and padding, too
-    return Opened(out.getvalue(), parts.sender, parts.packet_id, parts.sender.mode)
+def _opened(parts: _Parts, out: Room) -> Opened:
+    return Opened(out.value(), parts.sender, parts.packet_id, parts.sender.mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +223,7 @@ def _open(
     receiver: SecretKey,
     trust: TrustStore,
     ad: bytes,
-    write: Write,
+    sink: Sink,
     senders: dict[bytes, PublicKey] | None = None,
     *,
     keep_hashes: bool = False,
@@ -237,7 +236,7 @@ def _open(
     if parsed is None:
         return _Refusal.PACKET
     with contextlib.suppress(DecodeError, InvalidTag, _NotForMe):
-        found = _open_ciphertext(parsed, receiver, ad, write, bytearray() if keep_hashes else None)
+        found = _open_ciphertext(parsed, receiver, ad, sink, bytearray() if keep_hashes else None)
     if found is None:
         return _Refusal.PACKET
     with contextlib.suppress(DecodeError, SenderError, SignatureError, _NotForMe):
@@ -246,7 +245,7 @@ def _open(
 
 
 def _open_ciphertext(
-    parsed: packet.Packet, receiver: SecretKey, ad: bytes, write: Write, hashes: bytearray | None
+    parsed: packet.Packet, receiver: SecretKey, ad: bytes, sink: Sink, hashes: bytearray | None
 ) -> _Ciphertext:
     """First half: whatever fails here is the one UnsigncryptError."""
     # First, for everybody: hashing takes as long as the body is, and who does it only after a slot
@@ -262,7 +261,7 @@ def _open_ciphertext(
     # What the head says counts only in the second half; here it says no more than where padding begins.
     cut = packet.parse_head(head)
     plaintext_bytes = parsed.body.n_bytes if cut is None else cut.plaintext_bytes
-    padded, zero = open_body(k_body, parsed.body, plaintext_bytes, write)
+    padded, zero = open_body(k_body, parsed.body, plaintext_bytes, sink)
     return _Ciphertext(slot, bytes(hashes or b""), wire, head, padded, zero)
 
 

@@ -6,6 +6,7 @@ import os
 
 from .._ext.errors import DecodeError, SenderError, UnsigncryptError
 from .._ext.frames import forget
+from .._ext.room import Through
 from .ends import Progress
 from .evidence import Addressee, Evidence, Strength
 from .keys import SecretKey
@@ -76,7 +77,7 @@ def _make(
     """The evidence, or the error to raise: a value, for what is raised here would show frames with keys."""
     try:
         with open_packet(source, progress) as parsed:
-            parts = _open_parts(parsed, receiver, trust, ad, _discard)
+            parts = _open_parts(parsed, receiver, trust, ad, Through(_discard))
     except DecodeError:
         return UnsigncryptError()
     if isinstance(parts, _Refusal):

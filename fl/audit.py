@@ -38,7 +38,7 @@ from .._ext.errors import (
 from .._ext.limits import HEADER_MAX_BYTES
 from ..he import kahe
 from .audit_file import AuditReader
-from .closing import ContributorSet, RoundResult
+from .closing import ContributorSet, RoundResult, little_endian
 from .conviction import Conviction, Fault
 from .errors import ProtocolError
 from .header import RoundHeader
@@ -94,7 +94,7 @@ class AuditReport:
         agreed: Root, digest of the sum and count as the aggregator published them; None if it published no
             result.
         total_weight: As it published it.
-        mean_digest: SHA-256 of the mean, float64 little-endian, as it published it; 32 bytes, or ``b""``.
+        mean_digest: SHA-256 of the mean, little-endian, as it published it; 32 bytes, or ``b""``.
         result_digest: SHA-256 of the result in the record, 32 bytes.
         compared: Whether a result that somebody got was held against the one in the record.
         count: Contributors whose ciphertexts were added.
@@ -322,7 +322,7 @@ def _compare(report: AuditReport, result: RoundResult | None, data: bytes, publi
 
 
 def _mean_digest(result: RoundResult) -> bytes:
-    return hashlib.sha256(result.mean.astype("<f8").tobytes()).digest()
+    return hashlib.sha256(little_endian(result.mean)).digest()
 
 
 def _add_up(
@@ -380,7 +380,7 @@ def _check_mean(
     try:
         sums = [kahe.ShareSum.from_bytes(d, header.kahe_params, j) for j, d in share_sums.items()]
         opened = kahe.open_sum(header.kahe_params, header.hash, total, sums, count)
-        mean, weight = header.codec.dequantize(opened.values, count)
+        mean, weight = header.codec.dequantize(opened.values, count, header.layout.vector_dtype)
     except TooManyErasures as error:
         report.find(AuditFault.KEYS, f"{error.needed} members' needed, {error.present} usable")
     except (OverflowDetected, DecodeError, ParameterError) as error:

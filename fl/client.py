@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import clsc, he, rs
-from .._ext.enc import enc
+from .._ext.enc import sha256_enc
 from .._ext.errors import ParameterError
+from .._ext.fingerprint import Fingerprint
 from ..he import kahe
 from .closing import RoundResult
 from .errors import ProtocolError, Reason
@@ -22,7 +23,7 @@ from .model import Arrays, model_digest
 from .policy import Policy
 from .signed import HeaderReader
 from .stores import MemoryOutbox, Outbox, Sent
-from .update import Manifest, MemberShare, Update
+from .update import Manifest, MemberShare, UpdateDraft
 from .wire import associated_data, expect
 
 
@@ -153,8 +154,7 @@ class Client:
         with self._meter.stage("quantize"):
             values = self._quantize(header, update, examples)
         digests = self._check_unused(header, update)
-        sealed = self._encrypt(header, values)
-        plain = sealed.to_bytes()
+        manifest, plain = self._encrypt(header, values)
         with self._meter.stage("signcrypt to aggregator") as stage:
             packet = clsc.signcrypt(
                 plain,
@@ -165,7 +165,7 @@ class Client:
             stage.n_bytes += len(packet)
         # The outbox holds the rule about models again: another object may have sealed meanwhile.
         self._outbox.put(
-            Sent(header.hash, self.pid, header.model, digests, sealed.manifest.digest, packet),
+            Sent(header.hash, self.pid, header.model, digests, manifest.digest, packet),
             allow_retrained=self._policy.allow_retrained,
         )
         return Sealed(header, packet)
@@ -249,16 +249,18 @@ class Client:
             raise
         return digests
 
-    def _encrypt(self, header: RoundHeader, values: NDArray[np.int64]) -> Update:
+    def _encrypt(self, header: RoundHeader, values: NDArray[np.int64]) -> tuple[Manifest, bytes]:
+        """The manifest, and the update that it is part of, encoded."""
         params = header.kahe_params
         key = kahe.OneTimeKey.generate(params, header.hash)
+        draft = UpdateDraft(header)
         with self._meter.stage("encrypt") as stage:
-            ciphertext = key.encrypt(values)
+            digest = key.encrypt_into(values, draft.ciphertext)
             stage.n_bytes += params.ciphertext_bytes
         with self._meter.stage("share") as stage:
             proof, shares = key.share(self.pid)
             stage.n_bytes += params.proof_bytes
-        manifest = Manifest(header.hash, self.pid, ciphertext.digest, proof)
+        manifest = Manifest(header.hash, self.pid, digest, proof)
         with self._meter.stage("signcrypt to committee") as stage:
             packets = []
             for index, (member, share) in enumerate(zip(header.members, shares, strict=True), 1):
@@ -266,31 +268,48 @@ class Client:
                 ad = associated_data(header.hash, "share", index)
                 packets.append(clsc.signcrypt(plain, sender=self._key, receivers=[member.decrypt], ad=ad))
             stage.n_bytes += sum(map(len, packets))
-        return Update(manifest, ciphertext, tuple(packets))
+        return manifest, draft.finish(manifest, packets)
 
 
 _DIGEST_BLOCK = 1 << 15
-"""Numbers hashed at a time: their copies stay in the cache, and a large model needs no second one."""
+"""Numbers looked at together: their copies stay in the cache, and a large model needs no second one."""
 
 
 def _update_digests(header: RoundHeader, update: Arrays) -> frozenset[bytes]:
-    """SHA-256 over ``enc(tag, vector)`` of the update in float32, and of the integers nearest to it.
+    """Fingerprints of the update in float32, and of the integers nearest to it: 32 bytes each.
 
     Stochastic rounding makes two encodings of one update differ, so these are compared: what only the clip
     or the rounding would tell apart is the same, and so is what differs by less than float32 can tell.
+
+    Their keys are no secrets.  What a client relies on is that one update gives one fingerprint, whatever
+    anybody knows; whoever could make two updates agree would make the client refuse the second.
     """
     nearest = replace(header.codec, rounding="nearest")
-    size = header.layout.size
     wide = "<i2" if nearest.max_weight < 1 << 15 else "<i4"  # a weight has at most 24 bits
-    n_bytes = np.dtype(wide).itemsize
-    floats = hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE") + (4 * size).to_bytes(4, "big"))
-    integers = hashlib.sha256(enc("SOTTOVOCE-V1-UPDATE-ENCODED") + (n_bytes * (size + 1)).to_bytes(4, "big"))
-    for array in update:
-        flat = array.reshape(-1)
-        for at in range(0, flat.size, _DIGEST_BLOCK):
-            block = flat[at : at + _DIGEST_BLOCK]
-            with np.errstate(over="ignore"):  # beyond float32 is infinity, and beyond any clip
-                floats.update(block.astype("<f4", order="C", copy=False).data)
-            integers.update(nearest.quantize(block)[:-1].astype(wide).data)
-    integers.update(nearest.max_weight.to_bytes(n_bytes, "little"))
+    floats = Fingerprint(sha256_enc("SOTTOVOCE-V1-UPDATE"))
+    integers = Fingerprint(sha256_enc("SOTTOVOCE-V1-UPDATE-ENCODED", nearest.max_weight))
+    for block in _blocks(update):
+        with np.errstate(over="ignore"):  # beyond float32 is infinity, and beyond any clip
+            floats.add(block.astype("<f4", copy=False).data.cast("B"))
+        integers.add(nearest.quantize(block)[:-1].astype(wide).data.cast("B"))
     return frozenset({floats.digest(), integers.digest()})
+
+
+def _blocks(update: Arrays) -> Iterator[NDArray[Any]]:
+    """All numbers of the arrays, the same number at a time however the arrays are cut."""
+    held, n = np.empty(_DIGEST_BLOCK), 0  # float64 holds those of every array
+    for array in update:
+        flat, at = array.reshape(-1), 0
+        while at < flat.size:
+            part = flat[at : at + _DIGEST_BLOCK - n]
+            at += part.size
+            if part.size == _DIGEST_BLOCK:
+                yield part
+                continue
+            held[n : n + part.size] = part
+            n += part.size
+            if n == _DIGEST_BLOCK:
+                yield held
+                n = 0
+    if n:
+        yield held[:n]

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from .. import clsc
 from .._ext import cbor
 from .._ext.enc import enc
 from .._ext.errors import DecodeError, SignatureError
+from .._ext.room import joined
 from ..he import kahe
 from .errors import ProtocolError, Reason
 from .header import RoundHeader
@@ -127,20 +128,21 @@ class RoundResult:
     Attributes:
         agreed: The set, the digest of the sum, and how many they are.
         entries: ``(pid, manifest digest)`` of every contributor, sorted by pid.
-        mean: Weighted mean, float64, shape ``(layout.size,)``, read-only.  The aggregator's word.
+        mean: Weighted mean, shape ``(layout.size,)``, read-only, float32, or float64 where an array of the
+            model is.  The aggregator's word.
         total_weight: Sum of the clients' integer weights.
         member_signatures: Member index -> its signature over ``agreed``.
     """
 
     agreed: ContributorSet
     entries: tuple[tuple[bytes, bytes], ...] = field(repr=False)
-    mean: NDArray[np.float64] = field(repr=False)
+    mean: NDArray[Any] = field(repr=False)
     total_weight: int
     member_signatures: dict[int, bytes] = field(repr=False)
 
     def to_bytes(self, header: RoundHeader, keys: ServerKeys) -> bytes:
-        """``enc(signed envelope, list, mean)``: the list 48 bytes a contributor, the mean 8 bytes a value."""
-        mean = np.ascontiguousarray(self.mean, dtype="<f8").data.cast("B")
+        """``enc(signed envelope, list, mean)``: 48 bytes a contributor, 4 or 8 a value of the mean."""
+        mean = little_endian(self.mean.astype(header.layout.vector_dtype, copy=False))
         body = cbor.dumps(
             {
                 "v": VERSION,
@@ -156,7 +158,7 @@ class RoundResult:
         listed = b"".join(pid + digest for pid, digest in self.entries)
         # As enc would, without further copies of the mean, which is nearly all of it.
         head = enc(sign_body(keys.sign, _TAG_RESULT, body), listed)
-        return b"".join((head, len(mean).to_bytes(4, "big"), mean))
+        return joined((head, len(mean).to_bytes(4, "big"), mean))
 
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
@@ -187,12 +189,13 @@ class RoundResult:
             raise DecodeError(f"result: version {VERSION} expected")
         if fields["header"] != header.hash:
             raise ProtocolError(Reason.RESULT, "of another round", round_id=header.hash)
-        check_length("mean", mean_bytes, 8 * header.layout.size)
+        dtype = header.layout.vector_dtype
+        check_length("mean", mean_bytes, dtype.itemsize * header.layout.size)
         if hashlib.sha256(mean_bytes).digest() != fields["mean"]:
             raise DecodeError("result: not the mean that was signed")
-        mean = np.frombuffer(mean_bytes, dtype="<f8").astype(np.float64, copy=False)
+        mean = np.frombuffer(mean_bytes, dtype=dtype.newbyteorder("<")).astype(dtype, copy=False)
         # Not of what the clients clipped: no honest sum gives it, nor NaN, which no comparison passes.
-        if not (np.abs(mean) <= header.clip).all():
+        if not (np.abs(mean) <= dtype.type(header.clip)).all():
             raise DecodeError("result: means within the clip range expected")
         step = PID_BYTES + HASH_BYTES
         if len(listed) % step:
@@ -238,6 +241,11 @@ class RoundResult:
             raise SignatureError(
                 f"result: a member's signature does not verify ({wrong})", error.bad_indices
             ) from None
+
+
+def little_endian(mean: NDArray[Any]) -> memoryview:
+    """The mean as it travels; nothing is copied where that is how it lies."""
+    return np.ascontiguousarray(mean, dtype=mean.dtype.newbyteorder("<")).data.cast("B")
 
 
 def result_max_bytes(header: RoundHeader) -> int:

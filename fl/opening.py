@@ -84,12 +84,17 @@ def open_batch(
     results = clsc.unsigncrypt_batch(
         packets, receiver=key, trust=trust, ad=associated_data(header.hash, "packet")
     )
+    good: list[memoryview] = []
+    opened = tuple(_parse(result, header, good) for result in results)
+    if not good:
+        return OpenedBatch(opened, None)
     total = kahe.CiphertextSum(header.kahe_params, header.hash)
-    opened = tuple(_parse(result, header, total) for result in results)
-    return OpenedBatch(opened, total if total.count else None)
+    total.add_bytes(*good)
+    return OpenedBatch(opened, total)
 
 
-def _parse(result: object, header: RoundHeader, total: kahe.CiphertextSum) -> OpenedPacket:
+def _parse(result: object, header: RoundHeader, good: list[memoryview]) -> OpenedPacket:
+    """One result; its ciphertext goes to ``good`` if it is, and if a sum has room for it."""
     if isinstance(result, UnsigncryptError):
         return OpenedPacket(refused=Reason.NOT_FOR_US)
     if not isinstance(result, clsc.Opened):
@@ -105,9 +110,9 @@ def _parse(result: object, header: RoundHeader, total: kahe.CiphertextSum) -> Op
         return OpenedPacket(pid, error.reason)
     except DecodeError:
         return OpenedPacket(pid, Reason.MALFORMED)
-    room = total.count < header.max_contributors
+    room = len(good) < header.max_contributors
     if room:
-        total.add_bytes(ciphertext)
+        good.append(ciphertext)
     return OpenedPacket(pid, None, result.packet_id, manifest.digest, result.plaintext, added=room)
 
 

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 from .. import clsc
 from .._ext.enc import enc
-from .._ext.errors import OverflowDetected, SignatureError, SottovoceError, StoreError, TooManyErasures
+from .._ext.errors import (
+    OverflowDetected,
+    RangeError,
+    SignatureError,
+    SottovoceError,
+    StoreError,
+    TooManyErasures,
+)
 from .._ext.limits import MAX_REMOVALS
 from ..he import kahe
 from .closing import Answer, ContributorSet, RoundResult
@@ -305,11 +312,13 @@ class Settlement:
                     [self._answers[j].share_sum for j in sorted(self._answers)],
                     agreed.count,
                 )
-                mean, weight = header.codec.dequantize(opened.values, agreed.count)
+                mean, weight = header.codec.dequantize(
+                    opened.values, agreed.count, header.layout.vector_dtype
+                )
             except TooManyErasures as error:
                 detail = f"{error.needed} answers needed, {error.present} usable"
                 raise ProtocolError(Reason.NO_QUORUM, detail, round_id=header.hash) from None
-            except OverflowDetected:
+            except (OverflowDetected, RangeError):
                 raise ProtocolError(Reason.SUM, round_id=header.hash) from None
         mean.setflags(write=False)
         signatures = {j: answer.signature for j, answer in sorted(self._answers.items())}

@@ -31,8 +31,12 @@ def member_packet_bytes(params: kahe.Params) -> int:
     return clsc.packet_bytes(plain, 1)
 
 
+def update_bytes(params: kahe.Params) -> int:
+    """Length of every update."""
+    plain = _FIELD + manifest_bytes(params) + _FIELD + params.ciphertext_bytes
+    return plain + params.n_members * (_FIELD + member_packet_bytes(params))
+
+
 def update_packet_bytes(params: kahe.Params) -> int:
     """Length of every client's packet to the aggregator."""
-    plain = _FIELD + manifest_bytes(params) + _FIELD + params.ciphertext_bytes
-    plain += params.n_members * (_FIELD + member_packet_bytes(params))
-    return clsc.packet_bytes(plain, 1)
+    return clsc.packet_bytes(update_bytes(params), 1)

@@ -8,6 +8,7 @@ it together: whoever signs two different ones for one round has equivocated.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
@@ -15,9 +16,10 @@ from typing import Self
 from .._ext import cbor
 from .._ext.enc import enc
 from .._ext.errors import DecodeError
+from .._ext.room import Room
 from ..he import kahe
 from .header import RoundHeader
-from .sizes import member_packet_bytes
+from .sizes import manifest_bytes, member_packet_bytes, update_bytes
 from .wire import HASH_BYTES, PID_BYTES, VERSION, check_length, read_int, split_exactly, split_views
 
 _SCHEMA: cbor.Schema = {"v": int, "header": bytes, "pid": bytes, "ciphertext": bytes, "proof": bytes}
@@ -166,3 +168,38 @@ class Update:
         for packet in packets:
             check_length("member packet", packet, member_packet_bytes(params))
         return manifest, ciphertext, packets
+
+
+class UpdateDraft:
+    """The encoding of an update while it is made: the ciphertext, nearly all of it, is written into it.
+
+    Attributes:
+        ciphertext: Room for it, ``params.ciphertext_bytes`` bytes.
+    """
+
+    def __init__(self, header: RoundHeader) -> None:
+        params = header.kahe_params
+        self._room = Room(update_bytes(params))
+        self._whole = self._room.place(update_bytes(params))
+        self._at = 0
+        self._field(manifest_bytes(params))  # filled in when there is one
+        self.ciphertext = self._field(params.ciphertext_bytes)
+
+    def finish(self, manifest: Manifest, member_packets: Sequence[bytes]) -> bytes:
+        """:meth:`Update.to_bytes`."""
+        for packet in member_packets:
+            self._field(len(packet))[:] = packet
+        end, self._at = self._at, 0
+        encoded = manifest.to_bytes()
+        self._field(len(encoded))[:] = encoded
+        self._room.take(end)
+        self.ciphertext.release()
+        self._whole.release()
+        return self._room.value()
+
+    def _field(self, n_bytes: int) -> memoryview:
+        """Where the next field goes, behind its length, as ``enc`` writes it."""
+        self._whole[self._at : self._at + 4] = n_bytes.to_bytes(4, "big")
+        start = self._at + 4
+        self._at = start + n_bytes
+        return self._whole[start : self._at]

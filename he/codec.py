@@ -8,7 +8,7 @@ from math import inf, isfinite
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .._ext import codec as kernel
 from .._ext.errors import OverflowDetected, ParameterError, RangeError
@@ -171,25 +171,34 @@ class Codec:
         out[-1] = rounder.weight
         return out
 
-    def dequantize(self, total: NDArray[np.int64], n_contributors: int) -> tuple[NDArray[np.float64], int]:
+    def dequantize(
+        self, total: NDArray[np.int64], n_contributors: int, dtype: DTypeLike = np.float64
+    ) -> tuple[NDArray[Any], int]:
         """The weighted mean of a sum of quantized vectors, and the sum of their weights.
 
         Args:
             total: int64, shape ``(d + 1,)``: the opened sum.
             n_contributors: |S|, 1 to ``max_summands``.
+            dtype: float64 or float32.
 
         Returns:
-            ``c * total[:-1] / total[-1]`` as float64 ``(d,)``, and ``total[-1]``.
+            ``c * total[:-1] / total[-1]``, computed in float64, as ``dtype`` ``(d,)``; and ``total[-1]``.
 
         Raises:
             TypeError: Not an int64 array, or ``n_contributors`` is no int.
-            ParameterError: Another shape, or ``n_contributors`` out of range.
+            ParameterError: Another shape or dtype, or ``n_contributors`` out of range.
+            RangeError: A mean is beyond float32, which takes a clip that is.
             OverflowDetected: The sum of weights is not within ``|S| .. |S| G``, or a slot exceeds it:
                 no honest set gives such a sum.
         """
+        if np.dtype(dtype) not in (np.float64, np.float32):
+            raise ParameterError(f"dtype: float64 or float32 expected, got {np.dtype(dtype)}")
         slots, weights = self._checked(total, n_contributors)
-        mean = np.empty(len(slots), np.float64)
-        kernel.dequantize(mean, slots, self.clip, weights)  # finite: no slot exceeds the weights
+        mean = np.empty(len(slots), dtype)
+        # Finite in float64: no slot exceeds the weights.
+        bad = kernel.dequantize(mean, slots, self.clip, weights)
+        if bad >= 0:
+            raise RangeError(f"total: the mean at {bad} is beyond float32")
         return mean, weights
 
     def dequantize_model(

@@ -73,6 +73,11 @@ class ModelLayout:
         """d, numbers in the vector."""
         return sum(prod(shape) for shape in self.shapes)
 
+    @property
+    def vector_dtype(self) -> np.dtype[Any]:
+        """Of a vector that loses nothing the arrays can hold: float32, or float64 where one of them is."""
+        return np.dtype(np.float64 if "float64" in self.dtypes else np.float32)
+
     def flatten(self, arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
         """One float64 vector of ``size`` numbers, the arrays in order, each in C order.
 
@@ -118,17 +123,20 @@ class ModelLayout:
         """Arrays of this layout, contiguous and not initialised."""
         return [np.empty(shape, dtype) for shape, dtype in zip(self.shapes, self.dtypes, strict=True)]
 
-    def unflatten(self, vector: NDArray[np.float64]) -> list[NDArray[Any]]:
+    def unflatten(self, vector: NDArray[np.float64] | NDArray[np.float32]) -> list[NDArray[Any]]:
         """The arrays of a vector: fresh, of the layout's shapes and dtypes.
 
+        Args:
+            vector: float64 or float32, shape ``(size,)``.
+
         Raises:
-            TypeError: Not a float64 array.
+            TypeError: Not a float64 or float32 array.
             ParameterError: Not of shape ``(size,)``.
             RangeError: A number is not finite, or not as a number of its array's dtype (float16 ends at
                 65504); names the array and the index in it.
         """
-        if not isinstance(vector, np.ndarray) or vector.dtype != np.float64:
-            raise TypeError("vector: float64 array expected")
+        if not isinstance(vector, np.ndarray) or vector.dtype not in (np.float64, np.float32):
+            raise TypeError("vector: float64 or float32 array expected")
         if vector.shape != (self.size,):
             raise ParameterError(f"vector: shape ({self.size},) expected, got {vector.shape}")
         arrays = self._empty()

@@ -222,9 +222,9 @@ class Committee:
         threshold, until = aggregator.header.threshold, time.monotonic() + 2 * self._patience.ask_s
         check, enough = _taking(role, aggregator.receive_check), threshold
         while True:
-            await self._gather_answers(aggregator, signed_header, role, requests, enough)
+            spare = await self._gather_answers(aggregator, signed_header, role, requests, enough)
             try:
-                return await role(aggregator.open)
+                return await self._open_with(aggregator, role, spare)
             except ProtocolError as error:
                 # Wrong answers among them, or too few: those that are missing may help.
                 heard = {*aggregator.answered, *aggregator.complaints}
@@ -249,31 +249,53 @@ class Committee:
         role: RoleThread,
         requests: Mapping[int, bytes],
         enough: int,
-    ) -> None:
+    ) -> dict[int, bytes]:
         """Ask those that have not answered; what comes is opened together, as soon as it could be enough.
 
         What counts as enough is what was taken: junk that comes quickly must not cut slow members off.
+
+        Returns:
+            Member index -> its answer, of those that came when there were enough: opening one costs as much
+            as a client's packet, and the sum needs no more than ``t``.
         """
         found: dict[int, bytes] = {}
         refused: set[int] = set()
 
-        async def open_found() -> None:
-            batch = dict(found)
-            found.clear()
-            for index, error in (await role(aggregator.receive_answers, batch)).items():
-                refused.add(index)
-                log("warning", "answer: answer refused", member=index, reason=type(error).__name__)
-
         async def keep(index: int, data: bytes) -> None:
             found[index] = data
-            while found and len(aggregator.answered) + len(found) >= enough:
-                await open_found()
+            while found and enough <= len(aggregator.answered) + len(found) and not reached():
+                batch = dict(found)
+                found.clear()
+                refused.update(await self._take_answers(aggregator, role, batch))
 
+        reached = _reached(aggregator, enough)
         framed = _framed(signed_header, requests, aggregator.answered)
-        await self._ask("answer", framed, keep, MemberState.ANSWERED, _reached(aggregator, enough))
-        await open_found()
+        await self._ask("answer", framed, keep, MemberState.ANSWERED, reached)
         for index in refused:
             self.states[self.names[index - 1]] = MemberState.REFUSED
+        return found
+
+    async def _open_with(
+        self, aggregator: Aggregator, role: RoleThread, spare: dict[int, bytes]
+    ) -> RoundResult:
+        """Open the sum; where it does not open, once more with the answers that were not needed."""
+        try:
+            return await role(aggregator.open)
+        except ProtocolError:
+            if not spare:
+                raise
+        await self._take_answers(aggregator, role, spare)
+        return await role(aggregator.open)
+
+    async def _take_answers(
+        self, aggregator: Aggregator, role: RoleThread, answers: dict[int, bytes]
+    ) -> set[int]:
+        """Members whose answers were refused."""
+        refused = await role(aggregator.receive_answers, answers)
+        for index, error in refused.items():
+            self.states[self.names[index - 1]] = MemberState.REFUSED
+            log("warning", "answer: answer refused", member=index, reason=type(error).__name__)
+        return set(refused)
 
     async def _ask(
         self,

@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sottovoce._ext.fingerprint import Fingerprint
 from sottovoce._ext.padme import padme
+from sottovoce._ext.room import Through
 from sottovoce.clsc import (
     FileSealed,
     Mode,
@@ -25,7 +27,6 @@ from sottovoce.clsc import (
     unsigncrypt,
     unsigncrypt_file,
 )
-from sottovoce.clsc.body import Fingerprint
 from support.clsc_world import Drbg
 
 MIB = 2**20
@@ -121,7 +122,7 @@ def test_equal_randomness_gives_equal_bytes(world, size, pad, dummies, ad, seed,
         streaming._pieces(io.BytesIO(text), size, ()),
     ):
         target = io.BytesIO()
-        packet_id = signcryption._seal_derand(pieces, size, hedge, target.write, *rest, Drbg(seed))
+        packet_id = signcryption._seal_derand(pieces, size, hedge, Through(target.write), *rest, Drbg(seed))
         made.append((target.getvalue(), packet_id))
     assert made[0] == made[1]
     opened = unsigncrypt(out.getvalue(), receiver=world.receiver(), trust=world.trust, ad=ad)

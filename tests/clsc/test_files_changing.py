@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from sottovoce._ext.room import Through
 from sottovoce.clsc import (
     ParameterError,
     UnsigncryptError,
@@ -61,7 +62,7 @@ def test_attack_co_receiver_changes_the_file_between_the_two_readings(world, cas
     unsigncrypt_file(path, tmp_path / "opened", receiver=bob, trust=world.trust, progress=lambda *a: None)
     assert (tmp_path / "opened").read_bytes() == text
     out = io.BytesIO()
-    body.open_body(insider.k_body, body.MemoryBody(memoryview(other)), len(evil), out.write)
+    body.open_body(insider.k_body, body.MemoryBody(memoryview(other)), len(evil), Through(out.write))
     assert out.getvalue() == evil
 
 

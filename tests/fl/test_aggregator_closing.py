@@ -23,6 +23,7 @@ from support.fl_federation import (
     lying_answer,
     snapshot,
     update_of,
+    wrong_sum,
 )
 
 
@@ -398,22 +399,6 @@ class TestChecksAndAnswers:
         aggregator.receive_answer(1, wrong_sum(fed, sealed, 1, good))
         answer_all(aggregator, members, sealed, {j: final[j] for j in (2, 3, 4)})
         assert aggregator.wrong_members == ()
-
-
-def wrong_sum(fed, sealed, j, answer, count=None):
-    """The answer with another share sum (or another count), the member's signature on the set as it was."""
-
-    def change(plain):
-        fields = split_exactly(plain, 5)
-        data = bytearray(fields[4])
-        if count is not None:
-            data[:4] = count.to_bytes(4, "little")
-        else:
-            data[4:8] = ((int.from_bytes(data[4:8], "little") + 1) % (2**31 - 1)).to_bytes(4, "little")
-        fields[4] = bytes(data)
-        return enc(*fields)
-
-    return lying_answer(fed, sealed.header, j, answer, change)
 
 
 class TestOpen:

@@ -17,6 +17,7 @@ from sottovoce.fl import (
     Update,
     model_digest,
 )
+from sottovoce.fl import client as client_module
 from sottovoce.fl.wire import associated_data
 from support.fl_federation import CLIP, MODEL, NOW, update_of
 
@@ -294,6 +295,33 @@ class TestArguments:
             a.flags.writeable = False
         fed.client(0).seal(sealed.signed, MODEL, update)
         assert all(np.array_equal(a, b) for a, b in zip(update, before, strict=True))
+
+
+class TestFingerprints:
+    """One update has one fingerprint, whatever it comes in; another has another."""
+
+    def test_however_the_arrays_are_cut(self, fed, sealed, monkeypatch):
+        monkeypatch.setattr(client_module, "_DIGEST_BLOCK", 8)
+        vector = np.random.default_rng(1).normal(0, 0.3, 50).astype(np.float32)
+        digests = lambda *arrays: client_module._update_digests(sealed.header, list(arrays))  # noqa: E731
+        whole = digests(vector)
+        for cuts in ([1], [8], [7, 9, 40], [16, 17, 18, 19, 48]):
+            assert digests(*np.split(vector, cuts)) == whole
+        assert digests(vector.astype(np.float64)) == whole
+        assert digests(vector[:16], vector[16:].astype(np.float64)) == whole
+        assert digests(np.asfortranarray(vector.reshape(5, 10))) == whole
+
+    def test_every_number_counts(self, fed, sealed, monkeypatch):
+        monkeypatch.setattr(client_module, "_DIGEST_BLOCK", 8)
+        seen = set()
+        for at in range(-1, 20):
+            vector = np.zeros(20, np.float32)
+            vector[at] = 0.25 if at >= 0 else 0
+            digests = client_module._update_digests(sealed.header, [vector])
+            assert len(digests) == 2
+            assert not digests & seen
+            seen |= digests
+        assert not client_module._update_digests(sealed.header, [np.zeros(21, np.float32)]) & seen
 
 
 class TestNothingSecretShows:

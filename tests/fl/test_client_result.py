@@ -179,6 +179,13 @@ class TestResult:
         with pytest.raises(clsc.DecodeError, match="means"):
             self.read(sealed, self.forge(fed, sealed, self.changed(opened[1], mean=mean)))
 
+    def test_the_largest_means_that_clients_can_give(self, fed, sealed, opened):
+        mean = opened[1].mean.copy()
+        mean[:2] = CLIP, -CLIP
+        read = self.read(sealed, self.forge(fed, sealed, self.changed(opened[1], mean=mean)))
+        assert np.array_equal(read.mean, mean)
+        assert read.mean.dtype == sealed.header.layout.vector_dtype
+
     @pytest.mark.parametrize("weight", [-1, 0, 4, 5 * (2**15 - 1) + 1, 1 << 63])
     def test_weights_that_no_clients_could_give(self, fed, sealed, opened, weight):
         with pytest.raises(clsc.DecodeError, match="weights"):

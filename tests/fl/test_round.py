@@ -293,3 +293,28 @@ def test_the_clock_ends_a_round(fed, sealed):
             with pytest.raises(ProtocolError) as caught:
                 call()
             assert caught.value.reason is Reason.DEADLINE
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_mean_travels_in_the_precision_of_the_model(dtype, monkeypatch):
+    """float64 keeps every bit of the mean; what the model rounds anyway is rounded before it travels."""
+    sizes = []
+    publish = Aggregator.publish
+
+    def measured(self, result):
+        data = publish(self, result)
+        sizes.append((result.mean.dtype, len(data)))
+        return data
+
+    monkeypatch.setattr(Aggregator, "publish", measured)
+    model = [np.zeros(500, dtype)]
+    simulation = Simulation(model, n_clients=3, clip=0.1, n_members=4, min_contributors=3)
+    rng = np.random.default_rng(5)
+    updates = {i: ([rng.uniform(-0.1, 0.1, 500).astype(dtype)], 10 + i) for i in range(3)}
+    report = simulation.run_round(model, updates)
+    exact = 0.1 * (report.opened_sum[:-1] / report.opened_sum[-1])
+    expected = np.float64 if dtype is np.float64 else np.float32
+    assert np.array_equal(report.mean[0], exact.astype(expected).astype(dtype))
+    ((travelled, n_bytes),) = sizes
+    assert travelled == expected
+    assert np.dtype(expected).itemsize * 500 < n_bytes < np.dtype(expected).itemsize * 500 + 2000

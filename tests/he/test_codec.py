@@ -162,6 +162,22 @@ def test_mean_of_a_sum_is_the_weighted_mean():
     assert np.abs(mean - exact).max() <= 2.0 * 5 / weights
 
 
+def test_a_mean_in_float32_is_the_one_in_float64_rounded_once():
+    codec = Codec(0.1, max_summands=8)  # no float32, so the largest mean is above the clip
+    total = np.array([*range(-3 * codec.max_weight, 3 * codec.max_weight, 997), 3 * codec.max_weight])
+    mean, weights = codec.dequantize(total, 3)
+    narrow, same = codec.dequantize(total, 3, np.float32)
+    assert (narrow.dtype, same) == (np.float32, weights)
+    assert np.array_equal(narrow, mean.astype(np.float32))
+    for other in (np.float16, np.int64, "f2", complex):
+        with pytest.raises(ParameterError, match="dtype: float64 or float32"):
+            codec.dequantize(total, 3, other)
+    huge = Codec(1e39, max_summands=8)
+    assert np.isfinite(huge.dequantize(total, 3)[0]).all()
+    with pytest.raises(RangeError, match="beyond float32"):
+        huge.dequantize(total, 3, "f4")
+
+
 def test_weight_by_examples():
     codec = Codec(1.0)
     G = codec.max_weight

@@ -193,6 +193,23 @@ def test_adding_bytes_is_adding_the_ciphertext(params, plain, added, tmp_path):
             buffer.close()  # nothing was kept of it
 
 
+@pytest.mark.parametrize("n_slots", [40, 100_000])  # one block, and several
+def test_several_at_once_are_one_after_another(n_slots):
+    params = make_params(n_slots, max_summands=4)
+    world = World(params).fill(3)
+    data = [c.to_bytes() for c in world.ciphertexts]
+    one_by_one, together = kahe.CiphertextSum(params, CONTEXT), kahe.CiphertextSum(params, CONTEXT)
+    for one in data:
+        one_by_one.add_bytes(one)
+    together.add_bytes(data[0], bytearray(data[1]), memoryview(data[2]))
+    assert together.to_bytes() == one_by_one.to_bytes()
+    assert together.count == 3
+    for bad in ([data[0], data[1][:-1]], [data[0], "x"], data[:2]):  # the last: more than there may be
+        with pytest.raises((DecodeError, TypeError, RangeError)):
+            together.add_bytes(*bad)
+    assert together.to_bytes() == one_by_one.to_bytes()
+
+
 @pytest.mark.parametrize("make", [io.BytesIO, Trickle, None])
 def test_adding_from_a_file_is_adding_the_ciphertext(params, plain, added, tmp_path, make):
     total = kahe.CiphertextSum(params, CONTEXT)

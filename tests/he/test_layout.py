@@ -78,10 +78,20 @@ def test_rejects_another_model():
             layout.flatten(change(model()))
     with pytest.raises(TypeError):
         layout.flatten([1.0, *model()[1:]])
-    with pytest.raises(TypeError):
-        layout.unflatten(np.zeros(19, "f4"))
+    for other in ("f2", "i8", "c8", ">u4", object):
+        with pytest.raises(TypeError, match="float64 or float32"):
+            layout.unflatten(np.zeros(19, other))
     with pytest.raises(ParameterError):
         layout.unflatten(np.zeros(18))
+
+
+def test_a_vector_has_the_precision_of_its_widest_array():
+    for dtypes, expected in (("e", "f4"), ("ef", "f4"), ("fd", "f8"), ("d", "f8")):
+        layout = ModelLayout.of([np.zeros(2, d) for d in dtypes])
+        assert layout.vector_dtype == expected
+        vector = np.linspace(-1, 1, layout.size).astype(layout.vector_dtype)
+        for array, part in zip(layout.unflatten(vector), vector.reshape(-1, 2), strict=True):
+            assert np.array_equal(array, part.astype(array.dtype))
 
 
 def test_rejects_what_has_no_mean():

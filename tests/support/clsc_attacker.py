@@ -3,11 +3,11 @@
 They use the package's internals to build packets; the tests then hand the bytes to the public API.
 """
 
-import io
 from dataclasses import replace
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from sottovoce._ext.room import Room
 from sottovoce.clsc import body, comb, group, hashes, kem, packet, signature
 
 
@@ -21,9 +21,9 @@ class CoReceiver:
         self.wire = self.parsed.wire(ad)
         self.head_bytes = AESGCM(self.k_head).decrypt(bytes(12), self.parsed.head, self.wire)
         self.head = packet.parse_head(self.head_bytes)
-        plain = io.BytesIO()
-        body.open_body(self.k_body, self.parsed.body, self.parsed.body_bytes, plain.write)
-        self.plain = plain.getvalue()
+        plain = Room(self.parsed.body_bytes)
+        body.open_body(self.k_body, self.parsed.body, self.parsed.body_bytes, plain)
+        self.plain = plain.value()
 
     def own_slot_keys(self, receiver):
         """``com, k`` of the receiver's own slot."""
@@ -42,10 +42,12 @@ class CoReceiver:
 
 def seal(k_body, plain):
     """The body, tags included."""
-    sealed = io.BytesIO()
+    sealed = Room(packet.sealed_bytes(len(plain)))
     pieces = [plain[i : i + body.CHUNK_BYTES] for i in range(0, len(plain), body.CHUNK_BYTES)]
-    body.seal_body(k_body, pieces, len(plain), sealed.write)
-    return sealed.getvalue()
+    for _ in body.seal_body(k_body, pieces, len(plain), sealed):
+        pass
+    del _  # it is a view of the room
+    return sealed.value()
 
 
 def assemble(header, slots, k_body, k_head, plain, head, ad, sign_as, head_changes):

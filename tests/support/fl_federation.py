@@ -9,6 +9,7 @@ import secrets
 import numpy as np
 
 from sottovoce import clsc, he, rs
+from sottovoce._ext.enc import enc
 from sottovoce.fl import (
     Aggregator,
     Client,
@@ -26,7 +27,7 @@ from sottovoce.fl import (
     update_packet_bytes,
 )
 from sottovoce.fl.simulate import Authority
-from sottovoce.fl.wire import associated_data, set_root
+from sottovoce.fl.wire import associated_data, set_root, split_exactly
 from sottovoce.he import kahe
 from sottovoce.he._kahe_shares import challenge
 from sottovoce.he._shamir import P
@@ -388,6 +389,22 @@ def lying_answer(fed, header, index, answer_bytes, change):
         receivers=[header.aggregator.decrypt],
         ad=ad,
     )
+
+
+def wrong_sum(fed, sealed, j, answer, count=None):
+    """The answer with another share sum (or another count), the member's signature on the set as it was."""
+
+    def change(plain):
+        fields = split_exactly(plain, 5)
+        data = bytearray(fields[4])
+        if count is not None:
+            data[:4] = count.to_bytes(4, "little")
+        else:
+            data[4:8] = ((int.from_bytes(data[4:8], "little") + 1) % (2**31 - 1)).to_bytes(4, "little")
+        fields[4] = bytes(data)
+        return enc(*fields)
+
+    return lying_answer(fed, sealed.header, j, answer, change)
 
 
 def from_member(fed, header, index, role, plain, *, keys=None):

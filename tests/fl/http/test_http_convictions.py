@@ -12,11 +12,14 @@ from sottovoce.fl.http import MemberService
 from sottovoce.fl.http.base import RoleThread
 from sottovoce.fl.http.outgoing import quiet_client
 from sottovoce.fl.http.rounds import Committee, MemberState, Patience
-from support.fl_federation import craft, member_name
+from support.fl_federation import craft, member_name, wrong_sum
 
 
 class Away(httpx.AsyncBaseTransport):
-    """Members by host name; ``away`` holds the pairs of member and request to which nobody answers."""
+    """Members by host name; ``away`` holds the pairs of member and request to which nobody answers.
+
+    ``wrong``: what comes instead of an answer, or a function that changes it.
+    """
 
     def __init__(self, services, away=(), wrong=None):
         self.services, self.away, self.wrong, self.asked = services, set(away), wrong or {}, []
@@ -29,10 +32,15 @@ class Away(httpx.AsyncBaseTransport):
             self.away.discard((j, "check"))  # it is up again
         if (j, what) in self.away:
             raise httpx.ConnectError("down", request=request)
-        if (j, what) in self.wrong:
-            return httpx.Response(200, stream=httpx.ByteStream(self.wrong[j, what]), request=request)
         await asyncio.sleep(self.slow.get(j, 0))
-        return await httpx.ASGITransport(self.services[j].app).handle_async_request(request)
+        wrong = self.wrong.get((j, what))
+        if isinstance(wrong, bytes):
+            return httpx.Response(200, stream=httpx.ByteStream(wrong), request=request)
+        answer = await httpx.ASGITransport(self.services[j].app).handle_async_request(request)
+        if wrong is None:
+            return answer
+        changed = httpx.ByteStream(wrong(await answer.aread()))
+        return httpx.Response(answer.status_code, stream=changed, request=request)
 
 
 def services_of(fed, sealed):
@@ -111,6 +119,27 @@ def test_junk_that_comes_quickly_does_not_cut_a_slow_member_off(fed, sealed):
     (result,) = run()
     assert len(result.entries) == len(sealed.pids)
     assert net.asked.count((5, "answer")) == 1
+
+
+def test_no_more_answers_are_opened_than_the_sum_needs(fed, sealed):
+    aggregator = sealed.aggregator(sealed.packets)
+    net, run = over_http(fed, sealed, [aggregator])
+    net.slow[5], net.wrong[5, "answer"] = 0.1, b"junk that nobody looks at"
+    (result,) = run()
+    assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids))
+    assert sorted(result.member_signatures) == sorted(aggregator.answered) == [1, 2, 3, 4]
+
+
+def test_an_answer_that_was_not_needed_is_opened_when_another_one_lies(fed, sealed):
+    aggregator = sealed.aggregator(sealed.packets)
+    net, run = over_http(fed, sealed, [aggregator])
+    net.wrong[2, "answer"] = lambda answer: wrong_sum(fed, sealed, 2, answer)
+    net.slow[5] = 0.1
+    (result,) = run()
+    assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids))
+    assert sorted(aggregator.answered) == [1, 2, 3, 4, 5]
+    assert net.asked.count((5, "answer")) == 1
+    assert len(result.entries) == len(sealed.pids)
 
 
 def over_http(fed, sealed, aggregators):

@@ -24,6 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from clsc_vectors import invalid, valid, write
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from sottovoce._ext.room import Through
 from sottovoce.clsc import body, packet, signature
 from sottovoce.clsc import signcryption as sc
 from support.clsc_attacker import CoReceiver
@@ -60,7 +61,7 @@ def valid_case(world, bob, comment, size, pad):
     # The hedge is what a broken random source needs, and no part of the format: any 32 bytes will do.
     hedge = hashlib.sha256(seed).digest()
     sc._seal_derand(
-        pieces, size, hedge, out.write, world.signer(), [bob.public_key], b"ad", pad, 1, Drbg(seed)
+        pieces, size, hedge, Through(out.write), world.signer(), [bob.public_key], b"ad", pad, 1, Drbg(seed)
     )
     data = out.getvalue()
     parsed = packet.parse(data)
