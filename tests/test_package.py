@@ -47,7 +47,7 @@ def test_import_from_a_folder_above_a_clone_finds_the_installed_package(tmp_path
 
 def run(*command, **options):
     return subprocess.run(
-        [str(c) for c in command], check=True, capture_output=True, text=True, timeout=600, **options
+        [str(c) for c in command], check=True, capture_output=True, text=True, timeout=1800, **options
     ).stdout
 
 
