@@ -148,6 +148,7 @@ name. "as long": how long the other takes for as much work. Never compare figure
 busy one: compare ratios."""
 
 REPEAT = f"""\
+<!-- not run: it measures for minutes -->
 ```sh
 pip install "sottovoce[bench,flower]"
 {COMMAND} --json mine.json --plot mine.png   # some minutes; add --quick for half a minute
