@@ -151,7 +151,7 @@ def test_parameters_longer_than_any_are_refused_by_their_length():
     longest = 1024 + 64 * 100
     with pytest.raises(DecodeError, match="wrong length"):
         EpochParams.from_bytes(bytes(longest + 1), PEOPLE.root.public_key)
-    with pytest.raises(DecodeError, match="root signature|params: "):
+    with pytest.raises(DecodeError, match="params: "):
         EpochParams.from_bytes(bytes(longest), PEOPLE.root.public_key)
 
 
