@@ -9,21 +9,26 @@ from fuzz import world
 from fuzz.core import CORPUS
 from sottovoce.clsc import (
     BlsPublicKey,
+    DecodeError,
     DkgPublic,
     EpochParams,
     Evidence,
+    IdentityRequest,
     KeyConflict,
+    Mode,
+    ParameterError,
     PublicKey,
     RevocationList,
     SignedStatement,
     Trace,
+    TrustStore,
     Usage,
     sign,
 )
 from sottovoce.clsc.bls import _deal_bls_derand
 from sottovoce.clsc.dkg_messages import Commit, Complaints, Confirm, Justifications, PrivateShare, Reveal
 from support.clsc_dkg import run
-from support.clsc_servers import issue_traceable, traceable_issuer
+from support.clsc_servers import Servers, issue_traceable, traceable_issuer
 from support.clsc_world import Drbg
 
 PEOPLE = world.people()
@@ -137,3 +142,32 @@ def test_the_most_servers_that_a_bls_key_may_have(values):
     most = values[BlsPublicKey][1]
     assert most.servers == 64
     assert BlsPublicKey.from_bytes(most.to_bytes()) == most
+
+
+# -- borders that only a mutant had crossed ---------------------------------------------------------
+
+
+def test_parameters_longer_than_any_are_refused_by_their_length():
+    longest = 1024 + 64 * 100
+    with pytest.raises(DecodeError, match="wrong length"):
+        EpochParams.from_bytes(bytes(longest + 1), PEOPLE.root.public_key)
+    with pytest.raises(DecodeError, match="params: "):
+        EpochParams.from_bytes(bytes(longest), PEOPLE.root.public_key)
+
+
+def test_a_key_of_another_suite_says_which():
+    data = stored("public-key")[0]
+    with pytest.raises(DecodeError, match="suite 1 expected, got 7"):
+        PublicKey.from_bytes(b"\7" + data[1:], PEOPLE.trust)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 31, 33])
+def test_a_root_key_has_exactly_32_bytes(n_bytes):
+    with pytest.raises(ParameterError, match="32 bytes expected"):
+        TrustStore(bytes(n_bytes))
+
+
+def test_two_servers_need_a_token_each():
+    servers = Servers(PEOPLE, Mode.IDENTITY, 2, 2)
+    with pytest.raises(ParameterError, match="one for each server"):
+        IdentityRequest(servers.params, Usage.SIGN, b"alice", bytes(32))

@@ -42,7 +42,7 @@ def test_no_kernel_touches_the_page_behind_or_before_its_buffers():
 
 def test_every_compiled_kernel_is_among_them():
     compiled = {path.name.split(".")[0].lstrip("_") for path in Path(kernel.__file__).parent.glob("_*.so")}
-    assert compiled - {"cpu"} == KERNELS.keys()
+    assert compiled - {"cpu", "memory"} == KERNELS.keys()  # those two read no buffer
 
 
 @pytest.mark.parametrize("name", ["overrun", "underrun"])

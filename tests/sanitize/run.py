@@ -34,6 +34,7 @@ TESTS = {
     "kahe": ["test_kahe_kernel.py"],
     "rlwe": ["test_rlwe_kernel.py"],
     "cpu": ["test_kernel.py"],
+    "memory": ["test_room.py"],
 }
 """What is run for each module; ``test_every_module_has_kernel_tests`` holds it to the sources."""
 
