@@ -311,7 +311,7 @@ def _update_digests(header: RoundHeader, update: Arrays) -> frozenset[bytes]:
     integers = Fingerprint(sha256_enc("SOTTOVOCE-V1-UPDATE-ENCODED", nearest.max_weight))
     for block in _blocks(update):
         with np.errstate(over="ignore"):  # beyond float32 is infinity, and beyond any clip
-            floats.add(block.astype("<f4", copy=False).data.cast("B"))
+            floats.add(block.astype("<f4", order="C", copy=False).data.cast("B"))
         integers.add(nearest.quantize(block)[:-1].astype(wide).data.cast("B"))
     return frozenset({floats.digest(), integers.digest()})
 

@@ -232,7 +232,8 @@ class RoundResult:
             raise DecodeError("result: not the mean that was signed")
         mean = np.frombuffer(mean_bytes, dtype=dtype.newbyteorder("<")).astype(dtype, copy=False)
         # Not of what the clients clipped: no honest sum gives it, nor NaN, which no comparison passes.
-        if not (np.abs(mean) <= dtype.type(header.clip)).all():
+        limit = min(header.clip, float(np.finfo(dtype).max))
+        if not (np.abs(mean) <= dtype.type(limit)).all():
             raise DecodeError("result: means within the clip range expected")
         step = PID_BYTES + HASH_BYTES
         if len(listed) % step:

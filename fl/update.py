@@ -15,7 +15,7 @@ from typing import Self
 
 from .._ext import cbor
 from .._ext.enc import enc
-from .._ext.errors import DecodeError
+from .._ext.errors import DecodeError, ParameterError
 from .._ext.room import Room
 from ..he import kahe
 from .header import RoundHeader
@@ -203,7 +203,8 @@ class UpdateDraft:
         self._room = Room(update_bytes(params))
         self._whole = self._room.place(update_bytes(params))
         self._at = 0
-        self._field(manifest_bytes(params))  # filled in when there is one
+        self._manifest_bytes = manifest_bytes(params)
+        self._field(self._manifest_bytes)  # filled in when there is one
         self.ciphertext = self._field(params.ciphertext_bytes)
 
     def finish(self, manifest: Manifest, member_packets: Sequence[bytes]) -> bytes:
@@ -212,7 +213,11 @@ class UpdateDraft:
             self._field(len(packet))[:] = packet
         end, self._at = self._at, 0
         encoded = manifest.to_bytes()
-        self._field(len(encoded))[:] = encoded
+        place = self._field(self._manifest_bytes)
+        if len(encoded) != len(place) or end != len(self._whole):
+            # Something would go out that nobody has written, or over the ciphertext.
+            raise ParameterError("update: manifest or packets of another length than the round's")
+        place[:] = encoded
         self._room.take(end)
         self.ciphertext.release()
         self._whole.release()
