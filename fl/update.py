@@ -219,8 +219,8 @@ class UpdateDraft:
             raise ParameterError("update: manifest or packets of another length than the round's")
         place[:] = encoded
         self._room.take(end)
-        self.ciphertext.release()
-        self._whole.release()
+        for view in (place, self.ciphertext, self._whole):
+            view.release()
         return self._room.value()
 
     def _field(self, n_bytes: int) -> memoryview:

@@ -23,7 +23,7 @@ import typer.main
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(
-    r"^(?:<!-- (?P<remark>.*?) -->\n)?```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^```$",
+    r"^(?:<!-- (?P<remark>[^\n]*?) -->\n)?```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 SHELL = ("sh", "console")
