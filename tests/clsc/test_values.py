@@ -28,6 +28,8 @@ from sottovoce.clsc import (
     Usage,
     deal,
     sign,
+    unsigncrypt,
+    unsigncrypt_batch,
 )
 from sottovoce.clsc.bls import _deal_bls_derand
 from sottovoce.clsc.dkg_messages import Commit, Complaints, Confirm, Justifications, PrivateShare, Reveal
@@ -183,6 +185,17 @@ def test_a_request_for_another_usage_says_which():
     data[2] = 9
     with pytest.raises(DecodeError, match="unknown usage 9"):
         servers.issuers[1].issue("alice", bytes(data))
+
+
+@pytest.mark.parametrize(
+    "packet", [bytearray(1000), memoryview(bytes(1000)), "text", None], ids=lambda value: type(value).__name__
+)
+def test_a_packet_is_bytes_and_no_other_type(packet):
+    more = {"receiver": PEOPLE.receiver(), "trust": PEOPLE.trust}
+    with pytest.raises(TypeError, match=f"packet: bytes expected, got {type(packet).__name__}"):
+        unsigncrypt(packet, **more)
+    with pytest.raises(TypeError, match=f"packet: bytes expected, got {type(packet).__name__}"):
+        unsigncrypt_batch([bytes(1000), packet], **more)
 
 
 @pytest.mark.parametrize("q", [65, 1 << 63, (1 << 64) - 1])
