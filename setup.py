@@ -14,6 +14,9 @@ HEADERS = sorted(glob("_ext/c/*.h"))
 # -ffp-contract=off: the floating-point NTT kernels place each fma by hand and must give the same
 # bits on every compiler.
 CFLAGS = [] if sys.platform == "win32" else ["-O3", "-std=c99", "-ffp-contract=off", "-fvisibility=hidden"]
+if CFLAGS:
+    # The folder of the build would stand in the debugging information, and no wheel would be like another.
+    CFLAGS.append(f"-ffile-prefix-map={os.getcwd()}=.")
 if os.environ.get("SOTTOVOCE_WERROR"):
     CFLAGS += ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-cast-function-type"]
 

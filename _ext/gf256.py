@@ -32,6 +32,7 @@ BACKENDS = (
     Backend("avx2", "avx2", frozenset(), 1),
     Backend("avx2-gfni", "avx2", frozenset({"gfni"}), 2),
     Backend("avx512-gfni", "avx512", frozenset({"gfni"}), 3),
+    Backend("neon", "neon", frozenset(), 4),
 )
 _BACKEND = choose("gf256", BACKENDS)
 

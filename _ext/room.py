@@ -39,21 +39,31 @@ class Room:
         n_bytes: The most that is put in.
     """
 
-    __slots__ = ("_at", "_file", "_view")
+    __slots__ = ("_at", "_file", "_placed", "_view")
 
     def __init__(self, n_bytes: int) -> None:
         # BytesIO takes over an object that nobody else has, and gives it back: nothing is ever copied.
         self._file = io.BytesIO(_memory.unwritten(n_bytes))
         self._view = self._file.getbuffer()
-        self._at = 0
+        self._at = self._placed = 0
 
     def place(self, n_bytes: int) -> memoryview:
         """As :meth:`Sink.place`; shorter where there is not so much left."""
-        return self._view[self._at : self._at + n_bytes]
+        place = self._view[self._at : self._at + n_bytes]
+        self._placed = len(place)
+        return place
 
     def take(self, n_bytes: int) -> None:
-        """As :meth:`Sink.take`."""
-        self._at = min(self._at + n_bytes, len(self._view))
+        """As :meth:`Sink.take`.
+
+        Raises:
+            ValueError: More than the last place held: nobody has written that, and what is there may be a
+                rest of something secret.
+        """
+        if not 0 <= n_bytes <= self._placed:
+            raise ValueError(f"n_bytes: 0 to {self._placed} expected, got {n_bytes}")
+        self._at += n_bytes
+        self._placed = 0
 
     def value(self) -> bytes:
         """All that was taken; nothing more can be put in."""

@@ -14,4 +14,9 @@ They never import each other sideways: ``cli -> fl -> {clsc, he, rs} -> _ext``. 
 Young and not audited; see README and docs/threat-model.md for what is promised and what is not.
 """
 
+import logging
+
 __version__ = "0.1.0"
+
+# Silent until the application says where logs go; without this, warnings would end up on its stderr.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -3,7 +3,6 @@
 ::
 
     python benches/he_levels.py             # measure, write benches/results/he_levels.json and the page
-    python benches/he_levels.py --quick     # fewer repetitions
     python benches/he_levels.py --render    # only write the page again from the results that are there
 
 Each level has its own process, because a kernel is chosen when it is imported; the peers are measured again
@@ -50,15 +49,14 @@ SIZE_AIMS = {
 
 
 # -- measuring --------------------------------------------------------------------------------------
-def bench(level, *, quick):
+def bench(level):
     """The document of one run under that ceiling."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "bench.json"
         command = [sys.executable, "-c", "from sottovoce.cli import main; main()"]
-        command += ["bench", "he", "--peers", "--json", str(target), *(["--quick"] * quick)]
+        command += ["bench", "he", "--peers", "--kernel", level, "--json", str(target)]
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        environment = {**os.environ, **one_thread, kernel.ENVIRONMENT_VARIABLE: level}
-        subprocess.run(command, check=True, env=environment)
+        subprocess.run(command, check=True, env={**os.environ, **one_thread})
         document = json.loads(target.read_text(encoding="utf-8"))
         document["command"] = ["FILE" if word == str(target) else word for word in document["command"]]
         return document
@@ -81,13 +79,13 @@ def sizes():
     return rows
 
 
-def run(*, quick):
+def run():
     """Measure; returns the document."""
     levels = [level for level in LEVELS if level in kernel.levels_available()]
     return {
         "schema": SCHEMA,
         "created": time.strftime("%Y-%m-%d", time.gmtime()),
-        "levels": {level: bench(level, quick=quick) for level in levels},
+        "levels": {level: bench(level) for level in levels},
         "sizes": sizes(),
     }
 
@@ -193,7 +191,7 @@ def render(document):
         "",
         f"Measured {document['created']} on {card['cpu']}, {card['system']};",
         f"{card['compiler']}; {python}, numpy {numpy}; by",
-        f"`python benches/he_levels.py{' --quick' if bench_of['quick'] else ''}`.",
+        "`python benches/he_levels.py`.",
     ]
     lacking = [level for level in LEVELS if level not in levels]
     if lacking:
@@ -241,14 +239,13 @@ def render(document):
 def main(arguments=None):
     """Measure (unless told not to) and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     parser.add_argument("--render", action="store_true", help="do not measure")
     options = parser.parse_args(arguments)
     if options.render:
         document = json.loads(RESULTS.read_text(encoding="utf-8"))
         document["sizes"] = sizes()  # nothing is measured for them
     else:
-        document = run(quick=options.quick)
+        document = run()
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(render(document), encoding="utf-8")

@@ -11,6 +11,8 @@
   (:mod:`sottovoce.cli.demo`; extra ``demo``).
 * ``sottovoce bench`` -- what the installed package does per second on this machine
   (:mod:`sottovoce.cli.bench`).
+* ``sottovoce selftest`` -- known answers and properties of the installed package, on the machine where it
+  is to run (:mod:`sottovoce.cli.selftest`; extra ``selftest`` for the properties).
 * ``sottovoce --version`` -- versions, and the back end of every compiled kernel.
 
 :mod:`~sottovoce.cli.app` declares the commands, :mod:`~sottovoce.cli.console` holds the manners

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from . import console
-from .bench.areas import Area
+from .bench.areas import Area, Level
 from .client.commands import client
 from .demo.options import MAX_CLIENTS, MAX_ROUNDS, MIN_CLIENTS, MIN_ROUNDS, Options
 from .fl.commands import fl
@@ -34,6 +34,14 @@ _DEMO_HELP = (
     "some are corrupted, an old packet is replayed, an un-enrolled client sends, and a member is absent. "
     "Fails unless each opened sum is exact and the accuracy is within 1 point of plain FedAvg of the same "
     "clients."
+)
+
+_BENCH_HELP = (
+    "Measure the installed package on this machine: medians with their spread, beside the size of the "
+    "input.\n\n"
+    "What one unit counts is named in the table. The machine, its kernels and all versions stand above it, "
+    "and in the file of [bold]--json[/]. Two such files are compared by "
+    "[bold]--compare OLD.json NEW.json --fail-over 1.2[/]."
 )
 
 app = typer.Typer(
@@ -110,19 +118,116 @@ def demo(
         command.main(options, out, json_target)
 
 
-@app.command(epilog=_EPILOG)
+@app.command(help=_BENCH_HELP, epilog=_EPILOG)
 def bench(
-    area: Annotated[Area, typer.Argument(metavar="AREA", help="clsc, he, rs, fl or all.")],
-    json_target: JsonTarget = None,
-    peers: Annotated[bool, typer.Option("--peers", help="Measure other libraries in the same run.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions: rougher, in seconds.")] = False,
+    area: Annotated[
+        Area | None, typer.Argument(metavar="AREA", help="clsc, he, rs, fl or all.", show_default=False)
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer things, fewer repetitions: rougher, within 30 seconds.")
+    ] = False,
+    peers: Annotated[
+        bool,
+        typer.Option(
+            "--peers", help="Measure other libraries in the same run, and say how to install the rest."
+        ),
+    ] = False,
     parts: Annotated[bool, typer.Option("--parts", help="List what each work is made of.")] = False,
+    kernel: Annotated[
+        Level | None,
+        typer.Option("--kernel", metavar="NAME", help=f"Ceiling of the back ends: {', '.join(Level)}."),
+    ] = None,
+    threads: Annotated[
+        int, typer.Option("--threads", metavar="N", help="Threads for one call, where it takes several.")
+    ] = 1,
+    json_target: JsonTarget = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            callback=console.side_output,
+            help="Draw the figures: .png, .svg or .pdf (extra: plot).",
+        ),
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--compare", metavar="OLD NEW", help="Compare two files of --json instead of measuring."
+        ),
+    ] = None,
+    fail_over: Annotated[
+        float | None,
+        typer.Option(
+            "--fail-over",
+            metavar="RATIO",
+            help="With --compare: exit code 1 if something takes more than so many times as long.",
+        ),
+    ] = None,
 ) -> None:
-    """Measure the installed package on this machine.
-
-    Medians with their spread, next to the size of the input; what one unit counts is named in the table.
-    """
     with console.command():
+        from .bench import options
+
+        options.check_fail_over(fail_over, compare is not None)
+        if compare is not None:
+            measuring = {
+                "--quick": quick,
+                "--peers": peers,
+                "--parts": parts,
+                "--kernel": kernel is not None,
+                "--threads": threads != 1,
+                "--plot": plot is not None,
+            }
+            options.check_only_comparing(name for name, given in measuring.items() if given)
+            from .bench import compare as comparison
+
+            comparison.main(*compare, area or Area.ALL, fail_over, json_target)
+            return
+        if area is None:
+            raise typer.BadParameter(f"one of {', '.join(Area)} expected, or --compare", param_hint="AREA")
+        wanted = options.Options(
+            area,
+            peers=peers,
+            quick=quick,
+            parts=parts,
+            kernel=kernel,
+            threads=threads,
+            json=json_target,
+            plot=plot,
+        )
+        wanted.check()
         from .bench import command
 
-        command.main(area, json_target, peers=peers, quick=quick, parts=parts)
+        command.main(wanted)
+
+
+@app.command(epilog=_EPILOG)
+def selftest(
+    area: Annotated[Area, typer.Option("--area", metavar="AREA", help="clsc, he, rs, fl or all.")] = Area.ALL,
+    seconds: Annotated[
+        float, typer.Option(min=0.0, help="About how long; known answers are run whole.")
+    ] = 60.0,
+    examples: Annotated[int, typer.Option(min=1, help="Examples of each property at most.")] = 100,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the inputs that are drawn; a new one if left out.")
+    ] = None,
+    known_answers: Annotated[
+        bool, typer.Option("--known-answers", help="Leave the properties out; needs no extra.")
+    ] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the checks and run none.")] = False,
+    json_target: JsonTarget = None,
+) -> None:
+    """Check on this machine that the installed package computes the right things.
+
+    Runs the known answers, whose vectors are part of the package, and properties that must hold for any
+    input (extra selftest), one line each.  Exit code 1 if any fails.
+    """
+    with console.command():
+        from .selftest import command
+
+        if listing:
+            command.list_checks(area)
+            return
+        command.main(
+            area, json_target, seconds=seconds, examples=examples, seed=seed, known_answers=known_answers
+        )

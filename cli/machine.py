@@ -12,8 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, TypedDict
 
+from .commit import installed_commit
+
 # Fronts of the compiled kernels: importing one chooses its back end.
-_KERNELS: Final = ("codec", "gf256", "kahe", "ntt", "rlwe", "sampler")
+_KERNELS: Final = ("codec", "gf256", "kahe", "ntt", "rlwe", "rsword", "sampler")
 _DEPENDENCIES: Final = ("numpy", "cryptography", "py_arkworks_bls12381", "gmpy2", "cbor2", "typer", "rich")
 
 
@@ -21,6 +23,7 @@ class Card(TypedDict):
     """The machine card: everything that a measurement depends on and a reader cannot guess."""
 
     sottovoce: str
+    commit: str | None
     cpu: str
     cores: int
     flags: list[str]
@@ -38,9 +41,10 @@ def card() -> Card:
     """Describe this machine and this installation.
 
     Returns:
-        The card.  ``flags`` are the processor features that some kernel could use, ``ceiling`` the
-        level in force (``SOTTOVOCE_KERNEL``), ``kernels`` the back end in use by kernel, ``group``
-        that of the pairing group (``SOTTOVOCE_BACKEND``).
+        The card.  ``commit`` is what the package was built from, None where that cannot be known;
+        ``flags`` are the processor features that some kernel could use, ``ceiling`` the level in force
+        (``SOTTOVOCE_KERNEL``), ``kernels`` the back end in use by kernel, ``group`` that of the pairing
+        group (``SOTTOVOCE_BACKEND``).
 
     Raises:
         KernelUnavailable: ``SOTTOVOCE_KERNEL`` cannot be had.
@@ -53,6 +57,7 @@ def card() -> Card:
         importlib.import_module(f"sottovoce._ext.{name}")
     return {
         "sottovoce": __version__,
+        "commit": installed_commit(),
         "cpu": _cpu_model(),
         "cores": n_cores(),
         "flags": sorted(kernel.cpu_features()),

@@ -311,6 +311,8 @@ def sign_admission_keys(root: RootKey, params: EpochParams, public_keys: Sequenc
     Raises:
         TypeError: Wrong types.
         ParameterError: Other parameters, not ``n`` different keys of 32 bytes, or another root.
+
+    Timing: secret is the signing key only; Ed25519 of ``cryptography``.
     """
     if not isinstance(root, RootKey):
         raise TypeError(f"root: RootKey expected, got {type(root).__name__}")
@@ -323,6 +325,10 @@ def sign_admission_keys(root: RootKey, params: EpochParams, public_keys: Sequenc
 
 def read_admission_keys(data: bytes, params: EpochParams) -> tuple[bytes, ...]:
     """Read and check what :func:`sign_admission_keys` gave.
+
+    Args:
+        data: What :func:`sign_admission_keys` gave.
+        params: Of the epoch: mode ``blind``, several servers.
 
     Returns:
         The keys of servers 1 to ``n``, 32 bytes each.

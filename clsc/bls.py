@@ -106,6 +106,9 @@ class BlsPublicKey:
     def from_bytes(cls, data: bytes) -> Self:
         """Read and check a key.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+
         Raises:
             TypeError: Not bytes.
             DecodeError: Not canonical, a point outside the subgroup, keys that are not pairwise distinct, or
@@ -124,6 +127,10 @@ class BlsPublicKey:
     def verify(self, message: bytes, signature: bytes) -> None:
         """Return if ``signature`` is the one of ``message``.
 
+        Args:
+            message: Any bytes.
+            signature: 48 bytes, a compressed point of G1.
+
         Raises:
             TypeError: Not bytes.
             SignatureError: It is not, or no canonical point of the subgroup.
@@ -134,6 +141,11 @@ class BlsPublicKey:
 
     def verify_part(self, server: int, message: bytes, part: bytes) -> None:
         """As :meth:`verify`, for what one server made.
+
+        Args:
+            server: 1 to :attr:`servers`.
+            message: Any bytes.
+            part: 48 bytes, of :meth:`BlsShare.sign`.
 
         Raises:
             TypeError: Wrong types.
@@ -212,6 +224,11 @@ class BlsShare(ServerShare):
     def __init__(self, s: int, public_key: BlsPublicKey, index: int) -> None:
         """Bind a share to its public key.
 
+        Args:
+            s: SECRET, in ``[1, r)``.
+            public_key: Of all servers together.
+            index: Which server's share it is, from 1.
+
         Raises:
             TypeError: ``public_key`` or ``index`` is of another type.
             ParameterError: No such server, or ``s*P2`` is not its key.
@@ -234,10 +251,13 @@ class BlsShare(ServerShare):
     def sign(self, message: bytes) -> bytes:
         """This server's part, 48 bytes; with ``t = n = 1`` the signature itself.
 
+        Args:
+            message: Any bytes.
+
         Raises:
             TypeError: Not bytes.
 
-        Timing: the same doublings and additions for every secret (:func:`.group.g1_mul_secret`).
+        Timing: the same doublings and additions for every secret.
         """
         return group.g1_mul_secret(_hash(message), self._s).to_compressed_bytes()
 

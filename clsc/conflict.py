@@ -51,7 +51,16 @@ class SignedStatement:
 
     @classmethod
     def of_message(cls, key: PublicKey, message: bytes, signature: bytes) -> Self:
-        """From a signature of :func:`.sign`; the message itself is not kept."""
+        """From a signature of :func:`.sign`; the message itself is not kept.
+
+        Args:
+            key: Who is said to have signed.
+            message: Any bytes.
+            signature: 176 bytes; not verified here, but by :func:`judge_issuer`.
+
+        Raises:
+            TypeError: Wrong types.
+        """
         if not isinstance(key, PublicKey):
             raise TypeError(f"key: PublicKey expected, got {type(key).__name__}")
         if not isinstance(message, bytes) or not isinstance(signature, bytes):
@@ -60,7 +69,14 @@ class SignedStatement:
 
     @classmethod
     def of_evidence(cls, evidence: Evidence) -> Self:
-        """From evidence of any strength; nothing that opens the packet is kept."""
+        """From evidence of any strength; nothing that opens the packet is kept.
+
+        Args:
+            evidence: Of a packet that the key signed.
+
+        Raises:
+            TypeError: Not an Evidence.
+        """
         if not isinstance(evidence, Evidence):
             raise TypeError(f"evidence: Evidence expected, got {type(evidence).__name__}")
         return cls(evidence.sender, "packet", evidence._transcript(), evidence.signature)
@@ -104,6 +120,9 @@ class KeyConflict:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Read a conflict; no root key is needed to read, only to judge.
+
+        Args:
+            data: What :meth:`to_bytes` gave.
 
         Raises:
             TypeError: ``data`` is not bytes.
@@ -176,6 +195,9 @@ def judge_params(first: bytes, second: bytes, root_public_key: bytes) -> tuple[E
         first: Signed bytes of an :class:`EpochParams`.
         second: Of another.
         root_public_key: 32 bytes, the issuer's pinned root key.
+
+    Returns:
+        Both parameters, read.
 
     Raises:
         TypeError: An argument is not bytes.

@@ -23,12 +23,19 @@ class DkgRound(IntEnum):
     """Where a participant stands: which messages it takes."""
 
     COMMIT = 1
+    """Hashes of contributions."""
     REVEAL = 2
+    """The contributions, and a share for each server."""
     COMPLAIN = 3
+    """Whose share did not fit."""
     JUSTIFY = 4
+    """The accused publish those shares."""
     CONFIRM = 5
+    """Signatures on the result."""
     FINISHED = 6
+    """There is a result."""
     FAILED = 7
+    """There is none, and the run says who is at fault."""
 
     @property
     def words(self) -> str:

@@ -121,11 +121,21 @@ class DkgPublic:
     def sign(self, root: RootKey, *, not_before: int, not_after: int) -> EpochParams:
         """:meth:`RootKey.sign_params` with the numbers of the session.
 
+        Args:
+            root: The root key that the session names.
+            not_before: Unix second; keys are accepted from here
+            not_after: to here, inclusive.
+
+        Returns:
+            The parameters of the epoch, for every server's :meth:`DkgResult.share`.
+
         Raises:
             TypeError: Wrong types.
             ParameterError: ``root`` is not that of the session, a time is out of range, or the epoch was
                 signed already.
             DecodeError: The points break a rule of :class:`EpochParams`.
+
+        Timing: secret is the signing key only; Ed25519 of ``cryptography``.
         """
         session = self.session
         if root.public_key != session.root_public_key:
@@ -138,6 +148,10 @@ class DkgPublic:
     @classmethod
     def from_bytes(cls, data: bytes, session: DkgSession) -> Self:
         """Read a result of ``session``.  That the points interpolate is checked by :meth:`sign`.
+
+        Args:
+            data: What :meth:`to_bytes` gave.
+            session: The one that the result must be of.
 
         Raises:
             TypeError: Wrong types.
@@ -214,6 +228,9 @@ class DkgResult:
 
     def share(self, params: EpochParams) -> MasterShare:
         """The server's share, bound to the parameters that the root signed for this result.
+
+        Args:
+            params: What :meth:`DkgPublic.sign` gave.
 
         Raises:
             TypeError: ``params`` is of another type.

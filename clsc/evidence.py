@@ -222,7 +222,11 @@ class Evidence:
     def weakened(self, strength: Strength) -> Evidence:
         """The same evidence with less in it, for somebody who should see no more.
 
+        Args:
+            strength: At most that of this evidence.
+
         Raises:
+            TypeError: Not a Strength.
             ParameterError: ``strength`` is more than this evidence has.
         """
         if not isinstance(strength, Strength):

@@ -44,7 +44,7 @@ class Issuer:
     ``params.answers`` different requests, whatever the quota: with more, asking different servers for
     different keys would give more keys than that.  In mode ``blind`` its answers leave in two rounds,
     :meth:`admit` and :meth:`issue`, so that parties who work together get no more either; see
-    :mod:`.admission`.
+    :class:`AdmissionKey`.
 
     Args:
         master: Master key or share.
@@ -130,6 +130,7 @@ class Issuer:
             The enrolment token, 32 random bytes; mode ``traceable`` has no use for it.
 
         Raises:
+            TypeError: Wrong types.
             ParameterError: A name or the quota is out of range.
             IssueError: The party or the identity is enrolled already.
         """
@@ -150,6 +151,9 @@ class Issuer:
         """Give the party nothing from now on, in any epoch: not even an earlier answer again.
 
         Keys that it has stay valid; :meth:`TrustStore.revoke` is what verifiers do about those.
+
+        Args:
+            party: Its name here.
 
         Raises:
             IssueError: The party is not enrolled.

@@ -67,6 +67,9 @@ def load_key_bytes(data: bytes, passphrase: bytes, kind: type[K] | None = None) 
         passphrase: 1 to 4096 bytes.
         kind: The class expected, if only one will do.
 
+    Returns:
+        The secret key, whose class says what it is.
+
     Raises:
         TypeError: Wrong types.
         DecodeError: Not a key file, or one whose Argon2id asks for more than ``MAX_KEYFILE_*``;
@@ -74,6 +77,9 @@ def load_key_bytes(data: bytes, passphrase: bytes, kind: type[K] | None = None) 
         KeyFileError: Wrong passphrase, altered, or not the encoding of a valid key; it never says which.
         ParameterError: The passphrase is empty or too long; or the file holds another kind of key.
         MemoryError, RuntimeError: As :func:`dump_key`, for the memory that the file names.
+
+    Timing: as :func:`dump_key`, with the memory and passes that the file names; the commitment to the key
+        is compared in constant time.
     """
     outcome = _open(data, passphrase, kind)
     del data, passphrase  # a traceback keeps the variables of the frame that raises
@@ -125,6 +131,8 @@ def save_key(path: str | os.PathLike[str], key: Key, passphrase: bytes) -> None:
         TypeError, ParameterError: As :func:`dump_key`.
         FileExistsError: Something is there, if only a dangling symbolic link.
         OSError: The file system fails.
+
+    Timing: as :func:`dump_key`.
     """
     outcome = _seal(key, passphrase, sealed.COST, os.urandom)
     del key, passphrase
@@ -145,11 +153,16 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: type[K] | No
         passphrase: 1 to 4096 bytes.
         kind: The class expected, if only one will do.
 
+    Returns:
+        The secret key, whose class says what it is.
+
     Raises:
         PermissionError: Group or others may read or write the file.  Everybody who has it can guess at
             the passphrase; with :func:`load_key_bytes` it is the caller who decides about that.
         OSError: It cannot be read.
         TypeError, DecodeError, KeyFileError, ParameterError: As :func:`load_key_bytes`.
+
+    Timing: as :func:`load_key_bytes`.
     """
     data = sealed.read_private(path)
     outcome = data if isinstance(data, Exception) else _open(data, passphrase, kind)

@@ -98,6 +98,10 @@ class PublicKey:
 
         Says nothing about validity in time or revocation; :meth:`TrustStore.acceptable` does.
 
+        Args:
+            data: 83 bytes plus the length of the name.
+            trust: Knows the parameters that the key names.
+
         Raises:
             TypeError: ``data`` is not bytes, ``trust`` not a TrustStore.
             DecodeError: Not the canonical encoding of a valid key.

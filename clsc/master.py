@@ -25,6 +25,9 @@ class RootKey:
     Parties pin its public key and nothing else.  One object signs at most one ``EpochParams`` for
     each (mode, epoch): an issuer that shows different ones to different people marks them.
 
+    Args:
+        key: Of ``cryptography``; made by :meth:`generate` or read from a key file.
+
     Threads: safe.
     """
 
@@ -80,7 +83,7 @@ class RootKey:
         answers: int = 1,
         corrupted: int = 0,
     ) -> EpochParams:
-        """Sign parameters whose points were made elsewhere, by a dealer or by :mod:`.dkg`.
+        """Sign parameters whose points were made elsewhere, by a dealer or by a :class:`DkgParticipant`.
 
         Every rule that :meth:`EpochParams.from_bytes` holds against them is checked before anything is
         signed; what is refused here does not use the (mode, epoch) up.
@@ -95,6 +98,9 @@ class RootKey:
             threshold: ``t``, how many servers issue together.
             answers: ``q``, different requests that each server answers per party.
             corrupted: ``f``, servers that may be corrupted; ``q(n-f) < (q+1)(t-f)`` must hold.
+
+        Returns:
+            The signed parameters.
 
         Raises:
             TypeError: Wrong types.
@@ -193,7 +199,7 @@ class MasterKey:
 class MasterShare(ServerShare):
     """Server ``index``'s share ``s_j`` of the master secret of a threshold issuer.  SECRET.
 
-    Made by :func:`.dealer.deal` or by a key generation among the servers (:mod:`.dkg`).  With it a
+    Made by :func:`.deal` or by a key generation among the servers (:class:`DkgParticipant`).  With it a
     server answers requests on its own; any ``params.threshold`` answers combine to a partial key, and
     fewer say nothing about one.
 

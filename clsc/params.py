@@ -55,7 +55,9 @@ class Usage(StrEnum):
     """What a key is for; keys of the two usages are unrelated."""
 
     SIGN = "sign"
+    """Signs messages and packets, and requests in mode ``traceable``."""
     DECRYPT = "decrypt"
+    """Opens packets."""
 
 
 def identity_fits(mode: Mode, identity: bytes) -> bool:

@@ -74,28 +74,56 @@ class Registry(Protocol):
     """What an :class:`~sottovoce.clsc.Issuer` needs of its store; every method is atomic."""
 
     def enrol(self, account: Account) -> None:
-        """Add a party.  IssueError if the party, or its identity, is enrolled already."""
+        """Add a party.  IssueError if the party, or its identity, is enrolled already.
+
+        Args:
+            account: Name, identity, quota and token.
+        """
 
     def disable(self, party: str) -> None:
         """Give the party nothing from now on; its name and identity stay taken.
 
         The same again changes nothing.  IssueError if the party is not enrolled.
+
+        Args:
+            party: Its name here.
         """
 
     def account(self, party: str) -> Account | None:
-        """The party's account, if it is enrolled and not disabled."""
+        """The party's account, if it is enrolled and not disabled.
+
+        Args:
+            party: Its name here.
+        """
 
     def find(self, party: str, params_id: bytes, usage: str, issued: bytes) -> Issuance | None:
-        """The record of exactly this request, if it was answered; ``usage`` as in :class:`Issuance`."""
+        """The record of exactly this request, if it was answered; ``usage`` as in :class:`Issuance`.
+
+        Args:
+            party: Its name here.
+            params_id: 32 bytes.
+            usage: As in :class:`Issuance`.
+            issued: ``X`` or ``B`` of the request, 48 bytes.
+        """
 
     def by_identity(self, params_id: bytes, usage: str, identity: bytes) -> Issuance | None:
-        """The record of the one key with this name; None in mode ``blind``, where keys have none."""
+        """The record of the one key with this name; None in mode ``blind``, where keys have none.
+
+        Args:
+            params_id: 32 bytes.
+            usage: As in :class:`Issuance`.
+            identity: The name in the key.
+        """
 
     def check(self, issuance: Issuance, *, at_most: int | None = None) -> None:
         """Refuse now what :meth:`record` would refuse; ``answer`` is still empty.  Changes nothing.
 
         So that nobody without quota has the issuer multiply by its secret.  Only ``record`` decides:
         another thread may spend the unit in between.
+
+        Args:
+            issuance: What is about to be recorded.
+            at_most: As in :meth:`record`.
 
         Raises:
             IssueError: As :meth:`record`.
@@ -127,7 +155,11 @@ class Registry(Protocol):
         """
 
     def use_challenge(self, value: bytes) -> bool:
-        """Whether ``value`` is outstanding; it is not any more."""
+        """Whether ``value`` is outstanding; it is not any more.
+
+        Args:
+            value: Of :meth:`new_challenge`, 32 bytes.
+        """
 
 
 def admit(

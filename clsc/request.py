@@ -189,6 +189,9 @@ class IdentityRequest:
         Args:
             answer: 114 bytes, of :meth:`Issuer.issue`.
 
+        Returns:
+            The key, checked against the issuer's public key.
+
         Raises:
             TypeError: ``answer`` is not bytes.
             ParameterError: A threshold issuer: several answers make a key, see :meth:`combine`.
@@ -210,6 +213,9 @@ class IdentityRequest:
 
         Args:
             answers: Server -> its answer, 114 bytes of :meth:`Issuer.issue`.
+
+        Returns:
+            The key, which servers made it, and which answers are wrong.
 
         Raises:
             TypeError: Not a mapping of int to bytes.
@@ -326,6 +332,9 @@ class BlindRequest:
         Args:
             answer: 50 bytes, of :meth:`Issuer.issue`.
 
+        Returns:
+            The key of an empty name, checked against the issuer's public key.
+
         Raises:
             TypeError: ``answer`` is not bytes.
             ParameterError: A threshold issuer: several answers make a key, see :meth:`combine`.
@@ -347,6 +356,9 @@ class BlindRequest:
 
         Args:
             answers: Server -> its answer, 50 bytes of :meth:`Issuer.issue`.
+
+        Returns:
+            The key, which servers made it, and which answers are wrong.
 
         Raises:
             TypeError: Not a mapping of int to bytes.

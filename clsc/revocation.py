@@ -125,6 +125,8 @@ class RevocationList:
         Raises:
             TypeError: Wrong types.
             ParameterError: A length or number out of range, or more than ``MAX_REVOKED`` keys.
+
+        Timing: secret is the signing key only; Ed25519 of ``cryptography``.
         """
         if not isinstance(root, RootKey):
             raise TypeError(f"root: RootKey expected, got {type(root).__name__}")
@@ -172,6 +174,9 @@ class RevocationList:
         """Return if one of the two lists can have followed the other.
 
         Equal numbers: equal content.  Otherwise the one with the larger number holds all of the other.
+
+        Args:
+            known: Another list of the same parameters.
 
         Raises:
             ParameterError: Lists of other parameters, or of another root key.

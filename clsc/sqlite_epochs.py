@@ -84,13 +84,22 @@ class SqliteEpochs:
             db.execute("INSERT INTO reserved VALUES (?, ?, ?)", key)
 
     def is_reserved(self, root_public_key: bytes, mode: Mode, epoch: bytes) -> bool:
-        """Whether :meth:`reserve_epoch` used the name up; one out of a backup may have forgotten it."""
+        """Whether :meth:`reserve_epoch` used the name up; one out of a backup may have forgotten it.
+
+        Args:
+            root_public_key: 32 bytes.
+            mode: Kind of names.
+            epoch: 1 to 64 bytes.
+        """
         with self._file.reading() as db:
             query = "SELECT 1 FROM reserved WHERE root = ? AND mode = ? AND epoch = ?"
             return exists(db, query, root_public_key, str(mode), epoch)
 
     def add_epoch(self, params: EpochParams) -> None:
         """Record parameters, BEFORE they are published; the same again changes nothing.
+
+        Args:
+            params: Signed by the root key, and not yet shown to anybody.
 
         Raises:
             TypeError: Not an EpochParams.
@@ -115,6 +124,10 @@ class SqliteEpochs:
         """The ``pid`` of every key that the party has under these parameters, in order of issuing.
 
         Empty in mode ``blind``: the issuer knows whom it answered, not which key came of it.
+
+        Args:
+            party: Its name here.
+            params_id: 32 bytes.
         """
         with self._file.reading() as db:
             rows = db.execute(
@@ -126,6 +139,10 @@ class SqliteEpochs:
 
     def revoke(self, params_id: bytes, pid: bytes) -> None:
         """Put a key on the next revocation list of its parameters; again changes nothing.
+
+        Args:
+            params_id: 32 bytes.
+            pid: 16 bytes, :attr:`PublicKey.pid`.
 
         Raises:
             TypeError: Not bytes.
@@ -145,13 +162,20 @@ class SqliteEpochs:
             db.execute("INSERT INTO revoked VALUES (?, ?)", (params_id, pid))
 
     def revoked(self, params_id: bytes) -> tuple[bytes, ...]:
-        """Every ``pid`` revoked under these parameters, ascending: what the next list must hold."""
+        """Every ``pid`` revoked under these parameters, ascending: what the next list must hold.
+
+        Args:
+            params_id: 32 bytes.
+        """
         with self._file.reading() as db:
             rows = db.execute("SELECT pid FROM revoked WHERE params_id = ? ORDER BY pid", (params_id,))
             return tuple(pid for (pid,) in rows)
 
     def add_revocations(self, revocations: RevocationList) -> None:
         """Record a signed list, BEFORE it is published; the same again changes nothing.
+
+        Args:
+            revocations: Signed by the root key, and not yet shown to anybody.
 
         Raises:
             TypeError: Not a RevocationList.
@@ -181,7 +205,12 @@ class SqliteEpochs:
             )
 
     def revocations(self, root_public_key: bytes, params_id: bytes) -> RevocationList | None:
-        """The newest list recorded; the next one has a larger number and holds all of it."""
+        """The newest list recorded; the next one has a larger number and holds all of it.
+
+        Args:
+            root_public_key: 32 bytes.
+            params_id: 32 bytes.
+        """
         with self._file.reading() as db:
             row = _newest_list(db, root_public_key, params_id)
         return None if row is None else RevocationList.from_bytes(row[0], root_public_key)

@@ -111,6 +111,7 @@ class SqliteRegistry(MarkedStore, SqliteEpochs):
                 know are recorded, closed, so that nobody takes them for new or signs others in their place.
 
         Raises:
+            TypeError: Not paths, or ``signed`` holds something else than parameters.
             RegistryError: There is no file, it is damaged, or as the constructor, except for the mark,
                 which begins anew.
             ParamsConflict: Two of ``signed``, or one and the backup's, contradict each other.

@@ -103,6 +103,12 @@ def signcrypt_file(
             open for writing, which after an error holds the beginning of a packet that nobody can open.
         overwrite: Whether an existing regular file at ``target`` is replaced.
         progress: Called with bytes written and to be written.
+        sender: ``sign`` key.
+        receivers: As in :func:`.signcrypt`.
+        ad: Associated data, not sent; both ends must know it.
+        pad: Whether the plaintext is padded to its Padme length.
+        dummy_slots: Slots that nobody can open, to hide how many receivers there are.
+        trust: Asked about every receiver, if given.
 
     Returns:
         Lengths and the packet's id.

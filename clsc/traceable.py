@@ -111,6 +111,9 @@ class TraceableRequest:
         Args:
             answer: 178 bytes, of :meth:`Issuer.issue`.
 
+        Returns:
+            The key of the pseudonym, checked against the issuer's public key.
+
         Raises:
             TypeError: ``answer`` is not bytes.
             ParameterError: A threshold issuer: several answers make a key, see :meth:`combine`.
@@ -133,6 +136,9 @@ class TraceableRequest:
 
         Args:
             answers: Server -> its answer, 178 bytes of :meth:`Issuer.issue`.
+
+        Returns:
+            The key, which servers made it, and which answers are wrong.
 
         Raises:
             TypeError: Not a mapping of int to bytes.

@@ -226,6 +226,10 @@ class Trace:
     def from_bytes(cls, data: bytes, trust: TrustStore) -> Self:
         """Read a trace whose two parameters ``trust`` knows.  :meth:`verify` it before you believe it.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+            trust: Knows the parameters of the pseudonym and those of the signer.
+
         Raises:
             TypeError: ``data`` is not bytes.
             DecodeError: Not the canonical encoding of a well-formed trace.
@@ -248,6 +252,9 @@ class Trace:
         ``X``, and the name has signed that ``X``.  Validity in time and revocation are not asked, as
         traces are looked at long after; a pinned key is: an issuer can make a NEW key for any name and
         sign with that, so compare ``signer.X`` with the key that the name is known by.
+
+        Args:
+            trust: Of the same root, with the signer's pin if there is one.
 
         Raises:
             SenderError: Parameters unknown, or the name is pinned to another key.

@@ -91,6 +91,9 @@ class TrustStore:
     def add(self, params: EpochParams) -> None:
         """Believe ``params`` from now on; the same again changes nothing.
 
+        Args:
+            params: Read with the pinned root key.
+
         Raises:
             TypeError: Not an EpochParams.
             SenderError: Signed by another root key.
@@ -123,6 +126,12 @@ class TrustStore:
     def add_bytes(self, data: bytes) -> EpochParams:
         """Read, check and :meth:`add` parameters.
 
+        Args:
+            data: What :meth:`EpochParams.to_bytes` gave.
+
+        Returns:
+            The parameters, which are believed from now on.
+
         Raises:
             DecodeError: As :meth:`EpochParams.from_bytes`.
             ParamsConflict: As :meth:`add`.
@@ -133,6 +142,9 @@ class TrustStore:
 
     def get(self, params_id: bytes) -> EpochParams:
         """The parameters with this id.
+
+        Args:
+            params_id: 32 bytes.
 
         Raises:
             SenderError: Unknown.
@@ -149,6 +161,9 @@ class TrustStore:
         hashed and given their tables once, which is most of what writing to them and verifying them
         costs besides pairings.  The last 256 are kept.  That a key is kept says nothing about it:
         :meth:`acceptable` is asked every time.
+
+        Args:
+            data: What :meth:`PublicKey.to_bytes` gave.
 
         Raises:
             TypeError, DecodeError, SenderError: As :meth:`PublicKey.from_bytes`.
@@ -171,7 +186,15 @@ class TrustStore:
             return self._read.get(encode_key(Usage.SIGN, params_id, identity, X))
 
     def revoke(self, pid: bytes) -> None:
-        """Refuse the key with this ``pid`` (16 bytes) from now on."""
+        """Refuse the key with this ``pid`` (16 bytes) from now on.
+
+        Args:
+            pid: :attr:`PublicKey.pid`.
+
+        Raises:
+            TypeError: Not bytes.
+            ParameterError: Not 16 bytes.
+        """
         if not isinstance(pid, bytes):
             raise TypeError(f"pid: bytes expected, got {type(pid).__name__}")
         if len(pid) != PID_BYTES:
@@ -216,7 +239,11 @@ class TrustStore:
         return revocations
 
     def revocations(self, params_id: bytes) -> RevocationList | None:
-        """The newest list known of these parameters; its ``issued_at`` says how old the news are."""
+        """The newest list known of these parameters; its ``issued_at`` says how old the news are.
+
+        Args:
+            params_id: 32 bytes.
+        """
         return self._lists.get(params_id)
 
     @property
@@ -245,6 +272,9 @@ class TrustStore:
         The same again changes nothing.  A pin holds for one epoch and usage: keys of the next epoch are
         new, and their pins are new decisions.
 
+        Args:
+            public_key: Of a name that somebody has compared, ``identity`` or ``traceable``.
+
         Raises:
             TypeError: Not a PublicKey.
             ParameterError: A ``blind`` key: all of them share the empty name.
@@ -263,6 +293,9 @@ class TrustStore:
         """Return if packets under this key may be accepted now.
 
         Clocks may differ by ``CLOCK_SKEW_S`` seconds from the issuer's on either side.
+
+        Args:
+            public_key: A sender's, or a receiver's before something is sealed to it.
 
         Raises:
             SenderError: Parameters unknown, not in validity, key revoked, pinned otherwise, or not pinned

@@ -93,7 +93,9 @@ for client, update, n in zip(clients, updates, examples, strict=True):
 # -- Closing: members check the set and answer for exactly it, or refuse.  The fifth one is out today.
 requests = aggregator.close(check_first=False)
 answers = {j: members[j - 1].answer(signed_header, requests[j]) for j in range(1, 5)}
-assert aggregator.receive_answers(answers) == {}  # who is refused, and why
+refused = aggregator.receive_answers(answers)  # who, and why
+if refused:
+    raise SystemExit(f"members answered wrongly: {refused}")
 published = aggregator.publish(aggregator.open())
 
 # -- A client reads the result.
@@ -103,6 +105,8 @@ expected = [np.average([u[i] for u in updates], axis=0, weights=examples) for i 
 error = max(float(np.abs(a - b).max()) for a, b in zip(mean, expected, strict=True))
 print(f"{result.agreed.count} contributors, in the list: {clients[0].included(result)}")
 print(f"largest difference to the plain weighted mean: {error:.1e}")
+if error > 1e-3 or result.agreed.count != len(clients) or not clients[0].included(result):
+    raise SystemExit("the mean is not that of all clients")
 
 # -- What must not work: a device that never agreed to this aggregator seals nothing for it.
 careful = fl.Policy(aggregators=frozenset({b"somebody else"}), members=policy.members)
@@ -111,3 +115,5 @@ try:
     device.seal(signed_header, model, updates[0], examples=1)
 except fl.ProtocolError as refusal:
     print("refused:", refusal)
+else:
+    raise SystemExit("an update was sealed for an aggregator that the device does not trust")

@@ -37,10 +37,15 @@ class State(Enum):
     """Where a round is; it only moves forward."""
 
     COLLECTING = auto()
+    """Takes shards and packets."""
     CLOSING = auto()
+    """Set and sum are fixed; members check."""
     ANSWERING = auto()
+    """The set is agreed; members answer."""
     DONE = auto()
+    """The sum is open; ciphertexts are kept for audits."""
     ERASED = auto()
+    """Nothing is kept but that the round was."""
 
 
 _AFTER = {
@@ -180,6 +185,9 @@ class Aggregator:
     def receive_packet(self, packet: bytes) -> None:
         """Take one whole packet; it waits for :meth:`process`; whole batches do not.
 
+        Args:
+            packet: What :meth:`Client.seal` gave, whole.
+
         Raises:
             TypeError: Not bytes.
             ProtocolError: The round no longer collects, or the packet is longer than any of this round.
@@ -273,6 +281,10 @@ class Aggregator:
         Also of a member that refused to answer: who is convicted by it can be taken out by another
         :meth:`settle`.  Complaints without proof count until the first one only.
 
+        Args:
+            index: Of the member that it comes from, from 1.
+            reply: What :meth:`Member.check` gave.
+
         Raises:
             UnsigncryptError, SenderError, DecodeError: Not a check of this round for us.
             ProtocolError: Not between :meth:`close` and :meth:`open`, not this member's, about another set,
@@ -322,6 +334,10 @@ class Aggregator:
 
     def receive_answer(self, index: int, answer: bytes) -> None:
         """Take a member's answer for the agreed set.
+
+        Args:
+            index: Of the member that it comes from, from 1.
+            answer: What :meth:`Member.answer` gave.
 
         Raises:
             UnsigncryptError, SenderError, DecodeError, SignatureError: Not an answer of this member.
@@ -396,7 +412,11 @@ class Aggregator:
         return opened.suspect_members if opened is not None else ()
 
     def publish(self, result: RoundResult) -> bytes:
-        """The result, signed, for the clients."""
+        """The result, signed, for the clients.
+
+        Args:
+            result: Of :meth:`open`.
+        """
         return result.to_bytes(self.header, self._keys)
 
     def write_audit(self, published: bytes, target: BinaryIO) -> None:

@@ -117,7 +117,13 @@ class AuditReport:
     findings: list[AuditFinding] = field(default_factory=list)
 
     def find(self, fault: AuditFault, detail: str = "", pid: bytes = b"") -> None:
-        """Add a finding."""
+        """Add a finding.
+
+        Args:
+            fault: What is wrong.
+            detail: More about it, for people.
+            pid: Whom it concerns, 16 bytes, or nothing.
+        """
         self.findings.append(AuditFinding(fault, detail, pid))
 
 

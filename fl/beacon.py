@@ -57,6 +57,10 @@ class Beacon:
     def from_bytes(cls, data: bytes, key: clsc.BlsPublicKey) -> Self:
         """Parse a beacon and verify it under the key of a roster.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+            key: The beacon key of the roster.
+
         Raises:
             TypeError: Wrong types.
             DecodeError: Not canonical, or fields out of range.
@@ -162,6 +166,12 @@ class BeaconServer:
         """Say that a round has ended, and get this server's part of the next one's beacon.
 
         For a round that ended before, its part again: the same bytes.
+
+        Args:
+            round_number: The one that is over.
+
+        Returns:
+            A part for :func:`combine_beacon`, 48 bytes.
 
         Raises:
             TypeError: Not an int.

@@ -69,6 +69,10 @@ class Client:
         outbox: Keeps finished packets; in memory if None.
         clock: Unix seconds.
         meter: Listens to time and bytes of each stage.
+
+    Raises:
+        TypeError: Wrong types.
+        ParameterError: ``key`` is no ``sign`` key.
     """
 
     def __init__(
@@ -101,6 +105,12 @@ class Client:
 
     def check(self, signed_header: bytes) -> RoundHeader:
         """Parse a signed header, verify it, and hold it against the policy.
+
+        Args:
+            signed_header: What the aggregator published.
+
+        Returns:
+            The header.
 
         Raises:
             DecodeError: Malformed.
@@ -173,6 +183,9 @@ class Client:
     def resend(self, signed_header: bytes) -> Sealed:
         """The packet that was sealed for a round, from the outbox: after a crash, without the update.
 
+        Args:
+            signed_header: What the aggregator published.
+
         Raises:
             DecodeError, SenderError, ProtocolError: As :meth:`check`; or nothing was sealed for this round
                 (:attr:`Reason.UNSEALED`), or under another pseudonym, or it was discarded
@@ -195,6 +208,10 @@ class Client:
         """Verify a round's result: the aggregator's signature, ``t`` members', and the list.
 
         If this client has sealed for the round and is in the list, then with the manifest it sealed.
+
+        Args:
+            signed_header: What the aggregator published.
+            result: What :meth:`Aggregator.publish` gave.
 
         Returns:
             The result; whether this client is in it: :meth:`included`.
@@ -220,7 +237,11 @@ class Client:
         return checked
 
     def included(self, result: RoundResult) -> bool:
-        """Whether this client's contribution is in a verified result."""
+        """Whether this client's contribution is in a verified result.
+
+        Args:
+            result: Of :meth:`read_result`.
+        """
         expect("result", result, RoundResult)
         return self.pid in dict(result.entries)
 
@@ -290,7 +311,7 @@ def _update_digests(header: RoundHeader, update: Arrays) -> frozenset[bytes]:
     integers = Fingerprint(sha256_enc("SOTTOVOCE-V1-UPDATE-ENCODED", nearest.max_weight))
     for block in _blocks(update):
         with np.errstate(over="ignore"):  # beyond float32 is infinity, and beyond any clip
-            floats.add(block.astype("<f4", copy=False).data.cast("B"))
+            floats.add(block.astype("<f4", order="C", copy=False).data.cast("B"))
         integers.add(nearest.quantize(block)[:-1].astype(wide).data.cast("B"))
     return frozenset({floats.digest(), integers.digest()})
 

@@ -65,7 +65,11 @@ class ContributorSet:
     count: int
 
     def signed_text(self, header_hash: bytes) -> bytes:
-        """What a member signs for the clients when it answers."""
+        """What a member signs for the clients when it answers.
+
+        Args:
+            header_hash: The round, 32 bytes.
+        """
         return enc(_TAG_ANSWERED, header_hash, self.root, self.sum_digest, self.count)
 
 
@@ -92,6 +96,11 @@ class Answer:
     def from_bytes(cls, data: bytes, header: RoundHeader, index: int) -> Self:
         """Parse the answer of member ``index`` and verify the signature meant for the clients.
 
+        Args:
+            data: What the member signcrypted, opened.
+            header: The round.
+            index: The member that it is from, from 1.
+
         Raises:
             DecodeError: Malformed.
             SignatureError: The inner signature is not the member's.
@@ -101,12 +110,22 @@ class Answer:
         return answer
 
     def claim(self, header: RoundHeader, index: int) -> tuple[clsc.PublicKey, bytes, bytes]:
-        """What the signature meant for the clients says: key, message, signature."""
+        """What the signature meant for the clients says: key, message, signature.
+
+        Args:
+            header: The round.
+            index: The member, from 1.
+        """
         return header.members[index - 1].sign, self.agreed.signed_text(header.hash), self.signature
 
     @classmethod
     def unverified(cls, data: bytes, header: RoundHeader, index: int) -> Self:
         """As :meth:`from_bytes`, but its :meth:`claim` is yet to be verified.
+
+        Args:
+            data: What the member signcrypted, opened.
+            header: The round.
+            index: The member that it is from, from 1.
 
         Raises:
             DecodeError: Malformed.
@@ -141,7 +160,17 @@ class RoundResult:
     member_signatures: dict[int, bytes] = field(repr=False)
 
     def to_bytes(self, header: RoundHeader, keys: ServerKeys) -> bytes:
-        """``enc(signed envelope, list, mean)``: 48 bytes a contributor, 4 or 8 a value of the mean."""
+        """``enc(signed envelope, list, mean)``: 48 bytes a contributor, 4 or 8 a value of the mean.
+
+        Args:
+            header: The round.
+            keys: The aggregator's.
+
+        Returns:
+            The bytes that clients read with :meth:`from_bytes`.
+
+        Timing: as :func:`sottovoce.clsc.sign`.
+        """
         mean = little_endian(self.mean.astype(header.layout.vector_dtype, copy=False))
         body = cbor.dumps(
             {
@@ -164,6 +193,10 @@ class RoundResult:
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
         """Parse a result and verify the aggregator's and at least ``t`` members' signatures.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+            header: The round.
+
         Raises:
             DecodeError: Malformed; list, root and count do not agree; a mean or a sum of weights that no
                 contributors could give.
@@ -177,6 +210,10 @@ class RoundResult:
     @classmethod
     def of_aggregator(cls, data: bytes, header: RoundHeader) -> Self:
         """As :meth:`from_bytes`, but what the members have signed is not looked at: the aggregator's word.
+
+        Args:
+            data: What :meth:`to_bytes` gave.
+            header: The round.
 
         Raises:
             DecodeError, ProtocolError, SignatureError: As :meth:`from_bytes`.
@@ -195,7 +232,8 @@ class RoundResult:
             raise DecodeError("result: not the mean that was signed")
         mean = np.frombuffer(mean_bytes, dtype=dtype.newbyteorder("<")).astype(dtype, copy=False)
         # Not of what the clients clipped: no honest sum gives it, nor NaN, which no comparison passes.
-        if not (np.abs(mean) <= dtype.type(header.clip)).all():
+        limit = min(header.clip, float(np.finfo(dtype).max))
+        if not (np.abs(mean) <= dtype.type(limit)).all():
             raise DecodeError("result: means within the clip range expected")
         step = PID_BYTES + HASH_BYTES
         if len(listed) % step:
@@ -221,6 +259,9 @@ class RoundResult:
 
     def check_members(self, header: RoundHeader) -> None:
         """Return if at least ``t`` members have answered for this set and sum.
+
+        Args:
+            header: The round.
 
         Raises:
             ProtocolError: Fewer than ``t`` signatures (:attr:`Reason.RESULT`).

@@ -184,6 +184,10 @@ class Conviction:
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
         """Parse a conviction in the round ``header``; believed only by :meth:`verify`.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+            header: The round.
+
         Raises:
             DecodeError: Malformed, of another round, or evidence of another strength.
         """
@@ -214,6 +218,10 @@ def conviction_max_bytes(header: RoundHeader) -> int:
 def show_conviction(header: RoundHeader, conviction: Conviction) -> bytes:
     """A conviction with its round, for somebody who has neither: what ``sottovoce fl judge`` reads.
 
+    Args:
+        header: The round.
+        conviction: Verified.
+
     Returns:
         ``enc(tag, EpochParams of the servers, header, conviction)``.
     """
@@ -225,6 +233,10 @@ def show_conviction(header: RoundHeader, conviction: Conviction) -> bytes:
 
 def judge_conviction(data: bytes, root_public_key: bytes) -> tuple[RoundHeader, Conviction, Fault]:
     """Read and verify what :func:`show_conviction` gave; needs the issuer's root key and no secret.
+
+    Args:
+        data: What :func:`show_conviction` gave.
+        root_public_key: 32 bytes, the issuer's pinned root key.
 
     Returns:
         The round, the conviction, and what it shows.

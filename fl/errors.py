@@ -50,6 +50,7 @@ class ProtocolError(SottovoceError):
         reason: The kind, for counting.
         round_id: Header hash of the round, or ``b""`` where none is known.
         sender: Pseudonym (pid) or member name concerned, or ``b""``.
+        detail: More about it, in the message; no secret and no value of a vector.
     """
 
     def __init__(

@@ -222,6 +222,9 @@ class RoundHeader:
     def index_of(self, identity: ServerIdentity) -> int:
         """Index of a member, from 1.
 
+        Args:
+            identity: Both keys of a server.
+
         Raises:
             ProtocolError: Not a member (:attr:`Reason.NOT_MEMBER`).
         """
@@ -233,6 +236,9 @@ class RoundHeader:
 
     def check_servers(self, trust: clsc.TrustStore) -> None:
         """Return if the keys of the aggregator and of all members are acceptable now.
+
+        Args:
+            trust: Knows the committee's parameters.
 
         Raises:
             SenderError: One is unknown, revoked, pinned otherwise, or out of its validity.
@@ -280,6 +286,10 @@ class RoundHeader:
     def from_bytes(cls, data: bytes, trust: clsc.TrustStore) -> Self:
         """Parse and check a header; its signatures are :class:`SignedHeader`'s matter.
 
+        Args:
+            data: Canonical CBOR.
+            trust: Knows the parameters of the servers' keys.
+
         Raises:
             DecodeError: Not the canonical encoding of a possible header.
             SenderError: A server key is under parameters that ``trust`` does not know.
@@ -321,8 +331,13 @@ class RoundHeader:
     def sign(self, keys: ServerKeys) -> bytes:
         """The aggregator's or a member's signature on this header, 176 bytes.
 
+        Args:
+            keys: The server's.
+
         Raises:
             ProtocolError: ``keys`` are neither the aggregator's nor a member's.
+
+        Timing: as :func:`sottovoce.clsc.sign`.
         """
         if keys.public.to_list() == self.aggregator.to_list():
             return clsc.sign(keys.sign, enc(TAG_AGGREGATOR, self.hash))
@@ -330,7 +345,14 @@ class RoundHeader:
 
 
 def revocation_digest(pids: frozenset[bytes]) -> bytes:
-    """Digest of a revocation list, 32 bytes; the same for the same set of pids."""
+    """Digest of a revocation list, 32 bytes; the same for the same set of pids.
+
+    Args:
+        pids: 16 bytes each.
+
+    Returns:
+        ``SHA-256(enc(tag, count, pids ascending))``.
+    """
     return hashlib.sha256(enc("SOTTOVOCE-V1-REVOKED", len(pids), *sorted(pids))).digest()
 
 

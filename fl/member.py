@@ -104,6 +104,10 @@ class Member:
         hold are left for the next check (:meth:`CheckReply.fitting`).  Also for a request that
         :meth:`answer` refused because of bad shares.
 
+        Args:
+            signed_header: What the aggregator published.
+            request: What :meth:`Aggregator.close` gave for this member.
+
         Returns:
             A :class:`CheckReply`, signcrypted to the aggregator.
 
@@ -129,6 +133,10 @@ class Member:
         The identical request gets the identical bytes again; so does any request for a set that was answered.
         After that only the last answered set without convicted clients is: the request carries the
         convictions (:class:`.Removal`), and this member verifies each of them.
+
+        Args:
+            signed_header: What the aggregator published.
+            request: What :meth:`Aggregator.close` or :meth:`Aggregator.settle` gave for this member.
 
         Returns:
             An :class:`Answer`, signcrypted to the aggregator.

@@ -25,14 +25,26 @@ class Stage:
 
 @dataclass
 class Meter:
-    """Collects :class:`Stage` objects by name, in the order in which the names first appear."""
+    """Collects :class:`Stage` objects by name, in the order in which the names first appear.
+
+    Attributes:
+        clock: Seconds; only differences matter.
+        stages: By name.
+    """
 
     clock: Callable[[], float] = time.perf_counter
     stages: dict[str, Stage] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
-        """Time a block; the block adds its bytes to ``n_bytes`` of what it gets."""
+        """Time a block; the block adds its bytes to ``n_bytes`` of what it gets.
+
+        Args:
+            name: Of the stage.
+
+        Returns:
+            A context manager that gives the stage.
+        """
         entry = self.stages.setdefault(name, Stage())
         start = self.clock()
         try:

@@ -111,6 +111,9 @@ class Peer:
     def choice(self, round_number: int) -> Choice:
         """Who does what in a round now.
 
+        Args:
+            round_number: In the epoch of this peer's key.
+
         Raises:
             ProtocolError: The round's beacon is not known (:attr:`Reason.BEACON`), or all turns are over
                 (:attr:`Reason.VIEW`).
@@ -119,6 +122,9 @@ class Peer:
 
     def is_my_turn(self, round_number: int) -> bool:
         """Whether this peer is to propose a header for a round now.
+
+        Args:
+            round_number: In the epoch of this peer's key.
 
         Raises:
             ProtocolError: As :meth:`choice`.

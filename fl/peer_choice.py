@@ -79,6 +79,11 @@ def choose_peers(
 def choose(roster: Roster, beacon: Beacon, view: int = 0) -> Choice:
     """Who does what, with keys.
 
+    Args:
+        roster: In force in the round.
+        beacon: Of the round, verified.
+        view: How many aggregators were passed over.
+
     Raises:
         TypeError: Wrong types.
         ProtocolError: The beacon is of another epoch or of a round before the roster's first
@@ -111,6 +116,9 @@ def committee_risk(n_peers: int, n_bad: int, n_members: int) -> Fraction:
         n_peers: Peers in the roster.
         n_bad: Bad ones among them.
         n_members: Committee ``n``, 4 to 64, at most ``n_peers``.
+
+    Returns:
+        A fraction, from 0 to 1.
 
     Raises:
         TypeError: Not integers.

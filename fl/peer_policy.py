@@ -49,6 +49,11 @@ class PeerPolicy(Policy):
     def check(self, header: RoundHeader, trust: clsc.TrustStore, now: float) -> None:
         """See :meth:`Policy.check`.
 
+        Args:
+            header: Signatures verified.
+            trust: Says whose keys are valid, and which are revoked.
+            now: Unix seconds.
+
         Raises:
             ProtocolError: As there; or it is not this view's turn (:attr:`Reason.VIEW`).
         """
@@ -63,6 +68,9 @@ class PeerPolicy(Policy):
 
     def check_parties(self, header: RoundHeader) -> None:
         """See :meth:`Policy.check_parties`.
+
+        Args:
+            header: Of a round, or of a result.
 
         Raises:
             ProtocolError: Other parties than the chosen ones, or too small a committee

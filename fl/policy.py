@@ -138,6 +138,9 @@ class Policy:
     def check_parties(self, header: RoundHeader) -> None:
         """Hold the servers of a header against this policy: what must hold of a result, too.
 
+        Args:
+            header: Of a round, or of a result.
+
         Raises:
             ProtocolError: :attr:`Reason.POLICY`.
         """

@@ -81,6 +81,10 @@ class CloseRequest:
         """Whom to put back to get the set with this root, or None if it is no set of this chain.
 
         The answer is as good as SHA-256: no other list has this root.
+
+        Args:
+            root: Of a set that was answered, 32 bytes.
+            header_hash: The round, 32 bytes.
         """
         entries = dict(self.entries)
         back: list[Removal] = []
@@ -95,6 +99,16 @@ class CloseRequest:
         """``enc(signed envelope, digest_1, conviction_1, ..., manifest_1, packet_1, ...)``.
 
         Signed for member ``index``.
+
+        Args:
+            header: The round.
+            index: The member that it is for, from 1.
+            keys: The aggregator's.
+
+        Returns:
+            The signed request, to be sent to this member.
+
+        Timing: as :func:`sottovoce.clsc.sign`.
         """
         parts = removal_parts(self.removals)
         for m, packet in zip(self.manifests, self.packets, strict=True):
@@ -104,6 +118,11 @@ class CloseRequest:
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader, index: int) -> Self:
         """Parse a request to member ``index`` and verify that the aggregator of ``header`` signed it.
+
+        Args:
+            data: What :meth:`to_bytes` gave.
+            header: The round.
+            index: The member that it is for, from 1.
 
         Raises:
             DecodeError: Malformed, or list, root and count do not agree.
@@ -220,6 +239,9 @@ class CheckReply:
         Who could be convicted and is not shown is not named either: a mere word would set the word of this
         member against the client's.  It comes up again when the member is asked about the set without those
         that are shown.
+
+        Args:
+            header: The round.
         """
         most = reply_max_bytes(header)
         size = _check_body_bytes(len(self.bad))
@@ -238,6 +260,10 @@ class CheckReply:
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
         """Parse a reply in the round ``header``; its convictions are yet to be verified.
+
+        Args:
+            data: What the member signcrypted, opened.
+            header: The round.
 
         Raises:
             DecodeError: Malformed, pids not ascending, convictions of others than the bad or not in their

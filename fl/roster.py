@@ -137,8 +137,13 @@ class Roster:
     def sign(self, root: clsc.RootKey) -> bytes:
         """The roster as the issuer publishes it: well before the beacon of its first round.
 
+        Args:
+            root: The issuer's.
+
         Raises:
             TypeError: Not a root key.
+
+        Timing: secret is the signing key only; Ed25519 of ``cryptography``.
         """
         return clsc.sign_notice(root, _TOPIC, self._body)
 

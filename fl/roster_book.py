@@ -48,6 +48,12 @@ class RosterBook:
     def add_roster(self, data: bytes) -> Roster:
         """Take a signed roster; the same one again is fine.
 
+        Args:
+            data: What :meth:`Roster.sign` gave.
+
+        Returns:
+            The roster, verified.
+
         Raises:
             DecodeError, SenderError: As :meth:`Roster.from_bytes`.
             ProtocolError: It comes after the beacon of its first round, contradicts another one of its
@@ -79,6 +85,12 @@ class RosterBook:
     def add_beacon(self, data: bytes) -> Beacon:
         """Take the beacon of a round, and begin to count its views; the same one again changes nothing.
 
+        Args:
+            data: What :meth:`Beacon.to_bytes` gave.
+
+        Returns:
+            The beacon, verified.
+
         Raises:
             DecodeError: Malformed.
             SignatureError: Not signed by the epoch's beacon key.
@@ -101,6 +113,10 @@ class RosterBook:
     def roster(self, epoch: bytes, round_number: int) -> Roster:
         """The roster in force in a round.
 
+        Args:
+            epoch: 1 to 64 bytes.
+            round_number: In that epoch.
+
         Raises:
             ProtocolError: None is (:attr:`Reason.BEACON`).
         """
@@ -113,6 +129,11 @@ class RosterBook:
     def choice(self, epoch: bytes, round_number: int, view: int = 0) -> Choice:
         """Who does what in a view of a round.
 
+        Args:
+            epoch: 1 to 64 bytes.
+            round_number: In that epoch.
+            view: How many aggregators were passed over.
+
         Raises:
             ProtocolError: The round's beacon or roster is not known (:attr:`Reason.BEACON`), or there is no
                 such view (:attr:`Reason.VIEW`).
@@ -122,6 +143,11 @@ class RosterBook:
 
     def turn(self, epoch: bytes, round_number: int, view: int) -> tuple[float, float]:
         """When the turn of a view's aggregator begins and ends, unix seconds by this peer's clock.
+
+        Args:
+            epoch: 1 to 64 bytes.
+            round_number: In that epoch.
+            view: How many aggregators were passed over.
 
         Raises:
             ProtocolError: The round's beacon is not known (:attr:`Reason.BEACON`).
@@ -133,6 +159,10 @@ class RosterBook:
     def view_now(self, epoch: bytes, round_number: int) -> int:
         """Whose turn it is now; a number that no view has when the round is over.
 
+        Args:
+            epoch: 1 to 64 bytes.
+            round_number: In that epoch.
+
         Raises:
             ProtocolError: The round's beacon is not known (:attr:`Reason.BEACON`).
         """
@@ -140,7 +170,11 @@ class RosterBook:
         return max(0, int((self._clock() - begin) // (end - begin)))
 
     def forget(self, epoch: bytes) -> None:
-        """Drop everything about an epoch that is over."""
+        """Drop everything about an epoch that is over.
+
+        Args:
+            epoch: 1 to 64 bytes.
+        """
         with self._lock:
             self._drop(epoch)
             self._rosters.pop(epoch, None)

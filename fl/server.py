@@ -45,6 +45,10 @@ class ServerIdentity:
     def from_list(cls, value: Any, trust: clsc.TrustStore) -> Self:
         """Inverse of :meth:`to_list`.
 
+        Args:
+            value: Two byte strings, as a header holds them.
+            trust: Knows the parameters of the keys.
+
         Raises:
             DecodeError: Not two keys of one name.
             SenderError: Keys under parameters that ``trust`` does not know.

@@ -49,8 +49,14 @@ class SignedHeader:
     def propose(cls, header: RoundHeader, keys: ServerKeys) -> Self:
         """The aggregator's own signature on a header, for the members to add theirs.
 
+        Args:
+            header: Of :func:`plan_round`.
+            keys: The aggregator's.
+
         Raises:
             ParameterError: ``keys`` are not those of ``header.aggregator``.
+
+        Timing: as :func:`sottovoce.clsc.sign`.
         """
         if keys.public.to_list() != header.aggregator.to_list():
             raise ParameterError("keys: the aggregator's expected")
@@ -58,6 +64,9 @@ class SignedHeader:
 
     def with_members(self, signatures: Mapping[int, bytes]) -> Self:
         """This header with the co-signatures of members, by index from 1; each is verified.
+
+        Args:
+            signatures: Index -> 176 bytes, of :meth:`Member.cosign`.
 
         Raises:
             TypeError, ParameterError: Not a mapping from member indices.
@@ -78,6 +87,9 @@ class SignedHeader:
         """Return if the servers are acceptable now, and the signatures are those of a header.
 
         Signatures that were verified when this object was made are not verified again.
+
+        Args:
+            trust: Knows the parameters of the servers' keys.
 
         Raises:
             SenderError: Server keys unknown, revoked or out of their validity.

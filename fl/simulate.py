@@ -122,7 +122,13 @@ class _Stranger(Client):
 
 
 class Authority:
-    """An issuer with its two epochs: names for servers, blind pseudonyms for clients."""
+    """An issuer with its two epochs: names for servers, blind pseudonyms for clients.
+
+    Args:
+        epoch: 1 to 64 bytes.
+        now: Unix second in which its keys begin to be valid.
+        valid_s: For so many seconds.
+    """
 
     def __init__(self, epoch: bytes, now: int, valid_s: int) -> None:
         self._root = root = clsc.RootKey.generate()
@@ -141,7 +147,14 @@ class Authority:
         return store
 
     def server(self, name: bytes) -> ServerKeys:
-        """Enrol a server under a name and issue its two keys."""
+        """Enrol a server under a name and issue its two keys.
+
+        Args:
+            name: 1 to 64 bytes.
+
+        Returns:
+            One key to sign, one to be written to.
+        """
         token = self._identity_issuer.enrol(name.decode())
         keys = []
         for usage in (clsc.Usage.SIGN, clsc.Usage.DECRYPT):
@@ -151,11 +164,25 @@ class Authority:
         return ServerKeys(*keys)
 
     def roster(self, roster: Roster) -> bytes:
-        """Publish who the peers are, under the root key."""
+        """Publish who the peers are, under the root key.
+
+        Args:
+            roster: Of this epoch.
+
+        Returns:
+            The signed bytes.
+        """
         return roster.sign(self._root)
 
     def pseudonym(self, party: str) -> clsc.SecretKey:
-        """Enrol a device and issue its blind ``sign`` key for the epoch."""
+        """Enrol a device and issue its blind ``sign`` key for the epoch.
+
+        Args:
+            party: Its name, once an epoch.
+
+        Returns:
+            The device's key.
+        """
         token = self._blind_issuer.enrol(party)
         request = clsc.BlindRequest(self.blind, clsc.Usage.SIGN, token)
         return request.finish(self._blind_issuer.issue(party, request.to_bytes()))

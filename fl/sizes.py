@@ -38,5 +38,9 @@ def update_bytes(params: kahe.Params) -> int:
 
 
 def update_packet_bytes(params: kahe.Params) -> int:
-    """Length of every client's packet to the aggregator."""
+    """Length of every client's packet to the aggregator.
+
+    Args:
+        params: Of the round.
+    """
     return clsc.packet_bytes(update_bytes(params), 1)

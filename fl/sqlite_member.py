@@ -108,6 +108,9 @@ class SqliteMemberStore(MarkedStore):
         Name only epochs whose parameters the issuer signed after the restoration: in those nothing can
         have been answered.  Without a restoration this changes nothing.
 
+        Args:
+            epoch: 1 to 64 bytes.
+
         Raises:
             ParameterError: The file knows this epoch from before its restoration.
         """

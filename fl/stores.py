@@ -44,10 +44,19 @@ class Outbox(Protocol):
     """The memory of one device: at most one packet a round, one update a model, no update twice."""
 
     def find(self, header_hash: bytes) -> Sent | None:
-        """The packet sealed for a round, if any."""
+        """The packet sealed for a round, if any.
+
+        Args:
+            header_hash: The round, 32 bytes.
+        """
 
     def check(self, model: bytes, update_digests: frozenset[bytes], *, allow_retrained: bool = False) -> None:
         """Ask before the work of sealing what :meth:`put` would say about this update.
+
+        Args:
+            model: Digest of the global model, 32 bytes.
+            update_digests: As in :class:`Sent`.
+            allow_retrained: As in :meth:`put`.
 
         Raises:
             ProtocolError: As :meth:`put` (:attr:`Reason.MODEL_REUSED`, :attr:`Reason.UPDATE_REUSED`).
@@ -67,7 +76,11 @@ class Outbox(Protocol):
         """
 
     def discard(self, header_hash: bytes) -> None:
-        """Forget the bytes of a packet whose round is over; that it was sent stays known."""
+        """Forget the bytes of a packet whose round is over; that it was sent stays known.
+
+        Args:
+            header_hash: The round, 32 bytes.
+        """
 
 
 class MemoryOutbox:
@@ -135,6 +148,12 @@ class MemberStore(Protocol):
     def sign_header(self, aggregator: bytes, epoch: bytes, round_number: int, header_hash: bytes) -> None:
         """Note that a header is about to be signed; the same one again is fine.
 
+        Args:
+            aggregator: Its name.
+            epoch: 1 to 64 bytes.
+            round_number: In that epoch.
+            header_hash: What is about to be signed, 32 bytes.
+
         Raises:
             ProtocolError: Another one was signed (:attr:`Reason.OTHER_HEADER`); or one of this round number,
                 by whatever aggregator, was answered (:attr:`Reason.BOUND`): this member cannot answer for
@@ -142,10 +161,21 @@ class MemberStore(Protocol):
         """
 
     def last_binding(self, epoch: bytes, round_number: int) -> Binding | None:
-        """The end of the chain: what was bound last, if anything."""
+        """The end of the chain: what was bound last, if anything.
+
+        Args:
+            epoch: 1 to 64 bytes.
+            round_number: In that epoch.
+        """
 
     def find_answer(self, epoch: bytes, round_number: int, binding: Binding) -> bytes | None:
-        """The answer that left for the identical binding, if it is in the chain and one was kept."""
+        """The answer that left for the identical binding, if it is in the chain and one was kept.
+
+        Args:
+            epoch: 1 to 64 bytes.
+            round_number: In that epoch.
+            binding: What the request asks to bind to.
+        """
 
     def bind(
         self, epoch: bytes, round_number: int, binding: Binding, *, replaces: Binding | None = None
@@ -168,7 +198,17 @@ class MemberStore(Protocol):
         """
 
     def keep_answer(self, epoch: bytes, round_number: int, binding: Binding, answer: bytes) -> bytes:
-        """Keep the bytes of an answer; returns those to send, the first ones kept for this binding."""
+        """Keep the bytes of an answer; returns those to send, the first ones kept for this binding.
+
+        Args:
+            epoch: 1 to 64 bytes.
+            round_number: In that epoch.
+            binding: What was bound before.
+            answer: The bytes that are about to leave.
+
+        Returns:
+            The bytes to send.
+        """
 
 
 class MemoryMemberStore:
@@ -241,11 +281,17 @@ class StepKind(StrEnum):
     """What moves a round on."""
 
     CLOSED = "closed"
+    """Contributors and sum were fixed."""
     CHECK = "check"
+    """A member's check came."""
     SETTLED = "settled"
+    """Contributors were taken out, or members left; all others are asked to answer."""
     ANSWER = "answer"
+    """A member's answer came."""
     OPENED = "opened"
+    """The sum was opened."""
     ERASED = "erased"
+    """Ciphertexts and packets are gone."""
 
 
 @dataclass(frozen=True)
@@ -267,10 +313,20 @@ class AggregatorStore(Protocol):
     """An aggregator's memory: what was accepted, spooled before it counts, and how the round went on."""
 
     def find_round(self, epoch: bytes, round_number: int) -> bytes | None:
-        """The header that a round number was opened for, if any."""
+        """The header that a round number was opened for, if any.
+
+        Args:
+            epoch: 1 to 64 bytes.
+            round_number: In that epoch.
+        """
 
     def open_round(self, epoch: bytes, round_number: int, header_hash: bytes) -> None:
         """Note that a round is about to collect; the same one again (after a crash) is fine.
+
+        Args:
+            epoch: 1 to 64 bytes.
+            round_number: In that epoch.
+            header_hash: The round, 32 bytes.
 
         Raises:
             ProtocolError: The number was used for another header (:attr:`Reason.OTHER_HEADER`).
@@ -280,34 +336,81 @@ class AggregatorStore(Protocol):
         """Header hash -> epoch and round number, of every round that was opened and not erased."""
 
     def accept(self, header_hash: bytes, accepted: Accepted) -> None:
-        """Keep a packet; the caller has seen that its pid has none yet."""
+        """Keep a packet; the caller has seen that its pid has none yet.
+
+        Args:
+            header_hash: The round, 32 bytes.
+            accepted: The packet, its sender and its opened content.
+        """
 
     def accepted(self, header_hash: bytes) -> Iterator[Accepted]:
-        """All accepted packets of a round, one at a time."""
+        """All accepted packets of a round, one at a time.
+
+        Args:
+            header_hash: The round, 32 bytes.
+        """
 
     def update(self, header_hash: bytes, pid: bytes) -> bytes:
-        """The opened content of one accepted packet."""
+        """The opened content of one accepted packet.
+
+        Args:
+            header_hash: The round, 32 bytes.
+            pid: The sender, 16 bytes.
+        """
 
     def equivocated(self, header_hash: bytes, pid: bytes, packet: bytes) -> None:
-        """Keep the first different packet of a sender as evidence."""
+        """Keep the first different packet of a sender as evidence.
+
+        Args:
+            header_hash: The round, 32 bytes.
+            pid: The sender, 16 bytes.
+            packet: The second one.
+        """
 
     def convict(self, header_hash: bytes, pid: bytes, conviction: bytes) -> None:
-        """Keep the first verified conviction of a sender (:class:`sottovoce.fl.Conviction`, as bytes)."""
+        """Keep the first verified conviction of a sender (:class:`sottovoce.fl.Conviction`, as bytes).
+
+        Args:
+            header_hash: The round, 32 bytes.
+            pid: The sender, 16 bytes.
+            conviction: Verified by the caller.
+        """
 
     def convictions(self, header_hash: bytes) -> dict[bytes, bytes]:
-        """Pid -> conviction, of a round."""
+        """Pid -> conviction, of a round.
+
+        Args:
+            header_hash: The round, 32 bytes.
+        """
 
     def evidence(self, header_hash: bytes) -> dict[bytes, bytes]:
-        """Pid -> second, different packet of a sender that equivocated."""
+        """Pid -> second, different packet of a sender that equivocated.
+
+        Args:
+            header_hash: The round, 32 bytes.
+        """
 
     def note(self, header_hash: bytes, step: Step) -> None:
-        """Keep a step before it takes effect."""
+        """Keep a step before it takes effect.
+
+        Args:
+            header_hash: The round, 32 bytes.
+            step: What is about to count.
+        """
 
     def steps(self, header_hash: bytes) -> tuple[Step, ...]:
-        """The steps of a round, in the order in which they were noted."""
+        """The steps of a round, in the order in which they were noted.
+
+        Args:
+            header_hash: The round, 32 bytes.
+        """
 
     def erase(self, header_hash: bytes) -> None:
-        """Forget packets, convictions and steps of a round, but that it was erased; its number stays used."""
+        """Forget packets, convictions and steps of a round, but that it was erased; its number stays used.
+
+        Args:
+            header_hash: The round, 32 bytes.
+        """
 
 
 class MemoryAggregatorStore:

@@ -15,7 +15,7 @@ from typing import Self
 
 from .._ext import cbor
 from .._ext.enc import enc
-from .._ext.errors import DecodeError
+from .._ext.errors import DecodeError, ParameterError
 from .._ext.room import Room
 from ..he import kahe
 from .header import RoundHeader
@@ -62,6 +62,10 @@ class Manifest:
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
         """Parse a manifest of the round ``header``.
 
+        Args:
+            data: Canonical CBOR.
+            header: The round.
+
         Raises:
             DecodeError: Not canonical, or of another round.
         """
@@ -97,6 +101,11 @@ class MemberShare:
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader, index: int) -> Self:
         """Parse the plaintext that member ``index`` opened.
+
+        Args:
+            data: What the client signcrypted to the member, opened.
+            header: The round.
+            index: The member, from 1.
 
         Raises:
             DecodeError: Malformed, or for another member.
@@ -135,6 +144,10 @@ class Update:
 
         The ciphertext, nearly all of it, is not hashed again.
 
+        Args:
+            data: What :meth:`from_bytes` has read.
+            header: The round.
+
         Raises:
             DecodeError: Malformed.
         """
@@ -144,6 +157,10 @@ class Update:
     @classmethod
     def from_bytes(cls, data: bytes, header: RoundHeader) -> Self:
         """Parse an update of the round ``header``: manifest and ciphertext belong together.
+
+        Args:
+            data: What the client signcrypted, opened.
+            header: The round.
 
         Raises:
             DecodeError: Malformed, or the ciphertext is not the one of the manifest.
@@ -155,6 +172,10 @@ class Update:
     @staticmethod
     def views(data: bytes, header: RoundHeader) -> tuple[Manifest, memoryview, list[memoryview]]:
         """As :meth:`from_bytes`, with ciphertext and members' packets where they are: nothing is copied.
+
+        Args:
+            data: What the client signcrypted, opened.
+            header: The round.
 
         Raises:
             DecodeError: As :meth:`from_bytes`.
@@ -182,7 +203,8 @@ class UpdateDraft:
         self._room = Room(update_bytes(params))
         self._whole = self._room.place(update_bytes(params))
         self._at = 0
-        self._field(manifest_bytes(params))  # filled in when there is one
+        self._manifest_bytes = manifest_bytes(params)
+        self._field(self._manifest_bytes)  # filled in when there is one
         self.ciphertext = self._field(params.ciphertext_bytes)
 
     def finish(self, manifest: Manifest, member_packets: Sequence[bytes]) -> bytes:
@@ -191,10 +213,14 @@ class UpdateDraft:
             self._field(len(packet))[:] = packet
         end, self._at = self._at, 0
         encoded = manifest.to_bytes()
-        self._field(len(encoded))[:] = encoded
+        place = self._field(self._manifest_bytes)
+        if len(encoded) != len(place) or end != len(self._whole):
+            # Something would go out that nobody has written, or over the ciphertext.
+            raise ParameterError("update: manifest or packets of another length than the round's")
+        place[:] = encoded
         self._room.take(end)
-        self.ciphertext.release()
-        self._whole.release()
+        for view in (place, self.ciphertext, self._whole):
+            view.release()
         return self._room.value()
 
     def _field(self, n_bytes: int) -> memoryview:

@@ -29,6 +29,12 @@ def names(weights: Weights) -> tuple[str, ...]:
 
     Arrays travel without names: compare them with the global model's before training.
 
+    Args:
+        weights: List, dict or PyTorch state, as for :func:`to_arrays`.
+
+    Returns:
+        One name an entry.
+
     Raises:
         TypeError, ParameterError: As :func:`to_arrays`.
     """

@@ -30,6 +30,9 @@ def handover(key: clsc.SecretKey) -> tuple[bytes, bytes]:
 
     For the ``initargs`` of a ``ProcessPoolExecutor``, which go over a pipe of this process.
 
+    Args:
+        key: The aggregator's ``decrypt`` key.
+
     Returns:
         A key file under a passphrase of 32 random bytes, and that passphrase.
     """
@@ -41,6 +44,10 @@ def handover(key: clsc.SecretKey) -> tuple[bytes, bytes]:
 def hold_key(key_file: bytes, passphrase: bytes) -> None:
     """In a worker: keep a key for as long as the process lives, or until :func:`drop_key`.
 
+    Args:
+        key_file: Bytes of a key file.
+        passphrase: That opens it.
+
     Raises:
         KeyFileError, DecodeError, ParameterError: As :func:`sottovoce.clsc.load_key_bytes`.
     """
@@ -49,7 +56,11 @@ def hold_key(key_file: bytes, passphrase: bytes) -> None:
 
 
 def drop_key(public_key: clsc.PublicKey) -> None:
-    """In a worker: forget a key, also one that was read from a file; not an error if it is not held."""
+    """In a worker: forget a key, also one that was read from a file; not an error if it is not held.
+
+    Args:
+        public_key: Of the key.
+    """
     _held.pop(public_key.to_bytes(), None)
     _from_file.forget(public_key)
 

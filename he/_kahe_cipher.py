@@ -53,6 +53,10 @@ class Ciphertext:
     def from_bytes(cls, data: bytes, params: Params) -> Ciphertext:
         """Read ``params.ciphertext_bytes`` bytes.
 
+        Args:
+            data: Of the right length; any bits will do.
+            params: The round's parameters.
+
         Raises:
             TypeError: ``data`` is not bytes.
             DecodeError: Another length.
@@ -129,6 +133,9 @@ class CiphertextSum:
     def add(self, ciphertext: Ciphertext) -> None:
         """Add one; that it is of this round, and not in the sum already, is the caller's to know.
 
+        Args:
+            ciphertext: Of the same parameters; read, never kept.
+
         Raises:
             ParameterError: Of other parameters.
             RangeError: ``max_summands`` are in it already.  Unchanged after an error.
@@ -191,6 +198,9 @@ class CiphertextSum:
     def subtract(self, ciphertext: Ciphertext) -> None:
         """Take one out again; that it was in is the caller's word.
 
+        Args:
+            ciphertext: One that was added.
+
         Raises:
             ParameterError: Of other parameters, or the sum is empty.  Unchanged after an error.
         """
@@ -203,7 +213,11 @@ class CiphertextSum:
     def merge(self, other: CiphertextSum) -> None:
         """Add another partial sum of the same round; ``other`` is left as it is.
 
+        Args:
+            other: Of the same parameters and context.
+
         Raises:
+            TypeError: Another object.
             ParameterError: Of other parameters or another round.
             RangeError: Together more than ``max_summands``.  Unchanged after an error.  What interrupts it
                 in the middle (Ctrl-C) leaves a sum that refuses everything.
@@ -233,6 +247,10 @@ class CiphertextSum:
     def write_to(self, file: Any) -> None:
         """Write :meth:`to_bytes` to a binary file, or over a writable buffer, a block at a time.
 
+        Args:
+            file: Binary file open for writing, or a writable buffer of exactly the length of
+                :meth:`to_bytes`.
+
         Raises:
             TypeError: Neither file nor buffer.
             ParameterError: A buffer of another size, or a file that is not writable.
@@ -252,6 +270,11 @@ class CiphertextSum:
     def from_bytes(cls, data: bytes, params: Params, context: bytes) -> CiphertextSum:
         """Read :meth:`to_bytes`.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+            params: The round's parameters.
+            context: The round's header hash, 32 bytes.
+
         Raises:
             TypeError: ``data`` is not bytes.
             DecodeError: Another length, a count above ``max_summands``, or one of 0 with a sum.
@@ -266,6 +289,11 @@ class CiphertextSum:
     @classmethod
     def read_from(cls, file: Any, params: Params, context: bytes) -> CiphertextSum:
         """Read what :meth:`write_to` wrote from a file's position to its end, a block at a time.
+
+        Args:
+            file: Seekable binary file.
+            params: The round's parameters.
+            context: The round's header hash, 32 bytes.
 
         Raises:
             TypeError: Not a seekable binary file.

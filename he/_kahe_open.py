@@ -34,7 +34,7 @@ class OpenedSum:
     Attributes:
         values: int64 ``(n_slots,)``, the sum of the contributors' vectors; the caller's ``out``, if one
             was given.
-        n_contributors: |S|.
+        n_contributors: ``|S|``.
         wrong_members: Members whose answer is wrong beyond doubt, if at most f members are corrupted
             and every contributor's share was degree-proved: their share sum is of another number of
             contributors, or on no polynomial that explains the opened key.  Without the proofs a client
@@ -76,10 +76,13 @@ def open_sum(
         total: The sum of the contributors' ciphertexts.
         share_sums: One per answering member, in any order.  One whose count is not ``n_contributors``
             is of another set: it is left out and its member called wrong.
-        n_contributors: |S|, at least 3.
+        n_contributors: ``|S|``, at least 3.
         out: Contiguous, aligned, writable int64 array ``(n_slots,)``, e.g. a memory map, that takes the
             values, a block at a time; zeros after :class:`OverflowDetected`.  A new array when left out.
         threads: Blocks of ring elements opened at the same time, 1 to 256.
+
+    Returns:
+        The integers of the sum, and which members' share sums were wrong.
 
     Raises:
         TypeError: Wrong types.
@@ -157,7 +160,7 @@ class _Opener:
     """Opens all ring elements under one key after another, into the same array.
 
     Attributes:
-        well_formed: After :meth:`opens` said yes: padding is zero and every slot within reach of |S|.
+        well_formed: After :meth:`opens` said yes: padding is zero and every slot within reach of ``|S|``.
     """
 
     def __init__(

@@ -175,11 +175,19 @@ class Params:
 
     # -- noise ----------------------------------------------------------------------------------
     def max_residual(self, n_summands: int) -> int:
-        """Largest residual of an honest sum of that many, in units of the last wire bit."""
+        """Largest residual of an honest sum of that many, in units of the last wire bit.
+
+        Args:
+            n_summands: Ciphertexts in the sum.
+        """
         return noise.max_residual(self.q, self.wire_bits, n_summands)
 
     def max_square_sum(self, n_summands: int) -> int:
-        """Bound on the sum of squared residuals of one ring element."""
+        """Bound on the sum of squared residuals of one ring element.
+
+        Args:
+            n_summands: Ciphertexts in the sum.
+        """
         return noise.max_square_sum(self.q, self.wire_bits, n_summands, self.N)
 
     # -- kernels --------------------------------------------------------------------------------

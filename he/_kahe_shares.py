@@ -90,6 +90,11 @@ class KeyShare:
     def from_bytes(cls, data: bytes, params: Params, index: int) -> KeyShare:
         """Read ``params.share_bytes`` bytes.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+            params: The round's parameters.
+            index: j, the member's number, 1 to n.
+
         Raises:
             TypeError: ``data`` is not bytes.
             ParameterError: ``index`` is not 1 to n.
@@ -164,6 +169,10 @@ class DegreeProof:
     def from_bytes(cls, data: bytes, params: Params) -> DegreeProof:
         """Read ``params.proof_bytes`` bytes.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+            params: The round's parameters.
+
         Raises:
             TypeError: ``data`` is not bytes.
             DecodeError: Another length, or an integer that is not below p.
@@ -194,6 +203,7 @@ class DegreeProof:
             share: The opened share.
 
         Raises:
+            TypeError: Wrong types.
             ParameterError: The share is of other parameters.
             ProofError: The share is not the one committed to (``committed`` is False), or is, but does
                 not fit the polynomials (True).
@@ -341,6 +351,11 @@ class ShareSum:
     @classmethod
     def from_bytes(cls, data: bytes, params: Params, index: int) -> ShareSum:
         """Read :meth:`to_bytes`; takes no more shares.
+
+        Args:
+            data: What :meth:`to_bytes` gave.
+            params: The round's parameters.
+            index: j, the number of the member that it is from, 1 to n.
 
         Raises:
             TypeError: ``data`` is not bytes.

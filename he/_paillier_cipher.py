@@ -63,6 +63,9 @@ class Ciphertext:
     def multiply(self, weight: int) -> Ciphertext:
         """Every value times a public integer; the weight becomes ``|weight|`` times as much.
 
+        Args:
+            weight: Not 0; ``|weight|`` times :attr:`weight_sum` at most ``params.max_summands``.
+
         Raises:
             TypeError: Not an int.
             ParameterError: 0: the result would be the same for all vectors.
@@ -101,6 +104,11 @@ class Ciphertext:
     @classmethod
     def from_bytes(cls, data: bytes, public_key: PublicKey, params: Params) -> Ciphertext:
         """Read :meth:`to_bytes`.
+
+        Args:
+            data: What :meth:`to_bytes` gave.
+            public_key: The key that it must be under.
+            params: The packing that it must have.
 
         Raises:
             TypeError: Wrong types.
@@ -231,6 +239,10 @@ class CiphertextSum:
     def add(self, ciphertext: Ciphertext, weight: int = 1) -> None:
         """Add one, times a public integer; that it is not in the sum already is the caller's to know.
 
+        Args:
+            ciphertext: Of the same key and packing; read, never kept.
+            weight: Not 0.
+
         Raises:
             TypeError: Wrong types.
             ParameterError: Of another key or packing; or ``weight`` is 0.
@@ -247,6 +259,9 @@ class CiphertextSum:
 
     def merge(self, other: CiphertextSum) -> None:
         """Add another partial sum; ``other`` is left as it is.
+
+        Args:
+            other: Of the same key and packing.
 
         Raises:
             TypeError: Another object.
@@ -299,6 +314,9 @@ def add(ciphertexts: Iterable[Ciphertext], weights: Iterable[int] | None = None)
     Args:
         ciphertexts: At least one.
         weights: As many public integers, not 0; or None for ones.
+
+    Returns:
+        The sum; its weight is the sum of ``|w_i|`` times the summands' own.
 
     Raises:
         TypeError: Another object.

@@ -102,6 +102,9 @@ class Params:
     def from_bytes(cls, data: bytes) -> Params:
         """Read :meth:`to_bytes`.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+
         Raises:
             TypeError: ``data`` is not bytes.
             DecodeError: Another length, or a number out of range.

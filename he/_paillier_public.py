@@ -160,6 +160,9 @@ class PublicKey:
     def from_bytes(cls, data: bytes) -> PublicKey:
         """Read :meth:`to_bytes`.
 
+        Args:
+            data: What :meth:`to_bytes` gave, from somebody trusted.
+
         Raises:
             TypeError: ``data`` is not bytes.
             DecodeError: Another length; sizes that are not defined; n of another length, even, with a

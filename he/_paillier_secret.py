@@ -227,6 +227,9 @@ class SecretKey:
     def from_bytes(cls, data: bytes) -> SecretKey:
         """Read :meth:`to_bytes`.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+
         Raises:
             TypeError: ``data`` is not bytes.
             DecodeError: Another length, sizes that are not defined, or numbers that are no key: p or q

@@ -140,6 +140,9 @@ def params_of(header: bytes) -> Params:
     For who holds a file and nothing besides; who expects certain parameters gives these to
     :meth:`Ciphertext.from_bytes` instead.
 
+    Args:
+        header: At least the first 80 bytes of a ciphertext.
+
     Raises:
         TypeError: Not bytes.
         DecodeError: Not a header.

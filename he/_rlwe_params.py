@@ -140,7 +140,13 @@ class Params:
 
     # -- noise ----------------------------------------------------------------------------------
     def max_noise(self, weight_sum: int, square_sum: int, compressions: int = 0) -> int:
-        """Largest noise of an honest sum with these weights; ``_rlwe_noise.max_noise``."""
+        """Largest noise of an honest sum with these weights; ``_rlwe_noise.max_noise``.
+
+        Args:
+            weight_sum: ``sum |w|`` of the summands.
+            square_sum: ``sum w^2``.
+            compressions: How often sums were compressed on the way.
+        """
         return _rlwe_noise.max_noise(self.N, *self.drop_bits, weight_sum, square_sum, compressions)
 
     @property

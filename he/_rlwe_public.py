@@ -112,6 +112,9 @@ class PublicKey:
     def from_bytes(cls, data: bytes) -> PublicKey:
         """Read :meth:`to_bytes`.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+
         Raises:
             TypeError: ``data`` is not bytes.
             DecodeError: Anything that :meth:`to_bytes` would not have written.

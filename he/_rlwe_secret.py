@@ -84,6 +84,9 @@ class SecretKey:
     def from_bytes(cls, data: bytes) -> SecretKey:
         """Read :meth:`to_bytes`: the key must be within its bounds and give the public key whose id it has.
 
+        Args:
+            data: What :meth:`to_bytes` gave.
+
         Raises:
             TypeError: ``data`` is not bytes.
             DecodeError: Anything that :meth:`to_bytes` would not have written; does not say what.

@@ -55,6 +55,10 @@ class CiphertextSum:
     Attributes:
         params: Parameters of all summands.
         key_id: Of the public key of all summands, 32 bytes.
+
+    Raises:
+        TypeError: Wrong types.
+        ParameterError: ``key_id`` is not 32 bytes.
     """
 
     __slots__ = ("_broken", "_counters", "_total", "key_id", "params")
@@ -144,7 +148,7 @@ class CiphertextSum:
             weight: As in :meth:`add`.
 
         Raises:
-            As :meth:`add_bytes`, and:
+            DecodeError, ParameterError, RangeError: As :meth:`add_bytes`.
             TypeError: Not such a file.
             OSError: Reading failed.  Unchanged, if it failed in the first pass.  If the file changed or
                 failed in the second, part of a ciphertext is in the sum and cannot be taken out: the sum
@@ -180,6 +184,10 @@ class CiphertextSum:
     def merge(self, other: CiphertextSum, *, threads: int = 1) -> None:
         """Add another sum under the same key; ``other`` is left as it is.
 
+        Args:
+            other: Under the same key and parameters.
+            threads: Ring elements added at the same time, 1 to 256.
+
         Raises:
             TypeError: Not a sum.
             ParameterError: Of another key or other parameters.
@@ -213,6 +221,9 @@ class CiphertextSum:
     def to_ciphertext(self, *, threads: int = 1) -> Ciphertext:
         """The sum as a lossless ciphertext, which can be added to others or decrypted.
 
+        Args:
+            threads: Ring elements written at the same time, 1 to 256.
+
         Raises:
             ParameterError: Nothing was added.
         """
@@ -224,6 +235,9 @@ class CiphertextSum:
         That adds noise, and is counted (``compressions``): it takes 3 of ``params.max_square_sum``.  For a
         sum that uses up its declaration, declare 3 more.  Rounds at random, so two compressions of a sum
         differ.
+
+        Args:
+            threads: Ring elements rounded at the same time, 1 to 256.
 
         Raises:
             ParameterError: Nothing was added.
@@ -246,6 +260,11 @@ class CiphertextSum:
     def write_to(self, out: Any, *, threads: int = 1) -> None:
         """Write :meth:`to_bytes` to a binary file, or over a writable buffer, a block at a time.
 
+        Args:
+            out: Binary file open for writing, or a writable buffer of exactly the length of
+                :meth:`to_bytes`.
+            threads: Ring elements written at the same time, 1 to 256.
+
         Raises:
             TypeError: Neither file nor buffer.
             ParameterError: Nothing was added; a buffer of another size; what cannot be written.
@@ -256,6 +275,10 @@ class CiphertextSum:
     @classmethod
     def from_bytes(cls, data: bytes, params: Params) -> CiphertextSum:
         """Read :meth:`to_bytes`, to go on adding.
+
+        Args:
+            data: What :meth:`to_bytes` gave.
+            params: Parameters that it must have.
 
         Raises:
             TypeError: ``data`` is not bytes.
@@ -395,6 +418,9 @@ def add(ciphertexts: Iterable[Ciphertext], weights: Iterable[int] | None = None)
     Args:
         ciphertexts: At least one; independent of each other.
         weights: As many, or None for ones.
+
+    Returns:
+        The sum; ``sum |w|`` and ``sum w^2`` are counted in it.
 
     Raises:
         TypeError: Wrong types.

@@ -178,7 +178,7 @@ class Codec:
 
         Args:
             total: int64, shape ``(d + 1,)``: the opened sum.
-            n_contributors: |S|, 1 to ``max_summands``.
+            n_contributors: ``|S|``, 1 to ``max_summands``.
             dtype: float64 or float32.
 
         Returns:
@@ -209,7 +209,7 @@ class Codec:
         Args:
             layout: Of the arrays that were quantized.
             total: int64, shape ``(layout.size + 1,)``: the opened sum.
-            n_contributors: |S|, 1 to ``max_summands``.
+            n_contributors: ``|S|``, 1 to ``max_summands``.
 
         Returns:
             Fresh arrays of the layout's shapes and dtypes, and the sum of the weights.

@@ -65,6 +65,9 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: Any = None) 
         passphrase: 1 to 4096 bytes.
         kind: The class expected, if only one will do.
 
+    Returns:
+        The secret key, of ``he.rlwe`` or ``he.paillier``.
+
     Raises:
         PermissionError: Group or others may read or write the file.
         OSError: It cannot be read.
@@ -73,6 +76,9 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: Any = None) 
         KeyFileError: Wrong passphrase, altered, or no valid key; it never says which.
         ParameterError: The passphrase is empty or too long; or the file holds another kind of key.
         MemoryError, RuntimeError: As :func:`save_key`.
+
+    Timing: as :func:`save_key`, with the memory and passes that the file names; the commitment to the key
+        is compared in constant time.
     """
     data = sealed.read_private(path)
     outcome = data if isinstance(data, Exception) else _open(data, passphrase, kind)

@@ -54,6 +54,9 @@ class ModelLayout:
     def of(cls, arrays: Iterable[NDArray[Any]]) -> ModelLayout:
         """The layout of these arrays.
 
+        Args:
+            arrays: At least one of at least one number; float16, float32 or float64; read, never kept.
+
         Raises:
             TypeError: An element is not a numpy array.
             ParameterError: A dtype other than native float16, float32, float64; or nothing in it.
@@ -127,7 +130,7 @@ class ModelLayout:
         """The arrays of a vector: fresh, of the layout's shapes and dtypes.
 
         Args:
-            vector: float64 or float32, shape ``(size,)``.
+            vector: float64 or float32, shape ``(size,)``; read, never kept.
 
         Raises:
             TypeError: Not a float64 or float32 array.
@@ -157,6 +160,9 @@ class ModelLayout:
     @classmethod
     def from_bytes(cls, data: bytes) -> ModelLayout:
         """Read :meth:`to_bytes`.
+
+        Args:
+            data: Canonical CBOR.
 
         Raises:
             TypeError: ``data`` is not bytes.

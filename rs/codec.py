@@ -149,7 +149,12 @@ class RSCodec:
     # ---- as reedsolo has it ----
 
     def chunk(self, data: Any, chunksize: int) -> Iterator[Any]:
-        """Pieces of ``chunksize`` of a sequence, the last one shorter."""
+        """Pieces of ``chunksize`` of a sequence, the last one shorter.
+
+        Args:
+            data: Any sequence.
+            chunksize: At least 1.
+        """
         for start in range(0, len(data), chunksize):
             yield data[start : start + chunksize]
 

@@ -103,7 +103,7 @@ class Collector:
     :meth:`add`; plus one record of about ``16 * n + 500`` bytes for each of the last ``max_groups``
     finished groups; plus 2 MiB for the counts of openings, if they are bounded.
 
-    Thread-safe: shards are opened and packets decoded outside its lock.  Do not use across a fork.
+    Threads: safe; shards are opened and packets decoded outside its lock.  Do not use across a fork.
 
     Args:
         secret_key: The recipient's.

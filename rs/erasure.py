@@ -2,7 +2,7 @@
 
 Corrects erasures (shards known to be missing).  A shard with wrong bytes gives wrong data without notice,
 unless there are more than k: :meth:`Erasure.verify` and :meth:`Erasure.locate_bad` compare those.  Against
-somebody who makes shards up on purpose only a MAC or a hash helps; :mod:`sottovoce.rs.dispersal` has one.
+somebody who makes shards up on purpose only a MAC or a hash helps; :func:`sottovoce.rs.disperse` has one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Erasure:
         n: All shards, ``k <= n <= 256``.  Shards 0 ... k - 1 are the data, k ... n - 1 the parity.
         matrix: ``"cauchy"``; or, for shards that others read or made, ``"zfec"``, ``"backblaze"``,
             ``"isal-vand-inv"`` (n <= 255), and ``"isal-vand"``, which is not MDS and cannot be written.
-            See :mod:`sottovoce.rs.matrix`.
+            ``cauchy`` unless shards of other software are read; docs/rs.md has the table.
 
     Raises:
         TypeError: ``k`` or ``n`` is not an integer (numpy's will do, and what has ``__index__``; no bool), or

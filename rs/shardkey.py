@@ -71,6 +71,9 @@ class ShardKey:
     def from_bytes(cls, data: bytes) -> ShardKey:
         """Read what :meth:`to_bytes` wrote.
 
+        Args:
+            data: 32 bytes of ``X25519``, or 33 of ``MLKEM768X25519``.
+
         Raises:
             TypeError: Not bytes.
             DecodeError: Not one of the two forms.

@@ -13,8 +13,8 @@ unsigned int sv_cpu_features(void) {
     bits |= (unsigned)(__builtin_cpu_supports("avx512vl") != 0) << 6;
     bits |= (unsigned)(__builtin_cpu_supports("avx512ifma") != 0) << 7;
     bits |= (unsigned)(__builtin_cpu_supports("avx512vbmi") != 0) << 8;
-#elif defined(__aarch64__)
-    bits |= 1u << 9; /* Advanced SIMD is part of the AArch64 baseline. */
+#elif SV_NEON
+    bits |= 1u << 9;
 #endif
     return bits;
 }

@@ -10,9 +10,20 @@
 #define SV_X86 0
 #endif
 
+/* AArch64, of which Advanced SIMD is the baseline: nothing to ask for, and no attribute needed. */
+#if defined(__aarch64__) && defined(__GNUC__) && !SV_X86
+#define SV_NEON 1
+#else
+#define SV_NEON 0
+#endif
+
 /* Before each function that uses intrinsics; the emulated build defines it as nothing. */
 #ifndef SV_TARGET
+#if SV_NEON
+#define SV_TARGET(features)
+#else
 #define SV_TARGET(features) __attribute__((target(features)))
+#endif
 #endif
 
 /* One bit a feature, in the order of _cpu.pyx: avx2 fma gfni avx512f avx512bw avx512dq avx512vl

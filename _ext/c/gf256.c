@@ -14,6 +14,7 @@ uint8_t sv_gf256_mul(uint8_t a, uint8_t b) {
 size_t sv_gf256_entry_bytes(int backend) {
     switch (backend) {
     case SV_GF256_AVX2:
+    case SV_GF256_NEON:
         return 32;
     case SV_GF256_AVX2_GFNI:
     case SV_GF256_AVX512_GFNI:
@@ -23,7 +24,7 @@ size_t sv_gf256_entry_bytes(int backend) {
     }
 }
 
-#if SV_X86
+#if SV_X86 || SV_NEON
 /* c * 1, c * 2 ... c * 2^7. */
 static void doublings(uint8_t *power, uint8_t c) {
     unsigned value = c;
@@ -62,7 +63,7 @@ static void bit_matrix(uint8_t *table, uint8_t c) {
 }
 
 size_t sv_gf256_height(size_t rows_left, int backend) {
-    if (backend == SV_GF256_AVX2) {
+    if (backend == SV_GF256_AVX2 || backend == SV_GF256_NEON) {
         return rows_left < 4 ? rows_left : 4;
     }
     if (backend == SV_GF256_AVX2_GFNI) {
@@ -131,7 +132,7 @@ void sv_gf256_prepare(uint8_t *tables, const uint8_t *matrix, size_t rows, size_
 #endif
 
 size_t sv_gf256_scratch_bytes(size_t rows, size_t cols, size_t length, int backend) {
-#if SV_X86
+#if SV_X86 || SV_NEON
     if (backend != SV_GF256_PORTABLE && packs(rows, cols, length)) {
         return cols * (block_bytes(rows, cols, length) + LINE) + LINE;
     }
@@ -141,7 +142,7 @@ size_t sv_gf256_scratch_bytes(size_t rows, size_t cols, size_t length, int backe
     return 1;
 }
 
-#if SV_X86
+#if SV_X86 || SV_NEON
 /* Whole vectors by a back end, block by block; the columns before the first line, where stores go past the
    cache, and what is left of the last vector are the portable code's, which never touches a byte past the end. */
 static void by_blocks(sv_gf256_block *block, size_t width, uint8_t *const *out, const uint8_t *const *in,
@@ -151,7 +152,8 @@ static void by_blocks(sv_gf256_block *block, size_t width, uint8_t *const *out, 
     const int pack = packs(rows, cols, length);
     uint8_t *const packed = scratch + (0 - (uintptr_t)scratch) % LINE;
     const uint8_t *from[256];
-    int stream = !accumulate && large(rows, cols, length);
+    /* Arm cores see a long run of stores by themselves and stop fetching the old lines. */
+    int stream = !accumulate && SV_X86 && large(rows, cols, length);
     size_t at = (0 - (uintptr_t)out[0]) % LINE;
     for (size_t r = 0; r < rows; r++) {
         stream &= (0 - (uintptr_t)out[r]) % LINE == at;
@@ -203,6 +205,10 @@ int sv_gf256_multiply(uint8_t *const *out, const uint8_t *const *in, const uint8
         return SV_GF256_OK;
     case SV_GF256_AVX512_GFNI:
         by_blocks(sv_gf256_avx512_gfni, 64, out, in, matrix, tables, rows, cols, length, accumulate, scratch);
+        return SV_GF256_OK;
+#elif SV_NEON
+    case SV_GF256_NEON:
+        by_blocks(sv_gf256_neon, 16, out, in, matrix, tables, rows, cols, length, accumulate, scratch);
         return SV_GF256_OK;
 #endif
     default:

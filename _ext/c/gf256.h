@@ -15,7 +15,14 @@
 
 enum { SV_GF256_OK = 0, SV_GF256_NO_BACKEND = 1 };
 
-enum { SV_GF256_PORTABLE = 0, SV_GF256_AVX2 = 1, SV_GF256_AVX2_GFNI = 2, SV_GF256_AVX512_GFNI = 3 };
+enum {
+    SV_GF256_PORTABLE = 0,
+    SV_GF256_AVX2 = 1,
+    SV_GF256_AVX2_GFNI = 2,
+    SV_GF256_AVX512_GFNI = 3,
+    SV_GF256_NEON = 4,
+    SV_GF256_BACKENDS = 5
+};
 
 /* Multiply a by b; used for tables only, on public values. */
 uint8_t sv_gf256_mul(uint8_t a, uint8_t b);
@@ -41,7 +48,7 @@ int sv_gf256_multiply(uint8_t *const *out, const uint8_t *const *in, const uint8
 /* The portable back end does columns [begin, end). */
 void sv_gf256_portable(uint8_t *const *out, const uint8_t *const *in, const uint8_t *matrix, size_t rows,
                        size_t cols, size_t begin, size_t end, int accumulate);
-#if SV_X86
+#if SV_X86 || SV_NEON
 /* Rows of the next group when so many are left. */
 size_t sv_gf256_height(size_t rows_left, int backend);
 
@@ -74,7 +81,7 @@ static inline void sv_gf256_ask(sv_gf256_ahead *a) {
 typedef void sv_gf256_block(uint8_t *const *out, const uint8_t *const *in, const uint8_t *tables, size_t rows,
                             size_t cols, size_t at, size_t count, int accumulate, int stream,
                             sv_gf256_ahead *ahead);
-sv_gf256_block sv_gf256_avx2, sv_gf256_avx2_gfni, sv_gf256_avx512_gfni;
+sv_gf256_block sv_gf256_avx2, sv_gf256_avx2_gfni, sv_gf256_avx512_gfni, sv_gf256_neon;
 #endif
 
 #endif

@@ -44,8 +44,8 @@ class Effort:
         return replace(self, seconds=2 * self.seconds / n, warm_up_s=self.warm_up_s / n)
 
 
-THOROUGH: Final = Effort(seconds=2.0, least=9, most=200, warm_up_s=0.2)
-QUICK: Final = Effort(seconds=0.3, least=3, most=50, warm_up_s=0.03)
+THOROUGH: Final = Effort(seconds=1.2, least=7, most=200, warm_up_s=0.1)
+QUICK: Final = Effort(seconds=0.1, least=3, most=30, warm_up_s=0.01)
 
 
 @dataclass(frozen=True, slots=True)

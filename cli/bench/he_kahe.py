@@ -14,7 +14,7 @@ from ...he import _kahe_public, kahe
 from .areas import Area
 from .he_common import SIZE, SUMMANDS, VALUE_BITS, D, codec, new_context, numpy_add, values, vector
 from .he_peers import decrypting, encrypting
-from .measurement import Operation, Work, measurement
+from .measurement import Operation, Work, measurement, threads
 
 MEMBERS: Final = 5
 CONTRIBUTORS: Final = 8
@@ -39,11 +39,11 @@ def _sized(name: str, **more: int) -> dict[str, int | str]:
 
 
 def _encrypt(name: str) -> Operation:
-    chosen, of, x = params(name), codec(), vector()
+    chosen, of, x, n = params(name), codec(), vector(), threads()
 
     def call(context: bytes) -> bytes:
         key = kahe.OneTimeKey.generate(chosen, context)
-        return key.encrypt(of.quantize(x)).to_bytes()
+        return key.encrypt(of.quantize(x), threads=n).to_bytes()
 
     return Operation(call, lambda: (new_context(),), n_bytes=chosen.ciphertext_bytes)
 
@@ -55,6 +55,7 @@ def _encrypt(name: str) -> Operation:
     size=_sized(SET),
     peers=encrypting(*ENCRYPT_AIMS),
     one_core=True,
+    threaded=True,
 )
 def encrypt() -> Operation:
     """A new round: its public elements, a one-time key; quantize, encrypt, bytes."""
@@ -75,6 +76,8 @@ for _name in MORE_SETS:
         work=Work(D, "parameter"),
         size=_sized(_name),
         one_core=True,
+        threaded=True,
+        quick=False,
     )(_encrypt_with(_name))
 
 
@@ -99,17 +102,18 @@ def _encrypted(context: bytes, contributors: int) -> tuple[kahe.CiphertextSum, l
     size=_sized(SET, contributors=CONTRIBUTORS),
     peers=decrypting(DECRYPT_AIM),
     one_core=True,
+    threaded=True,
 )
 def open_sum() -> Operation:
     """From bytes: recover the sum of the keys, open, test the residual, dequantize to float32."""
-    chosen, of, context = params(), codec(), new_context()
+    chosen, of, context, n = params(), codec(), new_context(), threads()
     total, sums = _encrypted(context, CONTRIBUTORS)
     data, answers = total.to_bytes(), [one.to_bytes() for one in sums]
 
     def call() -> NDArray[np.float32]:
         received = kahe.CiphertextSum.from_bytes(data, chosen, context)
         answered = [kahe.ShareSum.from_bytes(one, chosen, j) for j, one in enumerate(answers, 1)]
-        opened = kahe.open_sum(chosen, context, received, answered, CONTRIBUTORS)
+        opened = kahe.open_sum(chosen, context, received, answered, CONTRIBUTORS, threads=n)
         mean, _ = of.dequantize(opened.values, CONTRIBUTORS)
         return mean.astype(np.float32)
 

@@ -16,7 +16,7 @@ from ...he import paillier
 from .areas import Area
 from .he_common import SIZE, SUMMANDS, VALUE_BITS, codec, vector
 from .he_peers import phe_decrypting, phe_encrypting
-from .measurement import Operation, Work, measurement
+from .measurement import Operation, Work, measurement, threads
 
 COUNT: Final = 8_000
 """Parameters."""
@@ -57,11 +57,11 @@ def _encrypt(bits: int) -> Operation:
 
 
 def _decrypt(bits: int) -> Operation:
-    key, chosen, of = _key(bits), params(bits), codec()
+    key, chosen, of, n = _key(bits), params(bits), codec(), threads()
     data = key.public_key.encrypt(of.quantize(_numbers()), chosen).to_bytes()
 
     def call() -> NDArray[np.float32]:
-        opened = key.decrypt(paillier.Ciphertext.from_bytes(data, key.public_key, chosen))
+        opened = key.decrypt(paillier.Ciphertext.from_bytes(data, key.public_key, chosen), threads=n)
         mean, _ = of.dequantize(opened, 1)
         return mean.astype(np.float32)
 
@@ -93,6 +93,8 @@ def encrypt() -> Operation:
     size=_sized(BITS),
     peers=phe_decrypting(DECRYPT_AIM),
     one_core=True,
+    threaded=True,
+    quick=False,
 )
 def decrypt() -> Operation:
     """From bytes to float32."""
@@ -108,7 +110,12 @@ def add() -> Operation:
 
 
 @measurement(
-    Area.HE, f"paillier encrypt, {DEFAULT_BITS}", work=_work(), size=_sized(DEFAULT_BITS), one_core=True
+    Area.HE,
+    f"paillier encrypt, {DEFAULT_BITS}",
+    work=_work(),
+    size=_sized(DEFAULT_BITS),
+    one_core=True,
+    quick=False,
 )
 def encrypt_default() -> Operation:
     """The same with a key of the default length."""
@@ -116,7 +123,13 @@ def encrypt_default() -> Operation:
 
 
 @measurement(
-    Area.HE, f"paillier decrypt, {DEFAULT_BITS}", work=_work(), size=_sized(DEFAULT_BITS), one_core=True
+    Area.HE,
+    f"paillier decrypt, {DEFAULT_BITS}",
+    work=_work(),
+    size=_sized(DEFAULT_BITS),
+    one_core=True,
+    threaded=True,
+    quick=False,
 )
 def decrypt_default() -> Operation:
     """The same with a key of the default length."""

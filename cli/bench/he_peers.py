@@ -9,7 +9,7 @@
 Each is measured in the form that is quickest for it: TenSEAL takes lists of Python numbers, which are made
 beforehand, as is the quantization that BFV needs; what is decrypted is left as the lists in which it
 comes.  Whole vectors of 4096 numbers are encrypted; fewer of them than ours, because their time grows
-in proportion.  TenSEAL gets one thread.
+in proportion.  TenSEAL gets as many threads as we do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from .he_common import SUMMANDS, values, vector
-from .measurement import Operation, Peer
+from .measurement import Operation, Peer, threads
 
 _PER_VECTOR: Final = 4096
 """Numbers in a ciphertext of TenSEAL, in both settings."""
@@ -57,7 +57,7 @@ def _bfv() -> tuple[Any, Callable[..., Any], Callable[..., Any], list[list[int]]
         tenseal.SCHEME_TYPE.BFV,
         poly_modulus_degree=4096,
         plain_modulus=_BFV_MODULUS,
-        n_threads=1,
+        n_threads=threads(),
     )
     return context, tenseal.bfv_vector, tenseal.bfv_vector_from, _lists(values())
 
@@ -70,7 +70,7 @@ def _ckks() -> tuple[Any, Callable[..., Any], Callable[..., Any], list[list[floa
         tenseal.SCHEME_TYPE.CKKS,
         poly_modulus_degree=8192,
         coeff_mod_bit_sizes=[60, 40, 40],
-        n_threads=1,
+        n_threads=threads(),
     )
     context.global_scale = 2**40
     return context, tenseal.ckks_vector, tenseal.ckks_vector_from, _lists(vector())

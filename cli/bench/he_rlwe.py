@@ -14,7 +14,7 @@ from ...he import rlwe
 from .areas import Area
 from .he_common import SIZE, SUMMANDS, VALUE_BITS, D, codec, numpy_add, values, vector
 from .he_peers import decrypting, encrypting
-from .measurement import Operation, Work, measurement
+from .measurement import Operation, Work, measurement, threads
 
 CONTRIBUTORS: Final = 8
 
@@ -44,9 +44,9 @@ def _sized(name: str, **more: int) -> dict[str, int | str]:
 
 
 def _encrypt(name: str) -> Operation:
-    public, chosen, of, x = _key(name).public_key, params(name), codec(), vector()
+    public, chosen, of, x, n = _key(name).public_key, params(name), codec(), vector(), threads()
     return Operation(
-        lambda: public.encrypt(of.quantize(x), chosen).to_bytes(), n_bytes=chosen.ciphertext_bytes
+        lambda: public.encrypt(of.quantize(x), chosen, threads=n).to_bytes(), n_bytes=chosen.ciphertext_bytes
     )
 
 
@@ -57,6 +57,7 @@ def _encrypt(name: str) -> Operation:
     size=_sized(SET),
     peers=encrypting(*ENCRYPT_AIMS),
     one_core=True,
+    threaded=True,
 )
 def encrypt() -> Operation:
     """Quantize, encrypt under a public key that is there, bytes."""
@@ -77,6 +78,8 @@ for _name in MORE_SETS:
         work=Work(D, "parameter"),
         size=_sized(_name),
         one_core=True,
+        threaded=True,
+        quick=False,
     )(_encrypt_with(_name))
 
 
@@ -87,17 +90,18 @@ for _name in MORE_SETS:
     size=_sized(SET, contributors=CONTRIBUTORS),
     peers=decrypting(DECRYPT_AIM),
     one_core=True,
+    threaded=True,
 )
 def decrypt() -> Operation:
     """From the bytes of a compressed sum: decrypt, test the noise, dequantize to float32."""
-    key, chosen, of = _key(), params(), codec()
+    key, chosen, of, n = _key(), params(), codec(), threads()
     total = rlwe.CiphertextSum(chosen, key.public_key.key_id)
     for _ in range(CONTRIBUTORS):
         total.add(key.public_key.encrypt(values(), chosen))
     data = total.compress().to_bytes()
 
     def call() -> NDArray[np.float32]:
-        opened = key.decrypt(rlwe.Ciphertext.from_bytes(data, chosen))
+        opened = key.decrypt(rlwe.Ciphertext.from_bytes(data, chosen), threads=n)
         mean, _ = of.dequantize(opened, CONTRIBUTORS)
         return mean.astype(np.float32)
 
@@ -119,10 +123,11 @@ def add_traffic() -> int:
     size=_sized(SET),
     alternatives=(numpy_add(add_traffic()),),
     one_core=True,
+    threaded=True,
 )
 def add() -> Operation:
     """Add one compressed ciphertext to a running sum."""
-    chosen, public = params(), _key().public_key
+    chosen, public, n = params(), _key().public_key, threads()
     ciphertext = public.encrypt(values(), chosen)
 
     def started() -> rlwe.CiphertextSum:
@@ -139,4 +144,4 @@ def add() -> Operation:
             running[0] = started()
         return (running[0],)
 
-    return Operation(lambda total: total.add(ciphertext), fresh)
+    return Operation(lambda total: total.add(ciphertext, threads=n), fresh)

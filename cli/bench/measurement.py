@@ -17,8 +17,12 @@ came on top; the ratio to it holds on any machine, where a time does not.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -148,6 +152,9 @@ class Measurement:
         alternatives: Other ways of ours, always measured.
         parts: What the work is made of, always measured; None where nobody has said it yet.
         one_core: Measure on one core, in processor time: what other programs do on the machine stays out.
+        threaded: Its operation, when it is prepared, asks :func:`threads` or :func:`pool` how many may work
+            on one call.  With more than one the cores are free and the clock is that of the wall.
+        quick: Belongs to a quick run; False for what takes long, or tells what another one does.
     """
 
     area: Area
@@ -159,6 +166,8 @@ class Measurement:
     alternatives: tuple[Alternative, ...] = field(default=())
     parts: Parts | None = None
     one_core: bool = False
+    threaded: bool = False
+    quick: bool = True
 
     @property
     def id(self) -> str:
@@ -179,6 +188,8 @@ def measurement(
     alternatives: tuple[Alternative, ...] = (),
     parts: Parts | None = None,
     one_core: bool = False,
+    threaded: bool = False,
+    quick: bool = True,
 ) -> Callable[[Callable[[], Operation]], Measurement]:
     """Register a measurement; its preparing function is what is decorated.
 
@@ -187,13 +198,43 @@ def measurement(
     """
 
     def register(prepare: Callable[[], Operation]) -> Measurement:
-        made = Measurement(area, name, prepare, work, dict(size), peers, alternatives, parts, one_core)
+        made = Measurement(
+            area, name, prepare, work, dict(size), peers, alternatives, parts, one_core, threaded, quick
+        )
         if area is Area.ALL or made.id in _register:
             raise ValueError(f"measurement {made.id!r}: not a single area, or declared twice")
         _register[made.id] = made
         return made
 
     return register
+
+
+_threads: ContextVar[int] = ContextVar("threads", default=1)
+
+
+def threads() -> int:
+    """How many threads may work on one call of what is prepared now."""
+    return _threads.get()
+
+
+def pool() -> Executor | None:
+    """An executor of so many threads, for what takes one; None for a single thread."""
+    return None if threads() == 1 else _pool(threads())
+
+
+@functools.cache
+def _pool(n: int) -> Executor:
+    return ThreadPoolExecutor(n, "sottovoce-bench")
+
+
+@contextlib.contextmanager
+def with_threads(n: int) -> Iterator[None]:
+    """Let what is prepared in the block use so many threads."""
+    token = _threads.set(n)
+    try:
+        yield
+    finally:
+        _threads.reset(token)
 
 
 def load(area: Area) -> list[Measurement]:

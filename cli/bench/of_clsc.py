@@ -19,7 +19,7 @@ from . import clsc_parts as parts
 from . import clsc_plain as plain
 from .areas import Area
 from .clsc_world import RECEIVERS, strangers, world
-from .measurement import Alternative, Operation, Parts, Peer, Work, measurement
+from .measurement import Alternative, Operation, Parts, Peer, Work, measurement, pool
 
 _BATCH: Final = 100
 _LARGE: Final = 64 * parts.MIB
@@ -38,7 +38,12 @@ _parties: Final = itertools.count()
 
 
 @measurement(
-    Area.CLSC, "issue a blind key", work=Work(1, "key"), size={"keys": 1}, parts=Parts(parts.ISSUE_BLIND)
+    Area.CLSC,
+    "issue a blind key",
+    work=Work(1, "key"),
+    size={"keys": 1},
+    parts=Parts(parts.ISSUE_BLIND),
+    one_core=True,
 )
 def issue_blind() -> Operation:
     """Request, answer and check of one pseudonym key: device and issuer together."""
@@ -90,11 +95,12 @@ def _sign_without_tables() -> Operation:
     size={"message_bytes": parts.KIB},
     alternatives=(Alternative("without tables", _sign_without_tables, aim=0.35),),
     parts=Parts(parts.SIGN, aim=1.4),
+    one_core=True,
 )
 def sign() -> Operation:
     """One signature under a blind key."""
     key = world().sender
-    return Operation(lambda: clsc.sign(key, _MESSAGE))
+    return Operation(lambda: clsc.sign(key, _MESSAGE), n_bytes=clsc.SIGNATURE_BYTES)
 
 
 def _plain_verify() -> Operation:
@@ -111,6 +117,7 @@ def _plain_verify() -> Operation:
     size={"message_bytes": parts.KIB},
     peers=_peer(_plain_verify),
     parts=Parts(parts.VERIFY),
+    one_core=True,
 )
 def verify() -> Operation:
     """One signature of a sender who is known already (its hash to the curve is cached)."""
@@ -147,11 +154,14 @@ def _verify_singly() -> Operation:
     size={"message_bytes": parts.KIB, "signatures": _BATCH, "keys": _BATCH},
     alternatives=(Alternative("one by one", _verify_singly),),
     parts=Parts(parts.batch_verify(_BATCH)),
+    threaded=True,
+    quick=False,
+    one_core=True,
 )
 def batch_verify() -> Operation:
     """Signatures under different known keys, one pairing equation for all."""
-    items = _signed(_BATCH)
-    return Operation(lambda: clsc.batch_verify(items))
+    items, executor = _signed(_BATCH), pool()
+    return Operation(lambda: clsc.batch_verify(items, executor=executor))
 
 
 # -- packets ----------------------------------------------------------------------------------------
@@ -177,11 +187,12 @@ def _plain_open() -> Operation:
     size={"plaintext_bytes": parts.KIB, "receivers": 1},
     peers=_peer(_plain_seal),
     parts=Parts(parts.signcrypt(1), aim=1.3),
+    one_core=True,
 )
 def signcrypt_one() -> Operation:
     """A packet for one receiver, who was written to before."""
     w = world()
-    return Operation(lambda: w.packet(_MESSAGE, w.sender))
+    return Operation(lambda: w.packet(_MESSAGE, w.sender), n_bytes=len(w.packet(_MESSAGE, w.sender)))
 
 
 @measurement(
@@ -190,12 +201,17 @@ def signcrypt_one() -> Operation:
     work=Work(1, "packet"),
     size={"plaintext_bytes": parts.KIB, "receivers": RECEIVERS},
     parts=Parts(parts.signcrypt(RECEIVERS)),
+    one_core=True,
 )
 def signcrypt_many() -> Operation:
     """One packet that each of several receivers can open."""
     w = world()
     to = [receiver.public_key for receiver in w.receivers]
-    return Operation(lambda: clsc.signcrypt(_MESSAGE, sender=w.sender, receivers=to))
+
+    def call() -> bytes:
+        return clsc.signcrypt(_MESSAGE, sender=w.sender, receivers=to)
+
+    return Operation(call, n_bytes=len(call()))
 
 
 @measurement(
@@ -204,6 +220,8 @@ def signcrypt_many() -> Operation:
     work=Work(_LARGE, "byte of plaintext"),
     size={"plaintext_bytes": _LARGE, "receivers": 1},
     parts=Parts(parts.seal_body(_LARGE), aim=2.0),
+    quick=False,
+    one_core=True,
 )
 def signcrypt_large() -> Operation:
     """In memory; half the rate of AES-GCM plus SHA-256 over the same bytes is aimed at."""
@@ -219,6 +237,7 @@ def signcrypt_large() -> Operation:
     size={"plaintext_bytes": parts.KIB, "receivers": 1},
     peers=_peer(_plain_open),
     parts=Parts(parts.UNSIGNCRYPT, aim=1.3),
+    one_core=True,
 )
 def unsigncrypt() -> Operation:
     """Open one packet and verify its sender, who was never seen before."""
@@ -248,8 +267,10 @@ def _open_singly(n_senders: int) -> parts.Prepare:
 
 
 def _open_batch(n_senders: int) -> Operation:
-    w, packets = world(), _packets(n_senders)
-    return Operation(lambda: clsc.unsigncrypt_batch(packets, receiver=w.receivers[0], trust=w.trust))
+    w, packets, executor = world(), _packets(n_senders), pool()
+    return Operation(
+        lambda: clsc.unsigncrypt_batch(packets, receiver=w.receivers[0], trust=w.trust, executor=executor)
+    )
 
 
 @measurement(
@@ -259,6 +280,9 @@ def _open_batch(n_senders: int) -> Operation:
     size={"plaintext_bytes": parts.KIB, "packets": _BATCH, "senders": _BATCH},
     alternatives=(Alternative("one by one", _open_singly(_BATCH), aim=0.65),),
     parts=Parts(parts.unsigncrypt_batch(_BATCH)),
+    threaded=True,
+    quick=False,
+    one_core=True,
 )
 def unsigncrypt_batch() -> Operation:
     """Open many packets of as many senders, verify them together."""
@@ -271,6 +295,9 @@ def unsigncrypt_batch() -> Operation:
     work=Work(_BATCH, "packet"),
     size={"plaintext_bytes": parts.KIB, "packets": _BATCH, "senders": 1},
     alternatives=(Alternative("one by one", _open_singly(1), aim=0.65),),
+    threaded=True,
+    quick=False,
+    one_core=True,
 )
 def unsigncrypt_batch_of_one() -> Operation:
     """Open many packets of one sender, verify them together."""

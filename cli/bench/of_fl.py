@@ -20,6 +20,7 @@ _CLIENTS: Final = 8
 _WORK: Final = {"client": "parameter", "server": "client"}
 _SIZES: Final = (10_000, 100_000, 1_000_000)
 _FEDERATIONS: Final = (5, 10)
+_QUICK: Final = (100_000, 5)
 _CLIENT_AIMS: Final = {5: 1 / 0.75, 10: 2.0}
 """How many times faster at a million parameters; with smaller models most of the time is pairings: no aim."""
 
@@ -29,6 +30,7 @@ _CLIENT_AIMS: Final = {5: 1 / 0.75, 10: 2.0}
     "seal an update",
     work=Work(_D, "parameter"),
     size={"parameters": _D, "members": MEMBERS, "shards": "3 of 5 shards"},
+    one_core=True,
 )
 def seal() -> Operation:
     """All that a client does in a round: check the header, encode, encrypt, share, signcrypt, cut."""
@@ -42,6 +44,8 @@ def seal() -> Operation:
     "a round in memory",
     work=Work(_CLIENTS, "client"),
     size={"parameters": _D, "clients": _CLIENTS, "members": MEMBERS},
+    one_core=True,
+    quick=False,
 )
 def whole_round() -> Operation:
     """All roles of a round without faults, in one process, one after the other."""
@@ -87,4 +91,5 @@ for _n_parameters in _SIZES:
                 size=_size,
                 peers=(fl_secagg.peer(functools.partial(_theirs, _n_parameters, _n_clients), _aim),),
                 one_core=True,
+                quick=(_n_parameters, _n_clients) == _QUICK,
             )(functools.partial(_prepare, _n_parameters, _n_clients))

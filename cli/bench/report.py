@@ -1,131 +1,55 @@
-"""Results of a run: the table for people and the document for machines."""
+"""Results of a run as tables for people."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from importlib import metadata
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from rich.console import Console
 
 from ..._ext import kernel
 from .. import machine
-from ..console import install_hint, pip_line
+from ..console import install_hint
 from ..tables import Column, print_table
-from .harness import Ratio, Timing, ratio
-from .measurement import Measurement, Peer, Work
+from .harness import Timing
+from .measurement import Work
+from .record import UNKNOWN, LeftOut, version_of
+from .results import PeerResult, Result
 
-SCHEMA: Final = "sottovoce-bench/1"
 
+def print_card(console: Console, card: machine.Card, load: float | None = None) -> None:
+    """The machine in a few lines.
 
-@dataclass(frozen=True, slots=True)
-class PeerResult:
-    """A peer and its timing; None where it is not installed.
-
-    Attributes:
-        peer: Who.
-        timing: Of ``peer.amount`` units, if that is said.
-        n_bytes: Bytes that a call of it makes, where that was told.
+    Args:
+        console: Where to.
+        card: The machine.
+        load: How many processes ran or waited before; None: not known.
     """
-
-    peer: Peer
-    timing: Timing | None
-    n_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A measurement with its timing, and those of what it is compared with.
-
-    Attributes:
-        measurement: What was measured.
-        timing: Its own.
-        peers: As many as were asked for.
-        alternatives: Timings of ``measurement.alternatives``, in order.
-        parts: Timings of ``measurement.parts.of``, in order.
-        n_bytes: Bytes that a call makes, where that was told.
-        level: Level of the kernels in the run; decides which of a peer's aims counts.
-    """
-
-    measurement: Measurement
-    timing: Timing
-    peers: tuple[PeerResult, ...] = ()
-    alternatives: tuple[Timing, ...] = ()
-    parts: tuple[Timing, ...] = ()
-    n_bytes: int | None = None
-    level: str = "portable"
-
-    @property
-    def to_parts(self) -> Ratio | None:
-        """How many times longer than its parts together; None without parts."""
-        parts = self.measurement.parts
-        if parts is None:
-            return None
-        counts = [part.count for part in parts.of]
-        return ratio(self.timing, list(zip(counts, self.parts, strict=True)))
-
-    @property
-    def to_alternatives(self) -> list[Ratio]:
-        """How many times longer than each alternative."""
-        return [ratio(self.timing, [(1, timing)]) for timing in self.alternatives]
-
-    def work_of(self, other: PeerResult) -> Work:
-        """What one call of the peer does."""
-        work = self.measurement.work
-        return work if other.peer.amount is None else Work(other.peer.amount, work.unit)
-
-    def times_faster(self, other: PeerResult) -> float | None:
-        """How many times longer the peer takes for one unit; None where it is not installed."""
-        if other.timing is None:
-            return None
-        work, theirs = self.measurement.work, self.work_of(other)
-        return (other.timing.median / theirs.amount) / (self.timing.median / work.amount)
-
-    def aim_of(self, other: PeerResult) -> float | None:
-        """How many times faster than the peer the work should be with these kernels; None: no aim."""
-        return other.peer.aims.get(self.level)
-
-    @property
-    def held(self) -> list[str]:
-        """Every aim beside a peer that was reached, in words."""
-        return [words for words, held in self._against_peers() if held]
-
-    def _against_peers(self) -> Iterator[tuple[str, bool]]:
-        for other in self.peers:
-            times, aim = self.times_faster(other), self.aim_of(other)
-            if times is not None and aim is not None:
-                words = f"{times:.1f} times faster than {other.peer.title}, aim {aim:g} with {self.level}"
-                yield words, times >= aim
-
-    @property
-    def missed(self) -> list[str]:
-        """Every aim that was not reached, in words."""
-        missed = [words for words, held in self._against_peers() if not held]
-        parts, to_parts = self.measurement.parts, self.to_parts
-        if parts is not None and to_parts is not None and parts.aim and to_parts.median > parts.aim:
-            missed.append(f"{to_parts.median:.2f} times its parts, aim {parts.aim:g}")
-        for other, to in zip(self.measurement.alternatives, self.to_alternatives, strict=True):
-            if other.aim and to.median > other.aim:
-                missed.append(f"{to.median:.2f} times {other.name!r}, aim {other.aim:g}")
-        return missed
-
-
-def print_card(console: Console, card: machine.Card) -> None:
-    """The machine in three lines."""
+    commit = f" (commit {card['commit']})" if card["commit"] else ""
+    busy = "" if load is None else f", load {load:.1f}"
     kernels = ", ".join(f"{name} {backend}" for name, backend in sorted(card["kernels"].items()))
-    console.print(
-        f"[bold]sottovoce {card['sottovoce']}[/] on {card['cpu']}, {card['cores']} cores, {card['system']}\n"
-        f"kernels: {kernels} (ceiling {card['ceiling']}); group: {card['group']}; {card['compiler']}\n"
-        f"{card['python']}, numpy {card['dependencies']['numpy']}, "
-        f"cryptography {card['dependencies']['cryptography']}\n",
-        soft_wrap=True,
-    )
+    versions = ", ".join(f"{name} {version}" for name, version in card["dependencies"].items())
+    console.print(f"[bold]sottovoce {card['sottovoce']}[/]{commit}", soft_wrap=True)
+    for name, text in (
+        ("machine", f"{card['cpu']}, {card['cores']} cores{busy}, {card['system']}"),
+        ("flags", " ".join(card["flags"]) or "none that a kernel could use"),
+        ("kernels", f"{kernels} (ceiling {card['ceiling']} of {', '.join(card['levels'])})"),
+        ("group", card["group"]),
+        ("compiler", card["compiler"]),
+        ("with", f"{card['python']}, {versions}"),
+    ):
+        console.print(f"  {name:<9}{text}", markup=False, soft_wrap=True)
+    if load is not None and load > _BUSY * card["cores"]:
+        console.print("Other programs keep this machine busy: figures will come out too slow.", markup=False)
+    console.print()
 
 
-def print_results(console: Console, results: list[Result]) -> None:
+_BUSY: Final = 0.5
+"""Of the cores; from there on other programs' work shows in the figures."""
+
+
+def print_results(console: Console, results: Sequence[Result]) -> None:
     """One row a measurement; its peers below it, with how many times longer they take."""
     columns = [
         Column("measurement", least=20),
@@ -162,12 +86,8 @@ def print_results(console: Console, results: list[Result]) -> None:
         rows += [tuple(f"[dim]{cell}[/]" for cell in cells) for cells in below]
     headings = print_table(console, columns, rows)
     if "spread" in headings:
-        legend = "median of n samples; spread: distance of the quartiles, relative to the median"
-        if split:
-            legend += (
-                "; parts: the primitives that the work is made of, each timed alone (--parts lists them)"
-            )
-        console.print(f"[dim]{legend}[/]")
+        for line in _legend(results, compared=compared, split=split):
+            console.print(f"[dim]{line}[/]")
     for lacks in dict.fromkeys(other.peer.lacks for r in results for other in r.peers if other.peer.lacks):
         console.print(lacks, markup=False)
     if any(result.aim_of(other) is not None for result in results for other in result.peers):
@@ -177,16 +97,73 @@ def print_results(console: Console, results: list[Result]) -> None:
             console.print(f"aim held: {result.measurement.id}: {held}", markup=False)
         for missed in result.missed:
             console.print(f"aim missed: {result.measurement.id}: {missed}", markup=False)
+    for line in _missing(results):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _legend(results: Sequence[Result], *, compared: bool, split: bool) -> Iterable[str]:
+    """What the columns say."""
+    yield "median of n samples for one call; spread: distance of the quartiles, relative to the median"
+    counted = {result.measurement.work.unit.partition(" of ")[2] for result in results} - {""}
+    if counted:
+        yield f"MB/s: 10^6 bytes a second of what is named, and of nothing else: {', '.join(sorted(counted))}"
+    if any(result.measurement.work.unit == "parameter" for result in results):
+        yield "/parameter: time of a call, and bytes that it makes, for one parameter of the model"
+    if compared:
+        yield "times ours: how many times longer the other one takes for as much work"
+    if split:
+        yield "parts: the primitives that the work is made of, each timed alone (--parts lists them)"
+    walls = [result for result in results if result.wall]
+    if walls:
+        rest = "; the others: processor time of one core" if len(walls) < len(results) else ""
+        yield f"by the clock of the wall: {_summary(results, walls)}{rest}"
+    elif results:
+        yield "processor time of one core"
+
+
+def _summary(results: Sequence[Result], some: Sequence[Result]) -> str:
+    """Names of some of the results; a whole area by its own name."""
+    named = []
+    for area in dict.fromkeys(result.measurement.area for result in some):
+        of = [result.measurement for result in some if result.measurement.area is area]
+        whole = len(of) == sum(result.measurement.area is area for result in results)
+        named += [f"all of {area}"] if whole else [m.id for m in of]
+    return ", ".join(named)
+
+
+def _missing(results: Sequence[Result]) -> Iterable[str]:
+    """A line for every way to get peers that are not installed."""
     missing = [other.peer for result in results for other in result.peers if other.timing is None]
     for extra in sorted({peer.extra for peer in missing if not peer.install}):
-        console.print(
-            f"peers that are not installed come with: {install_hint(extra)}", markup=False, soft_wrap=True
+        names = dict.fromkeys(
+            peer.distribution for peer in missing if peer.extra == extra and not peer.install
         )
+        yield f"not installed: {', '.join(names)}; come with: {install_hint(extra)}"
     for name, line in sorted({(peer.distribution, peer.install) for peer in missing if peer.install}):
-        console.print(f"{name} comes with: {line}", markup=False, soft_wrap=True)
+        yield f"not installed: {name} comes with: {line}"
 
 
-def _which_aims(results: list[Result]) -> str:
+def print_left_out(console: Console, left_out: Sequence[LeftOut]) -> None:
+    """What was not measured, and how to have it measured."""
+    for reason, said in _REASONS.items():
+        names = [m.id for m, why in left_out if why == reason]
+        if len(names) > _MOST_NAMES:
+            areas = Counter(str(m.area) for m, why in left_out if why == reason)
+            counts = ", ".join(f"{n} of {area}" for area, n in areas.items())
+            console.print(f"[dim]{said}: {counts}; the file of --json names them[/]")
+        elif names:
+            console.print(f"[dim]{said}: {'; '.join(names)}[/]")
+
+
+_MOST_NAMES: Final = 8
+
+_REASONS: Final = {
+    "--quick": "left out by --quick",
+    "time": "left out, because the half minute of --quick was over",
+}
+
+
+def _which_aims(results: Sequence[Result]) -> str:
     """Which line of the aims counts here."""
     level = next(result.level for result in results if any(map(result.aim_of, result.peers)))
     said = f"aims are those for {level} kernels"
@@ -202,7 +179,11 @@ def _peer_cells(other: PeerResult, result: Result, sized: bool) -> tuple[str, ..
         return (f"  {other.peer.distribution}: not installed",)
     work = result.work_of(other)
     size = [size_of_unit(other.n_bytes, work)] * sized
-    return (f"  {other.peer.title}", *_cells(other.timing, work), *size, f"{times:.1f}")
+    version = version_of(other.peer.distribution)
+    # One that was built without its metadata does not say which it is.
+    named = other.peer.distribution + (f" {version}" if version != UNKNOWN else "")
+    note = f" ({other.peer.note})" if other.peer.note else ""
+    return (f"  {named}{note}", *_cells(other.timing, work), *size, f"{times:.1f}")
 
 
 def _alternative_cells(result: Result, sized: bool) -> list[tuple[str, ...]]:
@@ -215,7 +196,7 @@ def _alternative_cells(result: Result, sized: bool) -> list[tuple[str, ...]]:
     ]
 
 
-def print_parts(console: Console, results: list[Result]) -> None:
+def print_parts(console: Console, results: Sequence[Result]) -> None:
     """For every measurement that has them: its parts, how often, how long, and their share of the sum."""
     columns = [
         Column("part", least=20),
@@ -260,104 +241,9 @@ def describe(size: Mapping[str, int | str]) -> str:
                     break
         else:
             # A symbol of the mathematics, or a noun.
-            parts.append(f"{name}={value}" if len(name) == 1 else f"{value:,} {name}")
+            noun = name.removesuffix("s") if value == 1 else name
+            parts.append(f"{name}={value}" if len(name) == 1 else f"{value:,} {noun}")
     return ", ".join(parts)
-
-
-def document(results: list[Result], card: machine.Card, *, quick: bool) -> dict[str, Any]:
-    """The run as a JSON document of schema :data:`SCHEMA`; fields may be added, never changed.
-
-    Returns:
-        ``schema``, ``created`` (UTC), ``command``, ``quick``, ``machine`` and ``results``.  All
-        times are seconds for one call.
-    """
-    return {
-        "schema": SCHEMA,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": ["sottovoce", *sys.argv[1:]],
-        "quick": quick,
-        "machine": card,
-        "results": [_result(result) for result in results],
-    }
-
-
-def _result(result: Result) -> dict[str, Any]:
-    m = result.measurement
-    return {
-        "area": str(m.area),
-        "name": m.name,
-        "size": dict(m.size),
-        "work": {"amount": m.work.amount, "unit": m.work.unit},
-        "seconds": _seconds(result.timing),
-        "per_second": m.work.amount / result.timing.median,
-        "bytes": result.n_bytes,
-        "level": result.level,
-        "peers": [_peer(other, result) for other in result.peers],
-        "alternatives": _alternatives(result),
-        "parts": _parts(result),
-    }
-
-
-def _alternatives(result: Result) -> list[dict[str, Any]]:
-    return [
-        {"name": other.name, "seconds": _seconds(timing), "ratio": _ratio(to), "aim": other.aim}
-        for other, timing, to in zip(
-            result.measurement.alternatives, result.alternatives, result.to_alternatives, strict=True
-        )
-    ]
-
-
-def _parts(result: Result) -> dict[str, Any] | None:
-    """Ratio: our time to the sum of the parts, by rounds."""
-    parts, to = result.measurement.parts, result.to_parts
-    if parts is None or to is None:
-        return None
-    of = [
-        {"name": part.name, "count": part.count, "seconds": _seconds(timing)}
-        for part, timing in zip(parts.of, result.parts, strict=True)
-    ]
-    return {"of": of, "ratio": _ratio(to), "aim": parts.aim}
-
-
-def _ratio(to: Ratio) -> dict[str, float | int]:
-    return {"median": to.median, "low": to.low, "high": to.high, "n": to.n}
-
-
-def _peer(other: PeerResult, result: Result) -> dict[str, Any]:
-    fields: dict[str, Any] = {"distribution": other.peer.distribution, "note": other.peer.note}
-    if other.peer.lacks:
-        fields["lacks"] = other.peer.lacks
-    if other.timing is None:
-        return {**fields, "installed": False, "install": other.peer.install or pip_line(other.peer.extra)}
-    return {
-        **fields,
-        "installed": True,
-        "version": _version(other.peer.distribution),
-        "amount": result.work_of(other).amount,
-        "seconds": _seconds(other.timing),
-        "per_second": result.work_of(other).amount / other.timing.median,
-        "bytes": other.n_bytes,
-        "times_ours": result.times_faster(other),
-        "aim": result.aim_of(other),
-    }
-
-
-def _seconds(timing: Timing) -> dict[str, float | int]:
-    return {
-        "median": timing.median,
-        "low": timing.low,
-        "high": timing.high,
-        "best": timing.best,
-        "n": timing.n,
-        "loops": timing.loops,
-    }
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _cells(timing: Timing, work: Work) -> tuple[str, str, str, str]:
@@ -366,7 +252,10 @@ def _cells(timing: Timing, work: Work) -> tuple[str, str, str, str]:
 
 def size_of_unit(n_bytes: int | None, work: Work) -> str:
     """Bytes for one unit of work; empty where they were not told."""
-    return "" if n_bytes is None else f"{n_bytes / work.amount:.3g} B/{work.unit}"
+    if n_bytes is None:
+        return ""
+    each = n_bytes / work.amount
+    return f"{each:,.0f} B/{work.unit}" if each >= 100 else f"{each:.3g} B/{work.unit}"
 
 
 def duration(seconds: float) -> str:

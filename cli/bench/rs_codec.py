@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ... import rs
 from .areas import Area
-from .measurement import Operation, Peer, Work, measurement
+from .measurement import Operation, Peer, Work, measurement, threads
 
 NSYM: Final = 32
 N: Final = 255
@@ -143,10 +143,10 @@ _WORK: Final = Work(WORDS * K, "byte of message")
 
 def _decode(errors: int) -> Operation:
     words = received(errors)
-    out = np.empty_like(words)
+    out, n = np.empty_like(words), threads()
 
     def call() -> rs.DecodedBatch:
-        return codec().decode_batch(words, out=out)
+        return codec().decode_batch(words, out=out, threads=n)
 
     result = call()
     assert np.array_equal(result.messages, messages())
@@ -161,11 +161,12 @@ def _decode(errors: int) -> Operation:
     size={"words": WORDS},
     peers=_peers(_slow_encode, _galois_encode, ENCODE_AIM),
     one_core=True,
+    threaded=True,
 )
 def encode() -> Operation:
     """Words of a batch of messages."""
-    out = np.empty((WORDS, N), np.uint8)
-    return Operation(lambda: codec().encode_batch(messages(), out=out))
+    out, n = np.empty((WORDS, N), np.uint8), threads()
+    return Operation(lambda: codec().encode_batch(messages(), out=out, threads=n))
 
 
 @measurement(
@@ -175,6 +176,7 @@ def encode() -> Operation:
     size={"words": WORDS},
     peers=_decode_peers(0, CLEAN_AIM),
     one_core=True,
+    threaded=True,
 )
 def decode_clean() -> Operation:
     """A batch of words without errors."""
@@ -188,6 +190,7 @@ def decode_clean() -> Operation:
     size={"words": WORDS, "errors in each": ERRORS},
     peers=_decode_peers(ERRORS, ERRORS_AIM),
     one_core=True,
+    threaded=True,
 )
 def decode_errors() -> Operation:
     """A batch of words with as many errors as can be corrected."""

@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 
 from ... import rs
 from .areas import Area
-from .measurement import Measurement, Operation, Peer, Work, measurement
+from .measurement import Measurement, Operation, Peer, Work, measurement, threads
 
 _MIB: Final = 1 << 20
 _LEVELS: Final = ("portable", "avx2", "avx512", "neon")
 _ISA_L: Final = "ISA-L Cauchy"
 _VANDERMONDE: Final = "Vandermonde"
-_FRAGMENTS: Final = "It makes fragments with headers, and copies the data into them."
+_FRAGMENTS: Final = "pyeclib makes fragments with headers, and copies the data into them."
 
 SHAPES: Final = ((10, 14), (20, 30), (100, 150))
 LOST: Final = 4
+_LARGE_CODE: Final = 100
 
 
 def _aims(times: float) -> dict[str, float]:
@@ -38,8 +39,8 @@ def _data(k: int, length: int) -> NDArray[np.uint8]:
 
 def _encode(k: int, n: int, length: int) -> Operation:
     code = rs.Erasure(k, n)
-    data, parity = _data(k, length), np.empty((n - k, length), dtype=np.uint8)
-    return Operation(lambda: code.encode(data, out=parity))
+    data, parity, of = _data(k, length), np.empty((n - k, length), dtype=np.uint8), threads()
+    return Operation(lambda: code.encode(data, out=parity, threads=of))
 
 
 def _zfec_encode(k: int, n: int, length: int) -> Operation:
@@ -96,15 +97,31 @@ def _encoding(
         """Parity of shards, into an array that is there."""
         return _encode(k, n, length)
 
-    return _measured(title, prepare, k, n, length, tuple(peers))
+    # The large code is slow with the peer: seconds a call.
+    return _measured(title, prepare, k, n, length, tuple(peers), quick=k < _LARGE_CODE)
 
 
 def _measured(
-    title: str, prepare: Callable[[], Operation], k: int, n: int, length: int, peers: tuple[Peer, ...]
+    title: str,
+    prepare: Callable[[], Operation],
+    k: int,
+    n: int,
+    length: int,
+    peers: tuple[Peer, ...],
+    *,
+    threaded: bool = True,
+    quick: bool = True,
 ) -> Measurement:
-    size = {"k": k, "n": n, "shard_bytes": length}
-    work = Work(k * length, "byte of data")
-    return measurement(Area.RS, title, work=work, size=size, peers=peers, one_core=True)(prepare)
+    return measurement(
+        Area.RS,
+        title,
+        work=Work(k * length, "byte of data"),
+        size={"k": k, "n": n, "shard_bytes": length},
+        peers=peers,
+        one_core=True,
+        threaded=threaded,
+        quick=quick,
+    )(prepare)
 
 
 encode_large = _encoding("encode 10+4 large", 10, 14, _MIB, 4, zfec=50)
@@ -123,7 +140,8 @@ def _reconstruct() -> Operation:
     # comes from pyeclib.
     shards = {i: whole[i] for i in range(LOST, k)} | {k + i: parity[i] for i in range(LOST)}
     assert np.array_equal(code.reconstruct(shards, out=whole), data)
-    return Operation(lambda: code.reconstruct(shards, out=whole))
+    of = threads()
+    return Operation(lambda: code.reconstruct(shards, out=whole, threads=of))
 
 
 def _reconstruct_elsewhere() -> Operation:
@@ -131,7 +149,8 @@ def _reconstruct_elsewhere() -> Operation:
     code, data = rs.Erasure(k, n), _data(k, _MIB)
     parity, out = code.encode(data), np.empty_like(data)
     shards = {i: data[i] for i in range(LOST, k)} | {k + i: parity[i] for i in range(LOST)}
-    return Operation(lambda: code.reconstruct(shards, out=out))
+    of = threads()
+    return Operation(lambda: code.reconstruct(shards, out=out, threads=of))
 
 
 reconstruct = _measured(
@@ -154,7 +173,8 @@ reconstruct_elsewhere = _measured("reconstruct 10+4 copied", _reconstruct_elsewh
 def _update() -> Operation:
     code, data = rs.Erasure(10, 14), _data(10, _MIB)
     parity = code.encode(data)
-    return Operation(lambda: code.update(parity, 3, data[3], data[4]))
+    of = threads()
+    return Operation(lambda: code.update(parity, 3, data[3], data[4], threads=of))
 
 
 update = measurement(
@@ -163,6 +183,7 @@ update = measurement(
     work=Work(_MIB, "byte of data"),
     size={"k": 10, "n": 14, "shard_bytes": _MIB},
     one_core=True,
+    threaded=True,
 )(_update)
 """Parity after one data shard has changed."""
 
@@ -170,7 +191,8 @@ update = measurement(
 def _verify() -> Operation:
     code, data = rs.Erasure(10, 14), _data(10, _MIB)
     shards = dict(enumerate([*data, *code.encode(data)]))
-    return Operation(lambda: code.verify(shards))
+    of = threads()
+    return Operation(lambda: code.verify(shards, threads=of))
 
 
 verify = _measured("verify 10+4", _verify, 10, 14, _MIB, ())
@@ -185,5 +207,5 @@ def _locate() -> Operation:
     return Operation(lambda: code.locate_bad(shards))
 
 
-locate = _measured("locate one bad of 10+4", _locate, 10, 14, _MIB, ())
+locate = _measured("locate one bad of 10+4", _locate, 10, 14, _MIB, (), threaded=False)
 """A bad shard found without hashes."""

@@ -22,6 +22,9 @@ def install(app: ClientApp) -> ClientApp:
     Args:
         app: With :func:`seal_mod` first among its ``mods``.
 
+    Returns:
+        The same app.
+
     Raises:
         ValueError: The app was made from a ``client_fn``, or has these actions already.
     """

@@ -101,7 +101,15 @@ class _Folder:
         return data.partition(b"\n")[0].rstrip(b"\r")
 
     def key_path(self, role: str, params: clsc.EpochParams) -> Path:
-        """Where the key of a role for an epoch is, or would be."""
+        """Where the key of a role for an epoch is, or would be.
+
+        Args:
+            role: ``device``; or ``member`` and ``aggregator``, with ``-sign`` or ``-decrypt`` after it.
+            params: Of the epoch.
+
+        Returns:
+            The path of the key file in this folder.
+        """
         return self.path / "keys" / f"{role}-{params.params_id.hex()[:ID_CHARS]}.key"
 
     def _newest(self, role: str, modes: frozenset[clsc.Mode]) -> clsc.EpochParams:
@@ -166,6 +174,9 @@ class NodeFolder(_Folder):
         ``--node-config 'sottovoce="/path"'`` at the SuperNode, or SOTTOVOCE_FLOWER_NODE; the latter may
         contain ``{partition-id}``, which a simulation fills in.  The run's configuration is not asked.
 
+        Args:
+            context: Flower's, of the node.
+
         Raises:
             ParameterError: Neither is there.
         """
@@ -187,7 +198,11 @@ class NodeFolder(_Folder):
 
     @property
     def clear_metrics(self) -> frozenset[str]:
-        """Metrics of evaluation that may leave in clear."""
+        """Metrics of evaluation that may leave in clear.
+
+        Raises:
+            ParameterError: The settings of the folder are wrong.
+        """
         listed = self.settings.get("clear_metrics", [])
         if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
             raise ParameterError("settings: clear_metrics: a list of names expected")
@@ -195,7 +210,11 @@ class NodeFolder(_Folder):
 
     @property
     def requires_results(self) -> bool:
-        """Whether to train on after a round only once its result was shown and verified."""
+        """Whether to train on after a round only once its result was shown and verified.
+
+        Raises:
+            ParameterError: The settings of the folder are wrong.
+        """
         value = self.settings.get("require_results", False)
         if not isinstance(value, bool):
             raise ParameterError("settings: require_results: true or false expected")
@@ -240,6 +259,9 @@ class ServerFolder(_Folder):
     @classmethod
     def named(cls, path: str | os.PathLike[str] | None) -> Self:
         """The folder at ``path``, or that SOTTOVOCE_FLOWER_SERVER names.
+
+        Args:
+            path: The folder; None asks the environment.
 
         Raises:
             ParameterError: Neither is there.

@@ -25,7 +25,7 @@ def seal_mod(message: Message, context: Context, call_next: ClientAppCallable) -
     Put it FIRST in ``ClientApp(mods=[...])``: a mod before it would see, and could send, the plain reply.
 
     *train*: the round's header is held against the node's policy before the app trains, and the result of
-    the round before is verified, as far as the node took part (:mod:`.results`).  The reply's one
+    the round before is verified, as far as the node took part (:class:`SealedRound`).  The reply's one
     ``ArrayRecord``, minus the model that came, is sealed; metrics, the number of examples among them, do
     not leave (they count inside the encryption).  A message without a header is refused: a server that
     averages in the plain gets nothing.
@@ -34,6 +34,14 @@ def seal_mod(message: Message, context: Context, call_next: ClientAppCallable) -
     clear; without that, the number of examples is said to be 1, so that averages are unweighted.
 
     Nothing is raised: an exception's text would go to the server.  The server gets the kind of refusal.
+
+    Args:
+        message: What came for the app.
+        context: Flower's, of the node; remembers what was sealed.
+        call_next: The app, or the next mod.
+
+    Returns:
+        The reply that may leave.
     """
     kind = category(message)
     if kind == "train":

@@ -58,11 +58,15 @@ class AggregatorService(RoundSeries):
         control_token: Who shows it may end the collecting; None: nobody may.
         bounds: Limits of requests.
         client: Talks to members; made if None.
+        clock: Unix seconds.
 
     Attributes:
         app: The ASGI application.
         status: Where the round is.
         finished: Set when no more rounds come.
+
+    Raises:
+        ParameterError: Too short a ``control_token``, or a negative ``keep_results``.
     """
 
     def __init__(

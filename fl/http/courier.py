@@ -138,6 +138,9 @@ class Courier:
             patience_s: For a relay that is busy or away.
             spread_s: Each shard leaves at a random time within this many seconds.
 
+        Returns:
+            Which shards arrived, and what happened to the others.
+
         Raises:
             ParameterError: Too few relays: one would get two shards, and know that they belong together.
         """
@@ -165,6 +168,10 @@ class Courier:
 
     async def result(self, header: RoundHeader, *, wait_s: float = 0.0) -> bytes:
         """The published result of a round, for :meth:`sottovoce.fl.Client.read_result`.
+
+        Args:
+            header: Of the round.
+            wait_s: Wait for it at most this long.
 
         Raises:
             TransportError: There is none (yet), or no answer.

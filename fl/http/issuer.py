@@ -52,12 +52,21 @@ class IssuerDesk(Protocol):
     def admit(self, party: str, request: bytes) -> bytes:
         """An acknowledgement (mode ``blind``, several servers).
 
+        Args:
+            party: Who asks, as the message says.
+            request: Bytes of the request.
+
         Raises:
             DecodeError, IssueError: Malformed; refused.
         """
 
     def issue(self, party: str, request: bytes, admissions: list[bytes]) -> bytes:
         """The answer to a request; the same again for the same request.
+
+        Args:
+            party: Who asks, as the message says.
+            request: Bytes of the request.
+            admissions: Acknowledgements of servers, mode ``blind`` with several servers only.
 
         Raises:
             DecodeError, IssueError: Malformed; refused.

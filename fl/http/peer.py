@@ -240,6 +240,12 @@ class PeerService:
         answer one view only, so there is one result at most.  Called again after an error it goes on: what is
         sent is not sent again, and a result that is there is returned.
 
+        Args:
+            number: The round, in the epoch of this peer's keys.
+
+        Returns:
+            The result, verified.
+
         Raises:
             ProtocolError: All views passed without a result (:attr:`Reason.VIEW`).
         """

@@ -82,7 +82,7 @@ class RelayService:
         next_hop: URL of the aggregator, or of another relay.
         mixing: Batches.
         bounds: Limits of requests.
-        make_client: Makes the connections to the next hop, as :func:`quiet_client`; called for each of
+        make_client: Makes the connections to the next hop, as ``outgoing.quiet_client``; called for each of
             three that must not wait for each other: shards, what is small, models and results.
         clock: Seconds; only differences matter.
 

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from sottovoce.cli import machine
 from sottovoce.cli.app import app
-from sottovoce.cli.bench import command, harness, report
+from sottovoce.cli.bench import command, harness, record, report
 from sottovoce.cli.bench.areas import Area
 from sottovoce.cli.bench.measurement import Measurement, Operation, Peer, Work, load, measurement
+from sottovoce.cli.bench.options import Options
 
 ALL = load(Area.ALL)
 
@@ -171,7 +172,7 @@ def test_a_missing_peer_is_named_with_its_line(capsys):
     peers = (Peer("nothing", missing), Peer("numpy", lambda: Operation(lambda: sum(range(10_000)))))
     m = Measurement(Area.RS, "x", lambda: Operation(lambda: None), Work(1, "key"), {"keys": 1}, peers)
     result = command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=True)
-    document = report.document([result], machine.card(), quick=True)["results"][0]["peers"]
+    document = record.document([result], machine.card(), quick=True)["results"][0]["peers"]
     assert document[0] == {
         "distribution": "nothing",
         "note": "",
@@ -185,7 +186,8 @@ def test_a_missing_peer_is_named_with_its_line(capsys):
     report.print_results(console.stdout(), [result])
     out = capsys.readouterr().out
     assert re.search(r"nothing: not installed", out)
-    assert 'come with: pip install "sottovoce[bench]" (from a checkout: pip install ".[bench]")' in out
+    from_pip, from_checkout = 'pip install "sottovoce[bench]"', 'pip install ".[bench]"'
+    assert f"not installed: nothing; come with: {from_pip} (from a checkout: {from_checkout})" in out
     assert command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=False).peers == ()
 
 
@@ -196,13 +198,13 @@ def test_a_missing_peer_that_no_extra_brings_has_its_own_line(capsys):
     peers = (Peer("nothing", missing, install="python make_it.py"),)
     m = Measurement(Area.RS, "x", lambda: Operation(lambda: None), Work(1, "key"), {"keys": 1}, peers)
     result = command.run(m, harness.Effort(0.0, 2, 2, 0.0), peers=True)
-    (peer,) = report.document([result], machine.card(), quick=True)["results"][0]["peers"]
+    (peer,) = record.document([result], machine.card(), quick=True)["results"][0]["peers"]
     assert peer["install"] == "python make_it.py"
     from sottovoce.cli import console
 
     report.print_results(console.stdout(), [result])
     out = capsys.readouterr().out
-    assert "nothing comes with: python make_it.py" in out
+    assert "not installed: nothing comes with: python make_it.py" in out
     assert "sottovoce[bench]" not in out
 
 
@@ -233,9 +235,9 @@ def test_the_file_is_written_before_the_table(monkeypatch, tmp_path):
         raise BrokenPipeError
 
     monkeypatch.setattr(report, "print_results", broken)
-    monkeypatch.setattr(command, "run", lambda m, effort, peers: one_result(m.name))
+    monkeypatch.setattr(command, "run", lambda m, effort, peers, threads: one_result(m.name))
     with pytest.raises(BrokenPipeError):
-        command.main(Area.RS, str(tmp_path / "a.json"), peers=False, quick=True)
+        command.main(Options(Area.RS, json=str(tmp_path / "a.json")))
     assert len(json.loads((tmp_path / "a.json").read_text())["results"]) == len(load(Area.RS))
 
 
@@ -254,7 +256,7 @@ def test_a_peer_that_does_less_is_compared_by_the_unit():
     result = beside_a_peer("portable")
     assert result.times_faster(result.peers[0]) == pytest.approx(20.0)
     assert result.times_faster(report.PeerResult(result.peers[0].peer, None)) is None
-    (peer,) = report.document([result], machine.card(), quick=True)["results"][0]["peers"]
+    (peer,) = record.document([result], machine.card(), quick=True)["results"][0]["peers"]
     assert peer["times_ours"] == pytest.approx(20.0)
     assert peer["per_second"] == pytest.approx(50.0)
     assert (peer["amount"], peer["bytes"], peer["aim"]) == (100, 2500, None)
@@ -275,7 +277,7 @@ def test_the_aim_of_the_level_counts(level, aim, held, capsys, monkeypatch):
     assert f"aims are those for {level} kernels" in out
     assert "4 B/unit" in out, "our bytes"
     assert "25 B/unit" in out, "the peer's"
-    document = report.document([result], machine.card(), quick=True)["results"][0]
+    document = record.document([result], machine.card(), quick=True)["results"][0]
     assert (document["level"], document["bytes"], document["peers"][0]["aim"]) == (level, 4000, aim)
 
 
@@ -347,14 +349,21 @@ def test_bench_writes_its_schema(tmp_path):
     document = json.loads(target.read_text())
     assert list(tmp_path.iterdir()) == [target]
     assert document["schema"] == "sottovoce-bench/1"
-    assert set(document) == {"schema", "created", "command", "quick", "machine", "results"}
+    assert set(document) == {
+        *("schema", "created", "command", "quick", "threads", "load", "machine", "results", "left_out")
+    }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["created"])
     assert document["quick"] is True
     assert document["machine"] == machine.card()
-    assert [r["name"] for r in document["results"]] == [m.name for m in load(Area.RS)]
+    # Without what only a busy machine has no time for.
+    measured = [r["name"] for r in document["results"]]
+    assert measured == [m.name for m in load(Area.RS) if m.quick][: len(measured)]
+    left_out = {(one["name"], one["why"]) for one in document["left_out"]}
+    assert {(m.name, "--quick") for m in load(Area.RS) if not m.quick} <= left_out
+    assert {name for name, _ in left_out} | set(measured) == {m.name for m in load(Area.RS)}
     for result in document["results"]:
         assert set(result) == {
-            *("area", "name", "size", "work", "seconds", "per_second", "bytes", "level"),
+            *("area", "name", "size", "work", "seconds", "per_second", "bytes", "level", "threads", "clock"),
             *("peers", "alternatives", "parts"),
         }
         check_seconds(result["seconds"])

@@ -23,7 +23,7 @@ def test_version_tells_the_version_and_every_back_end_in_use(tmp_path):
     first, *rest = done.stdout.splitlines()
     assert first == f"sottovoce {package.__version__}"
     text = "\n".join(rest)
-    for name in ("gf256", "ntt", "kahe"):
+    for name in ("codec", "gf256", "kahe", "ntt", "rlwe", "rsword", "sampler"):
         assert re.search(rf"\b{name} \S+", text)
     assert ", ".join(kernel.levels_available()) in text
     assert f"numpy {version('numpy')}" in text
@@ -35,6 +35,22 @@ def test_the_installed_script_is_the_module(tmp_path):
 
     (entry,) = [e for e in distribution("sottovoce").entry_points if e.name == "sottovoce"]
     assert entry.load() is sottovoce.cli.main
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("kg", {"kgc"}), ("se", {"seal", "serve"}), ("kgc is", {"issue"}), ("zz", set())]
+)
+def test_the_shell_completes_commands(typed, offered, tmp_path):
+    words = f"sottovoce {typed}"
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = sottovoce(cwd=tmp_path, env={"_SOTTOVOCE_COMPLETE": "complete_bash", **asked})
+    assert offered <= set(done.stdout.split())
+    assert all(word.startswith(typed.split()[-1]) for word in done.stdout.split())
+
+
+def test_the_command_starts_where_posix_ends(tmp_path):
+    """Windows has no ``fcntl``; only an issuer's folder needs it."""
+    assert sottovoce("--version", cwd=tmp_path, blocked=("fcntl", "termios", "pwd")).returncode == 0
 
 
 def test_help_imports_nothing_heavy(tmp_path):

@@ -63,7 +63,12 @@ def test_a_room_holds_no_more_than_it_was_made_for():
     assert len(room.place(9)) == 3
     with pytest.raises(ValueError):
         put(room, b"four")
-    room.take(9)
+    for n_bytes in (4, 9, -1):
+        with pytest.raises(ValueError, match="0 to 3 expected"):
+            room.take(n_bytes)
+    room.take(3)
+    with pytest.raises(ValueError):
+        room.take(1)  # nobody has written it
     assert len(room.value()) == 3
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from sottovoce.fl import (
     model_digest,
 )
 from sottovoce.fl import client as client_module
+from sottovoce.fl.update import UpdateDraft
 from sottovoce.fl.wire import associated_data
 from support.fl_federation import CLIP, MODEL, NOW, update_of
 
@@ -311,6 +313,17 @@ class TestFingerprints:
         assert digests(vector[:16], vector[16:].astype(np.float64)) == whole
         assert digests(np.asfortranarray(vector.reshape(5, 10))) == whole
 
+    @pytest.mark.parametrize("block", [8, None])
+    def test_wherever_they_lie(self, fed, sealed, monkeypatch, block):
+        if block:
+            monkeypatch.setattr(client_module, "_DIGEST_BLOCK", block)
+        base = np.random.default_rng(2).normal(0, 0.3, (80_000, 2)).astype(np.float32)
+        digests = lambda array: client_module._update_digests(sealed.header, [array])  # noqa: E731
+        for array in (base[:, 0], base[:, :1], base[::-1, 1], base[::2], base.T, base[:0]):
+            assert digests(array) == digests(array.copy())
+        constant = np.broadcast_to(np.float32(0.1), (40_000,))
+        assert digests(constant) == digests(constant.copy())
+
     def test_every_number_counts(self, fed, sealed, monkeypatch):
         monkeypatch.setattr(client_module, "_DIGEST_BLOCK", 8)
         seen = set()
@@ -322,6 +335,26 @@ class TestFingerprints:
             assert not digests & seen
             seen |= digests
         assert not client_module._update_digests(sealed.header, [np.zeros(21, np.float32)]) & seen
+
+
+class TestDraft:
+    """What a client encodes in place is what :meth:`Update.to_bytes` says, or nothing."""
+
+    def test_is_the_update(self, sealed):
+        update = sealed.update(0)
+        draft = UpdateDraft(sealed.header)
+        draft.ciphertext[:] = update.ciphertext.to_bytes()
+        assert draft.finish(update.manifest, update.member_packets) == update.to_bytes()
+
+    def test_with_something_missing_it_is_none(self, sealed):
+        update = sealed.update(0)
+        short = replace(update.manifest, header_hash=bytes(31))
+        for manifest, packets in (
+            (update.manifest, update.member_packets[:-1]),
+            (short, update.member_packets),
+        ):
+            with pytest.raises(clsc.ParameterError, match="another length"):
+                UpdateDraft(sealed.header).finish(manifest, packets)
 
 
 class TestNothingSecretShows:
