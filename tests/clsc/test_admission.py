@@ -243,8 +243,9 @@ def test_keys_are_needed_exactly_in_blind_epochs_of_several_servers(world, serve
             Issuer(share, **some)
     for master in (world.master[Mode.BLIND], world.master[Mode.IDENTITY],
                    Servers(world, Mode.IDENTITY, 2, 3).shares[0]):  # fmt: skip
-        with pytest.raises(ParameterError, match="have no use"):
-            Issuer(master, **both_)
+        for some in (both_, {"admission_key": key}, {"admission_public_keys": public}):
+            with pytest.raises(ParameterError, match="have no use"):
+                Issuer(master, **some)
     for bad, reason in (
         (public[:2], "3 keys"), ([*public, bytes(32)], "3 keys"), ([*public[:2], bytes(31)], "3 keys"),
         ([public[0], public[1], public[1]], "one key"), ([public[1], public[0], public[2]], "number 1"),

@@ -107,6 +107,9 @@ def test_nonces_are_fresh_and_hedged(monkeypatch):
         dkg_proof.commit_to(f, at, 1, Drbg("fresh")).R,
     }
     assert len(found) == 6
+    asked = []
+    dkg_proof.commit_to(f, at, 1, lambda n_bytes: asked.append(n_bytes) or Drbg("same")(n_bytes))
+    assert asked == [32]  # bytes: the nonce is as strong if only the generator is good
 
 
 def test_degree_test_has_fresh_weights(seen):

@@ -290,8 +290,10 @@ def test_arkworks_border_compares_the_encoding(monkeypatch):
     for decode, point in ((ark.g1_decode, ark.P1), (ark.g2_decode, ark.P2)):
         data = point.to_compressed_bytes()
         assert decode(data) == point
-        with pytest.raises(ValueError, match="canonical"):
-            decode(data[:-1] + bytes([data[-1] ^ 1]))
+        for other in (data[:-1] + b"\0", data[:-1] + b"\xff"):
+            assert other != data
+            with pytest.raises(ValueError, match="canonical"):
+                decode(other)
 
 
 # -- secrets ------------------------------------------------------------------------------------

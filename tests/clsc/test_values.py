@@ -1,12 +1,14 @@
 """What every public value of clsc promises: equal by bytes, hashed, immutable, pickled, shown in short."""
 
 import pickle
+from dataclasses import FrozenInstanceError, fields
 from functools import partial
 
 import pytest
 
 from fuzz import world
 from fuzz.core import CORPUS
+from sottovoce._ext.enc import enc
 from sottovoce.clsc import (
     BlsPublicKey,
     DecodeError,
@@ -19,17 +21,21 @@ from sottovoce.clsc import (
     ParameterError,
     PublicKey,
     RevocationList,
+    RootKey,
     SignedStatement,
     Trace,
     TrustStore,
     Usage,
+    deal,
     sign,
+    unsigncrypt,
+    unsigncrypt_batch,
 )
 from sottovoce.clsc.bls import _deal_bls_derand
 from sottovoce.clsc.dkg_messages import Commit, Complaints, Confirm, Justifications, PrivateShare, Reveal
 from support.clsc_dkg import run
 from support.clsc_servers import Servers, issue_traceable, traceable_issuer
-from support.clsc_world import Drbg
+from support.clsc_world import NOT_AFTER, NOT_BEFORE, Drbg
 
 PEOPLE = world.people()
 
@@ -171,3 +177,63 @@ def test_two_servers_need_a_token_each():
     servers = Servers(PEOPLE, Mode.IDENTITY, 2, 2)
     with pytest.raises(ParameterError, match="one for each server"):
         IdentityRequest(servers.params, Usage.SIGN, b"alice", bytes(32))
+
+
+def test_a_request_for_another_usage_says_which():
+    servers = Servers(PEOPLE, Mode.IDENTITY, 2, 2)
+    data = bytearray(servers.request(PEOPLE.signer()).to_bytes(bytes(32), 1))
+    data[2] = 9
+    with pytest.raises(DecodeError, match="unknown usage 9"):
+        servers.issuers[1].issue("alice", bytes(data))
+
+
+@pytest.mark.parametrize(
+    "packet", [bytearray(1000), memoryview(bytes(1000)), "text", None], ids=lambda value: type(value).__name__
+)
+def test_a_packet_is_bytes_and_no_other_type(packet):
+    more = {"receiver": PEOPLE.receiver(), "trust": PEOPLE.trust}
+    with pytest.raises(TypeError, match=f"packet: bytes expected, got {type(packet).__name__}"):
+        unsigncrypt(packet, **more)
+    with pytest.raises(TypeError, match=f"packet: bytes expected, got {type(packet).__name__}"):
+        unsigncrypt_batch([bytes(1000), packet], **more)
+
+
+@pytest.mark.parametrize("q", [65, 1 << 63, (1 << 64) - 1])
+def test_servers_may_answer_a_party_as_often_as_64_bits_can_say(q):
+    """With all servers needed for a key, any number of answers is safe."""
+    root = RootKey.generate()
+    params = deal_two(root, q)[0].params
+    assert params.answers == q
+    assert EpochParams.from_bytes(params.to_bytes(), root.public_key).answers == q
+
+
+@pytest.mark.parametrize("q", [0, 1 << 64])
+def test_servers_may_not_answer_a_party_more_often(q):
+    with pytest.raises(ParameterError, match="does not hold for t = 2, n = 2"):
+        deal_two(RootKey.generate(), q)
+
+
+def deal_two(root, q):
+    return deal(
+        root, Mode.IDENTITY, b"epoch", not_before=NOT_BEFORE, not_after=NOT_AFTER,
+        threshold=2, servers=2, answers=q,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("t", [0, 4])
+def test_a_bls_key_says_which_threshold_is_wrong(values, t):
+    """Before any point is read; a threshold of 0 would fail later too, at the degree."""
+    key = values[BlsPublicKey][0]
+    points = [key._Y, *key._Y_servers]
+    data = enc("SOTTOVOCE-V1-BLS-KEY", t, *(point.to_compressed_bytes() for point in points))
+    with pytest.raises(DecodeError, match=f"1 <= t <= n servers expected, got t = {t}, n = 3"):
+        BlsPublicKey.from_bytes(data)
+
+
+def test_what_was_signed_cannot_be_exchanged(values):
+    """A conflict is judged and then shown: a statement in it that changes in between would be believed."""
+    conflict = values[KeyConflict][0]
+    for value in (conflict, conflict.first):
+        for field in fields(value):
+            with pytest.raises(FrozenInstanceError):
+                setattr(value, field.name, getattr(value, field.name))

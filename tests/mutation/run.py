@@ -33,11 +33,15 @@ def call(*command, **more):
     subprocess.run([str(part) for part in command], check=True, **more)
 
 
-def lay_out(clone, target, python):
-    """The package as ``setup.py`` would install it, compiled modules from the installed one."""
+def copy_sources(clone, target):
     folders = tomllib.loads((clone / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
     for name, folder in folders.items():
         shutil.copytree(clone / folder, target / name.replace(".", "/"), dirs_exist_ok=True)
+
+
+def lay_out(clone, target, python):
+    """The package as ``setup.py`` would install it, compiled modules from the installed one."""
+    copy_sources(clone, target)
     asked = subprocess.run(
         [python, "-I", "-c", "import sottovoce; print(sottovoce.__file__)"],
         check=True, capture_output=True, text=True,
@@ -51,6 +55,8 @@ def prepare(folder, python):
     if not clone.exists():
         call("git", "clone", "-q", "--no-hardlinks", ROOT, clone)
         lay_out(clone, tree, python)
+    else:
+        copy_sources(clone, tree)  # a run that was killed has left its mutant there
     if not (folder / "tools").exists():
         call(sys.executable, "-m", "venv", folder / "tools")
         call(folder / "tools/bin/python", "-m", "pip", "install", "-q", COSMIC_RAY)
