@@ -132,6 +132,21 @@ def card_rows(document):
     yield from (f"| {name} | {text} |" for name, text in rows.items())
 
 
+def aim_rows(document):
+    """Every ratio that has an aim, the missed ones first."""
+    rows = []
+    for result in document["results"]:
+        for peer in result["peers"]:
+            if peer["installed"] and peer["aim"]:
+                note = f" ({peer['note']})" if peer["note"] else ""
+                held = peer["times_ours"] >= peer["aim"]
+                of = f"`{result['area']}`: {result['name']} | {peer['distribution']}{note}"
+                rows.append((held, f"| {of} | {peer['times_ours']:.2f} | {peer['aim']:.3g} |"))
+    yield "| | beside | times as long | aim | |"
+    yield "| --- | --- | --- | --- | --- |"
+    yield from (f"{row} {'held' if held else '**missed**'} |" for held, row in sorted(rows))
+
+
 def command(document):
     """What was measured with."""
     threads = f" --threads {document['threads']}" if document["threads"] > 1 else ""
@@ -147,10 +162,14 @@ compared was sampled by turns. Time is that of the processor on one core, unless
 name. "as long": how long the other takes for as much work. Never compare figures of two machines, or of a
 busy one: compare ratios."""
 
+AIMS = """\
+Ratios that were aimed at before anything was measured, for the kernels of this processor, and what this run
+gave; a run on another day gives some hundredths more or less."""
+
 REPEAT = f"""\
 <!-- not run: it measures for minutes -->
 ```sh
-pip install "sottovoce[bench,flower]"
+pip install ".[bench,flower,plot]"             # in a checkout; creedsolo: benches/build_creedsolo.py
 {COMMAND} --json mine.json --plot mine.png   # some minutes; add --quick for half a minute
 sottovoce bench rs --kernel portable              # another ceiling of the kernels
 sottovoce bench he --threads 4                    # what takes several threads gets them
@@ -196,6 +215,7 @@ def render(document):
         ]
         bound = (filled(line) if line[:1] != "|" else line for line in bounds(document))
         lines += ["", f"### What bounds `{area}`", "", *bound]
+    lines += ["", "## Aims", "", filled(AIMS), "", *aim_rows(document)]
     lines += ["", "## Repeating it", "", *REPEAT.splitlines()]
     return "\n".join([*lines, ""])
 

@@ -226,6 +226,8 @@ def selftest(
         from .selftest import command
 
         if listing:
+            if json_target is not None:
+                raise typer.BadParameter("--list writes no JSON", param_hint="--json")
             command.list_checks(area)
             return
         command.main(

@@ -99,7 +99,7 @@ def main(old: str, new: str, area: Area, fail_over: float | None, json_target: s
     Raises:
         typer.BadParameter: The file cannot be written.
         Refused: A file is no document of this schema, or they have nothing in common.
-        CheckFailed: Something got slower by more than ``fail_over``.
+        CheckFailed: Something got slower by more than ``fail_over``, and its quartiles do not overlap.
         OSError: A file cannot be read.
     """
     console.check_writable(json_target, "--json")
@@ -107,7 +107,9 @@ def main(old: str, new: str, area: Area, fail_over: float | None, json_target: s
     pairs = list(_pairs(before, after, area))
     if not pairs:
         raise console.Refused(f"{old} and {new} have no measurement of {area} in common", _HINT)
-    slower = [] if fail_over is None else [pair for pair in pairs if pair.ratio > fail_over]
+    slower = [
+        pair for pair in pairs if fail_over is not None and pair.ratio > fail_over and not pair.within_spread
+    ]
     console.write_json(_comparison(before, after, pairs, fail_over), json_target)
     _show(console.results_console(json_target), before, after, pairs, area)
     if slower:
@@ -158,7 +160,10 @@ def _refuse(path: str, reason: str) -> NoReturn:
 
 def _entry(result: Mapping[str, Any]) -> Entry:
     size, work = dict(result["size"]), dict(result["work"])
-    subject = json.dumps([size, work["amount"], work["unit"]], sort_keys=True)
+    # Times by another clock are of another thing.
+    subject = json.dumps(
+        [size, work["amount"], work["unit"], result.get("clock", "processor")], sort_keys=True
+    )
     area, name = str(result["area"]), str(result["name"])
     peers = {}
     for peer in result["peers"]:

@@ -70,6 +70,19 @@ def test_a_difference_within_the_spread_is_marked(compared):
     assert rows(done.output)["encode"][-1] == "~"
 
 
+def test_a_difference_within_the_spread_does_not_fail(compared):
+    old, new = document(result("encode", 1.0, spread=0.5)), document(result("encode", 1.3, spread=0.2))
+    assert compared(old, new, "--fail-over", "1.2").exit_code == 0
+
+
+def test_times_by_another_clock_are_not_compared(compared):
+    other = document(result("encode", 1.0), result("decode", 1.0))
+    other["results"][0]["clock"] = "another"
+    done = compared(document(result("encode", 9.0), result("decode", 1.0)), other)
+    assert done.exit_code == 0
+    assert "1 compared" in done.output
+
+
 @pytest.mark.parametrize(("limit", "code"), [("1.2", 1), ("1.29", 1), ("1.31", 0)])
 def test_what_got_slower_by_more_fails(limit, code, compared):
     done = compared(OLD, NEW, "--fail-over", limit)

@@ -388,3 +388,4 @@ def test_list_runs_nothing(monkeypatch):
     done = invoke("--list", "--area", "he")
     assert done.exit_code == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == [f"he.{c.id}" for c in load(Area.HE)]
+    assert invoke("--list", "--json", "list.json").exit_code == 2
