@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 _DIGITS: Final = 12
 _TIMEOUT_S: Final = 5
+_PACKAGE: Final = Path(__file__).parents[1]
 _ROOT_FOLDER: Final = "_root"  # of the checkout, which is the package itself
 
 
@@ -28,13 +29,15 @@ def installed_commit() -> str | None:
         it cannot be known: installed from an index, or the checkout has other files by now.
     """
     try:
-        record = metadata.distribution("sottovoce").read_text("direct_url.json")
+        # Beside the package: a checkout in the working folder has the metadata of its last build.
+        found = next(iter(metadata.distributions(name="sottovoce", path=[str(_PACKAGE.parent)])), None)
+        record = None if found is None else found.read_text("direct_url.json")
         source = json.loads(record) if record else {}
         commit = source.get("vcs_info", {}).get("commit_id")
         if commit:
             return str(commit)[:_DIGITS]
         url = urlsplit(str(source.get("url", "")))
-    except (metadata.PackageNotFoundError, ValueError, AttributeError, OSError):
+    except (ValueError, AttributeError, OSError):
         return None
     if url.scheme != "file":
         return None
@@ -48,12 +51,11 @@ def installed_commit() -> str | None:
 
 def _is_installed(checkout: Path) -> bool:
     """Whether every installed Python file is the same in the checkout."""
-    package = Path(__file__).parents[1]
-    files = [path.relative_to(package) for path in package.rglob("*.py")]
+    files = [path.relative_to(_PACKAGE) for path in _PACKAGE.rglob("*.py")]
     try:
         return all(
             filecmp.cmp(
-                package / path, checkout / (_ROOT_FOLDER if len(path.parts) == 1 else "") / path, False
+                _PACKAGE / path, checkout / (_ROOT_FOLDER if len(path.parts) == 1 else "") / path, False
             )
             for path in files
         )

@@ -29,7 +29,7 @@ def installed_from(monkeypatch):
 
     def say(record):
         text = record if record is None or isinstance(record, str) else json.dumps(record)
-        monkeypatch.setattr(metadata, "distribution", lambda name: Distribution(text))
+        monkeypatch.setattr(metadata, "distributions", lambda name, path: [Distribution(text)])
         return commit.installed_commit()
 
     return say
@@ -84,11 +84,22 @@ def test_of_everything_else_no_commit_is_known(record, installed_from):
 
 
 def test_without_metadata_no_commit_is_known(monkeypatch):
-    def missing(name):
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "distribution", missing)
+    monkeypatch.setattr(metadata, "distributions", lambda name, path: [])
     assert commit.installed_commit() is None
+
+
+def test_the_metadata_of_a_build_in_the_working_folder_are_not_those_of_the_package(tmp_path, monkeypatch):
+    found = []
+    distributions = metadata.distributions
+    monkeypatch.setattr(
+        metadata, "distributions", lambda **of: found.extend(made := list(distributions(**of))) or made
+    )
+    other = tmp_path / "sottovoce.egg-info"
+    other.mkdir()
+    (other / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: sottovoce\nVersion: 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    commit.installed_commit()
+    assert [one.version for one in found] == [sottovoce.__version__]
 
 
 def test_a_checkout_of_the_same_files_is_described(installed_from, checkout):
