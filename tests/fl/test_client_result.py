@@ -16,6 +16,7 @@ from sottovoce.fl import (
     SignedHeader,
 )
 from sottovoce.fl.wire import set_root, split_exactly
+from sottovoce.he import ModelLayout
 from support.fl_federation import CLIP, MODEL, finish, update_of
 
 
@@ -185,6 +186,17 @@ class TestResult:
         read = self.read(sealed, self.forge(fed, sealed, self.changed(opened[1], mean=mean)))
         assert np.array_equal(read.mean, mean)
         assert read.mean.dtype == sealed.header.layout.vector_dtype
+
+    @pytest.mark.parametrize(("value", "said"), [(1e38, "root and count"), (np.inf, "means within")])
+    def test_infinity_is_no_mean_where_the_clip_is_beyond_float32(self, fed, sealed, opened, value, said):
+        """The first passes this check, and is refused later: its set is that of the header as it was."""
+        layout = ModelLayout.of([np.zeros(sealed.header.layout.size, np.float32)])
+        header = replace(sealed.header, layout=layout, clip=1e39)
+        mean = opened[1].mean.astype(np.float32)
+        mean[7] = value
+        data = self.changed(opened[1], mean=mean).to_bytes(header, fed.aggregator_keys)
+        with pytest.raises(clsc.DecodeError, match=said):
+            RoundResult.of_aggregator(data, header)
 
     @pytest.mark.parametrize("weight", [-1, 0, 4, 5 * (2**15 - 1) + 1, 1 << 63])
     def test_weights_that_no_clients_could_give(self, fed, sealed, opened, weight):
