@@ -230,18 +230,71 @@ def test_every_public_name_says_what_goes_in_and_comes_out(package):
     assert sorted(set(lacks(package))) == []
 
 
+def exempt(thing):
+    """What has no source and no time of its own: exceptions, what others implement, lists of values."""
+    return inspect.isclass(thing) and (
+        issubclass(thing, (Exception, Warning, enum.Enum)) or is_protocol(thing) or inspect.isabstract(thing)
+    )
+
+
+@functools.cache
+def headings(page):
+    """The headings of a page of docs/, without marks."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return {line.lstrip("#").strip().replace("`", "") for line in text.splitlines() if line.startswith("#")}
+
+
+PLACE = re.compile(r"docs/([\w-]+\.md)(?:,\s+\"([^\"]+)\")?")
+# A paper, a standard or a specification, each in the bibliography (tests/test_docs.py holds it to that).
+CITED = re.compile(
+    r"RFC \d{4}|FIPS \d{3}|draft-[a-z]|SP 800-|CCSDS|ISO/IEC|\b(19|20)\d\d(/\d{2,4})?\b"
+    r"|\b(reedsolo|Flower) \d"
+)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_says_where_it_comes_from(package):
+    wrong = []
+    for name, thing in public_of(package):
+        if exempt(thing):
+            continue
+        source = section(thing.__doc__, "Source")
+        inline = re.search(
+            r"^Source: (.*(?:\n(?!\n).*)*)", inspect.cleandoc(thing.__doc__ or ""), re.MULTILINE
+        )
+        text = source or (inline and inline[1]) or ""
+        places = PLACE.findall(text)
+        if not places and not CITED.search(text):
+            wrong.append(f"{name}: no source")
+        for page, heading in places:
+            if not (ROOT / "docs" / page).is_file():
+                wrong.append(f"{name}: no docs/{page}")
+            elif heading and " ".join(heading.replace("`", "").split()) not in headings(page):
+                wrong.append(f"{name}: docs/{page} has no heading {heading!r}")
+    assert wrong == []
+
+
 SECRET = re.compile(
     r"SecretKey|MasterKey|MasterShare|RootKey|TracingKey|AdmissionKey|BlsShare|ShardKey|passphrase"
 )
 
 
+def says_timing(thing):
+    return re.search(r"^Timing: ?", inspect.cleandoc(thing.__doc__ or ""), re.MULTILINE) is not None
+
+
 @pytest.mark.parametrize("package", ["clsc", "he", "he.kahe", "he.paillier", "he.rlwe", "rs"])
+def test_every_primitive_says_what_its_time_tells(package):
+    assert [name for name, thing in public_of(package) if not exempt(thing) and not says_timing(thing)] == []
+
+
+@pytest.mark.parametrize("package", ["fl", "fl.flower", "fl.http", "fl.simulate", "fl.cluster"])
 def test_what_is_given_a_secret_says_what_its_time_tells(package):
     silent = [
         name
         for name, thing in public_of(package)
-        if inspect.isfunction(thing)
+        if not exempt(thing)
         and SECRET.search(str(inspect.signature(thing)).partition("->")[0])
-        and "Timing:" not in thing.__doc__
+        and not says_timing(thing)
     ]
     assert silent == []
