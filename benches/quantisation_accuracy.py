@@ -224,16 +224,17 @@ def draw(document, path):
     """Accuracy and error of the mean against bits."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.4), dpi=150, facecolor="white")
-    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.08)
-    left, right = figure.subplots(1, 2)
-    draw_accuracy(left, document)
-    draw_error(right, document)
+    # One above the other: a telephone that shows the whole width shows letters that can be read.
+    figure = Figure(figsize=(5.2, 8.2), dpi=150, facecolor="white")
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
+    upper, lower = figure.subplots(2, 1)
+    draw_accuracy(upper, document)
+    draw_error(lower, document)
     seeds = len(final(document, None, None))
     figure.suptitle(
-        f"Digits, federated: {document['clients']} clients, {document['rounds']} rounds, clip "
-        f"{document['clip']:g}, {seeds} seeds",
-        fontsize=11.5,
+        f"Digits, federated: {document['clients']} clients, {document['rounds']} rounds,\n"
+        f"clip {document['clip']:g}, {seeds} seeds",
+        fontsize=11,
         fontweight="bold",
     )
     # Without the version of matplotlib in it the same results give the same file.
@@ -252,7 +253,7 @@ def dress(axes, title, label):
 
 
 def draw_accuracy(axes, document):
-    """Left: with the float32 training as a band."""
+    """Above: with the float32 training as a band."""
     from matplotlib.ticker import MultipleLocator
 
     mean, deviation = mean_and_deviation(final(document, None, None).values())
@@ -278,7 +279,7 @@ def draw_accuracy(axes, document):
 
 
 def draw_error(axes, document):
-    """Right: on a logarithmic axis."""
+    """Below: on a logarithmic axis."""
     for rounding, shift in zip(ROUNDINGS, (-0.09, 0.09), strict=True):
         spans = [np.quantile(errors(document, bits, rounding), (0.0, 0.5, 1.0)) for bits in BITS]
         middle = np.array([span[1] for span in spans])

@@ -11,6 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
+from docutils import nodes
 from docutils.nodes import Element
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -24,6 +25,7 @@ from sottovoce._ext import errors
 PAGE = re.compile(r"(?<!`)docs/([a-z-]+)\.md")
 FIELD = re.compile(r":\w[\w ,*]*:( |$)|\.\. ")
 COLON = "\ue000"
+SHORT, LONG = 12, 25  # letters of a cell that is not broken, and of one that needs room
 REMARK = re.compile(r"^(Timing|Source|Threads|Memory): ")
 
 project = "sottovoce"
@@ -97,6 +99,16 @@ def only_pages_that_are_there(app: Sphinx, page: str, text: list[str]) -> None:
     missing = [name for name in OPTIONAL if not (Path(app.srcdir) / f"{name}.md").exists()]
     if page == "index":
         text[0] = "\n".join(line for line in text[0].split("\n") if line not in missing)
+
+
+def pictures_and_cells(app: Sphinx, doctree: nodes.document) -> None:
+    """What `site.css` needs to set them: a picture is a link to itself, a cell says how much is in it."""
+    for picture in doctree.findall(nodes.image):
+        picture["classes"].append("picture")
+        picture["width"] = "100%"  # one that has a width is made a link
+    for cell in doctree.findall(nodes.entry):
+        n_letters = len(cell.astext())
+        cell["classes"] += ["short"] * (n_letters <= SHORT) + ["long"] * (n_letters >= LONG)
 
 
 def ship_mathjax(app: Sphinx, exception: Exception | None) -> None:
@@ -184,6 +196,7 @@ def made_by_default(
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", only_pages_that_are_there)
+    app.connect("doctree-read", pictures_and_cells)
     app.connect("build-finished", ship_mathjax)
     app.connect("autodoc-process-signature", made_by_default)
     app.connect("missing-reference", where_it_is_described)

@@ -114,3 +114,21 @@ def test_a_peer_that_is_not_installed_has_no_place_in_the_table(script, results)
     table = script.readme_table(results) + script.render(results).partition("## The machine")[2]
     for name in ("tenseal 0", "tenseal (", "phe (", "zfec 1", "flwr ("):
         assert name not in table
+
+
+@pytest.mark.slow  # lays out four large figures
+def test_letters_of_the_pictures_are_readable_on_a_telephone_and_stay_inside(script, results):
+    """At 350 pixels for the width, the least letter has 8 of them."""
+    pytest.importorskip("matplotlib", reason="the pictures are drawn with it")
+    from sottovoce.cli.bench import plot
+
+    for area in Area.ALL.members:
+        figure = plot.figure(results, (area,))
+        width = figure.get_figwidth() * 72
+        texts = [*figure.texts, *(text for axes in figure.axes for text in (*axes.texts, axes.title))]
+        texts += [text for axes in figure.axes for text in axes.get_legend().get_texts()]
+        assert min(text.get_fontsize() for text in texts) * 350 / width >= 7.9
+        for text in texts:
+            box = text.get_window_extent()
+            assert box.x0 >= 0, text
+            assert box.x1 <= figure.bbox.width, text

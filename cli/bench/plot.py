@@ -6,6 +6,7 @@ compared differs by orders of magnitude.  Drawn from the JSON document, so that 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,23 +35,31 @@ _KINDS: Final = {
     "byte": "MB/s (right is faster)",
 }
 
-_WIDTH: Final = 10.0
-_ROW: Final = 0.42
-_AROUND: Final = 1.15
-"""Inches: a column of panels, a row of one, and what a panel needs above and below its rows."""
+# Inches.  A column is so narrow that its letters can still be read where a telephone shows it whole; so names
+# stand above their marks, not beside them.
+_WIDTH: Final = 5.2
+_SIDE: Final = 0.25
+_NAME: Final = 0.27
+_SIZE: Final = 0.155
+_MARKS: Final = 0.3
+_TICKS: Final = 0.33
+_TITLE: Final = 0.2
+"""A line of a title, of a legend, or of the head."""
 
-_SIZE_LETTERS: Final = 64
-"""So many fit beside the axes in small letters; more of them are set smaller."""
+_SIZE_LETTERS: Final = 67
+_TITLE_LETTERS: Final = 46
+_HEAD_LETTERS: Final = 62
+"""So many stand in a line."""
+
+_LEGEND_LETTER: Final = 0.083
+_LEGEND_MARK: Final = 0.4
+"""Inches of a legend: a letter, and a mark with the room around it."""
 
 _FONTS: Final = ["DejaVu Sans", "Verdana", "Arial", "sans-serif"]
 """For a picture with letters; what reads it may have others than what drew it."""
 
 _FEW_LABELS: Final = 100
 """Times from one end of an axis to the other, below which labels at decades are too few."""
-
-_LABEL: Final = 3.9
-_VALUE: Final = 1.35
-"""Inches left and right of the axes, for the names and the figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,11 @@ class _Row:
     peers: Mapping[str, _Mark]
     ways: Mapping[str, _Mark]
 
+    @property
+    def height(self) -> float:
+        """Inches."""
+        return _NAME + _SIZE * (1 + self.size.count("\n")) + _MARKS
+
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
@@ -83,9 +97,36 @@ class _Panel:
     rows: Sequence[_Row]
 
     @property
+    def heading(self) -> str:
+        """The title in lines."""
+        return textwrap.fill(self.title, _TITLE_LETTERS)
+
+    @property
+    def above(self) -> float:
+        """Inches from the top to the rows."""
+        return _TITLE * (1.6 + self.heading.count("\n"))
+
+    @property
+    def rows_height(self) -> float:
+        """Inches of all rows."""
+        return sum(row.height for row in self.rows)
+
+    @property
+    def others(self) -> Sequence[str]:
+        """Who is beside us, in the order of coming."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in (*row.peers, *row.ways)))
+
+    @property
+    def legend_columns(self) -> int:
+        """As many as fit."""
+        widest = max(map(len, ("sottovoce", *self.others))) * _LEGEND_LETTER + _LEGEND_MARK
+        return max(1, min(3, int((_WIDTH - 2 * _SIDE) / widest)))
+
+    @property
     def height(self) -> float:
         """Inches."""
-        return _AROUND + _ROW * len(self.rows)
+        lines = -(-(1 + len(self.others)) // self.legend_columns)
+        return self.above + self.rows_height + _TICKS + _TITLE * (lines + 0.9)
 
 
 def write(
@@ -118,29 +159,23 @@ def figure(document: Mapping[str, Any], areas: Sequence[Area] = Area.ALL.members
     # The object interface without pyplot: no display, no global state.
     from matplotlib.figure import Figure
 
-    columns = _columns([list(_panels(document, area)) for area in areas])
-    height = 0.7 + max(sum(panel.height for panel in column) for column in columns)
-    made = Figure(figsize=(_WIDTH * len(columns), height), facecolor="white")
+    # A column an area.
+    columns = [column for area in areas if (column := list(_panels(document, area)))]
+    width = _WIDTH * len(columns)
+    head = textwrap.fill(_title(document), _HEAD_LETTERS * len(columns))
+    below_head = _TITLE * (2 + head.count("\n"))
+    height = below_head + max(sum(panel.height for panel in column) for column in columns)
+    made = Figure(figsize=(width, height), facecolor="white")
     for i, column in enumerate(columns):
-        left, top = _WIDTH * i + _LABEL, height - 0.7
+        top = height - below_head
         for panel in column:
-            box = (left, top - panel.height + 0.75, _WIDTH - _LABEL - _VALUE, _ROW * len(panel.rows))
-            width, tall = _WIDTH * len(columns), height
-            axes = made.add_axes((box[0] / width, box[1] / tall, box[2] / width, box[3] / tall))
+            left, bottom = _WIDTH * i + _SIDE, top - panel.above - panel.rows_height
+            across = _WIDTH - 2 * _SIDE
+            axes = made.add_axes((left / width, bottom / height, across / width, panel.rows_height / height))
             _draw(axes, panel)
             top -= panel.height
-    made.text(0.15 / (_WIDTH * len(columns)), 1 - 0.2 / height, _title(document), va="top", fontsize=11)
+    made.text(_SIDE / width, 1 - 0.12 / height, head, va="top", fontsize=9.5, color=_QUIET)
     return made
-
-
-def _columns(areas: list[list[_Panel]]) -> list[list[_Panel]]:
-    """One column, or two of about the same height; an area is not torn."""
-    panels = [area for area in areas if area]
-    heights = [sum(panel.height for panel in area) for area in panels]
-    if len(panels) < 3:
-        return [[panel for area in panels for panel in area]]
-    cut = min(range(1, len(panels)), key=lambda i: max(sum(heights[:i]), sum(heights[i:])))
-    return [[panel for area in half for panel in area] for half in (panels[:cut], panels[cut:])]
 
 
 def _title(document: Mapping[str, Any]) -> str:
@@ -186,7 +221,7 @@ def _row(result: Mapping[str, Any], is_rate: bool) -> _Row:
     size = describe(result["size"]) + (
         f", {result['threads']} threads" if result.get("threads", 1) > 1 else ""
     )
-    return _Row(result["name"], size, told, ours, peers, ways)
+    return _Row(result["name"], textwrap.fill(size, _SIZE_LETTERS), told, ours, peers, ways)
 
 
 def _version(peer: Mapping[str, Any]) -> str:
@@ -206,7 +241,11 @@ def _draw(axes: Axes, panel: _Panel) -> None:
     styles = {"sottovoce": (_OURS, "o")}
     styles |= _styles([name for row in panel.rows for name in row.peers], _OTHERS)
     styles |= _styles([name for row in panel.rows for name in row.ways], _OWN_WAYS)
-    for y, row in enumerate(panel.rows):
+    top = 0.0  # the vertical axis counts inches, downwards
+    for row in panel.rows:
+        if top:
+            axes.axhline(top, color=_LINE, linewidth=0.6, zorder=0)
+        y = top + row.height - 0.5 * _MARKS
         marks = {"sottovoce": row.ours, **row.peers, **row.ways}
         ends = [mark.value for mark in marks.values()]
         axes.plot([min(ends), max(ends)], [y, y], color=_LINE, linewidth=1.2, zorder=1)
@@ -216,21 +255,23 @@ def _draw(axes: Axes, panel: _Panel) -> None:
             axes.plot([mark.low, mark.high], [y, y], color=colour, linewidth=2.5, alpha=0.5, zorder=2)
             axes.plot([mark.value], [y], color=colour, marker=form, markersize=7, linestyle="", zorder=3)
         text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "clip_on": False}
-        axes.text(-0.015, y - 0.17, row.name, ha="right", va="center", fontsize=9.5, **text)
-        small = min(6.8, 6.8 * _SIZE_LETTERS / max(1, len(row.size)))
-        axes.text(-0.015, y + 0.24, row.size, ha="right", va="center", fontsize=small, color=_QUIET, **text)
-        axes.text(1.015, y, row.told, ha="left", va="center", fontsize=9, color=_OURS, **text)
+        middle = top + 0.55 * _NAME
+        axes.text(0, middle, row.name, ha="left", va="center", fontsize=10, **text)
+        axes.text(1, middle, row.told, ha="right", va="center", fontsize=10, color=_OURS, **text)
+        small: dict[str, Any] = {"fontsize": 8.5, "linespacing": 1.05, "color": _QUIET, **text}
+        axes.text(0, top + _NAME, row.size, ha="left", va="top", **small)
+        top += row.height
     axes.set_xscale("log")
     _widen(axes)
-    axes.set_ylim(len(panel.rows) - 0.5, -0.5)
+    axes.set_ylim(top, 0)
     axes.set_yticks([])
     axes.xaxis.set_major_formatter(_rate if panel.is_rate else _time)
     axes.xaxis.set_minor_formatter("")
     axes.grid(axis="x", color="#EEEEEE")
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(labelsize=8.5)
-    axes.set_title(panel.title, loc="left", fontsize=11, fontweight="bold", pad=7)
+    axes.tick_params(labelsize=9)
+    axes.set_title(panel.heading, loc="left", fontsize=10.5, fontweight="bold", pad=5)
     for name, (colour, form) in styles.items():
         axes.plot([], [], color=colour, marker=form, linestyle="", label=name)
     axes.legend(
@@ -238,8 +279,9 @@ def _draw(axes: Axes, panel: _Panel) -> None:
         bbox_to_anchor=(0, 0),
         bbox_transform=axes.transAxes,
         borderaxespad=2.2,
-        ncols=3,
-        fontsize=8,
+        borderpad=0,
+        ncols=panel.legend_columns,
+        fontsize=9,
         frameon=False,
         columnspacing=1.2,
         handletextpad=0.2,
