@@ -235,7 +235,7 @@ def bytes_progress(doing: str, drawn_from: int | None = None) -> Iterator[Callab
 
 
 def pip_line(extra: str) -> str:
-    """The line that installs an extra of this package."""
+    """The line that adds an extra to the installed package, wherever that came from."""
     return f'pip install "sottovoce[{extra}]"'
 
 

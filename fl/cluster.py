@@ -1,4 +1,4 @@
-"""Opening packets on a Dask cluster: ``pip install sottovoce[dask]``.
+"""Opening packets on a Dask cluster: the extra ``dask``.
 
 The packets go to the workers through the scheduler, as they came, encrypted; the plaintexts (which hold
 nothing but ciphertexts and public data) and the batches' sums come back.

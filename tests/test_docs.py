@@ -145,6 +145,13 @@ def test_commands_of_a_page_run_in_an_empty_folder(page, tmp_path):
             assert done.stdout.strip() == expected.strip()
 
 
+def test_no_page_installs_from_an_index_what_is_not_there():
+    """Nothing is released; docs/dependencies.md says what such a line does where the package is installed."""
+    for page in PAGES:
+        for line in re.findall(r"pip install [\"']?sottovoce.*", page.read_text(encoding="utf-8")):
+            assert page.name == "dependencies.md", f"{page.name}: {line}"
+
+
 def test_settings_on_the_pages_are_read(tmp_path):
     from sottovoce.cli.serve.policy import read_policy
 

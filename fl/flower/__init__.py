@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] != "flwr":
         raise
     raise ModuleNotFoundError(
-        "sottovoce.fl.flower needs Flower: pip install 'sottovoce[flower]'", name=error.name
+        'sottovoce.fl.flower needs Flower: pip install "sottovoce[flower]"', name=error.name
     ) from error
 
 from .actions import install

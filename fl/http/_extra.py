@@ -11,5 +11,5 @@ for module in ("httpx", "prometheus_client", "starlette", "uvicorn"):
         if error.name != module:
             raise
         raise ModuleNotFoundError(
-            f"sottovoce.fl.http needs {module}: pip install 'sottovoce[http]'", name=module
+            f'sottovoce.fl.http needs {module}: pip install "sottovoce[http]"', name=module
         ) from None

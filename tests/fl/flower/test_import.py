@@ -17,4 +17,4 @@ except ModuleNotFoundError as error:
 def test_only_the_adapter_needs_flower_and_says_how_to_get_it():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "sottovoce.fl.flower needs Flower: pip install 'sottovoce[flower]'\n"
+    assert done.stdout == 'sottovoce.fl.flower needs Flower: pip install "sottovoce[flower]"\n'
