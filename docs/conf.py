@@ -7,6 +7,7 @@ Sphinx imports the installed package, so what is described is what is installed;
 from __future__ import annotations
 
 import importlib.util
+import posixpath
 import re
 import shutil
 from pathlib import Path
@@ -22,6 +23,9 @@ from sphinx.util.nodes import make_refnode
 import sottovoce
 from sottovoce._ext import errors
 
+ROOT = Path(__file__).resolve().parent.parent
+HERE = re.compile(r"^\[[^]]+\]\(\.\./(\S+)\) <!-- its text is put here -->$", re.MULTILINE)
+LINK = re.compile(r"\]\((?!#|[a-z]+:)([^)#]+)")
 PAGE = re.compile(r"(?<!`)docs/([a-z-]+)\.md")
 FIELD = re.compile(r":\w[\w ,*]*:( |$)|\.\. ")
 COLON = "\ue000"
@@ -99,6 +103,30 @@ def only_pages_that_are_there(app: Sphinx, page: str, text: list[str]) -> None:
     missing = [name for name in OPTIONAL if not (Path(app.srcdir) / f"{name}.md").exists()]
     if page == "index":
         text[0] = "\n".join(line for line in text[0].split("\n") if line not in missing)
+
+
+def texts_of_the_repository(app: Sphinx, page: str, text: list[str]) -> None:
+    """A text that lives beside docs/ is put where a page links to it so; its heading is left out.
+
+    Where the page is read alone, the link leads there.
+    """
+
+    def put(mark: re.Match[str]) -> str:
+        path = ROOT / mark[1]
+        app.env.note_dependency(str(path))
+        body = path.read_text(encoding="utf-8").partition("\n")[2]
+        folder = path.parent.relative_to(ROOT)
+        return LINK.sub(lambda link: f"]({from_docs(folder, link[1])}", body)
+
+    text[0] = HERE.sub(put, text[0])
+
+
+def from_docs(folder: Path, target: str) -> str:
+    """A link of a file in ``folder`` as a page in docs/ says it; to an example, the place of its source."""
+    place = posixpath.normpath((folder / target).as_posix())
+    if place.startswith("examples/"):
+        return "#" + place.removeprefix("examples/")
+    return posixpath.relpath(place, "docs")
 
 
 def pictures_and_cells(app: Sphinx, doctree: nodes.document) -> None:
@@ -196,6 +224,7 @@ def made_by_default(
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", only_pages_that_are_there)
+    app.connect("source-read", texts_of_the_repository)
     app.connect("doctree-read", pictures_and_cells)
     app.connect("build-finished", ship_mathjax)
     app.connect("autodoc-process-signature", made_by_default)

@@ -226,9 +226,21 @@ def test_commands_on_the_pages_have_the_options_that_exist():
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in PAGES:
+    others = [ROOT / name for name in ("SECURITY.md", "CHANGELOG.md", "examples/README.md")]
+    for page in PAGES + others:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_source_of_every_example_is_on_its_page():
+    page = (ROOT / "docs" / "examples.md").read_text()
+    shown = re.findall(r"^```\{literalinclude\} \.\./(\S+)", page, re.MULTILINE)
+    there = [p for p in (ROOT / "examples").rglob("*.py") if p.stat().st_size > 100]  # not an empty package
+    assert sorted(name for name in shown if name.endswith(".py")) == sorted(
+        p.relative_to(ROOT).as_posix() for p in there
+    )
+    for target in re.findall(r"\]\(([a-z_.]+)/?\)", (ROOT / "examples" / "README.md").read_text()):
+        assert f"\n({target})=\n" in page, "conf.py leads links of the list there"
 
 
 def test_every_page_is_in_the_navigation():

@@ -147,3 +147,17 @@ def test_every_public_name_has_its_place(site):
         home = getattr(thing, "__module__", "")
         described = f"sottovoce.{name}" in names or f"{home}.{last}" in names
         assert described, name
+
+
+@pytest.mark.slow
+def test_texts_of_the_repository_are_pages_with_links_that_lead_somewhere(site):
+    for page, said, link in (
+        ("examples", "a file sealed to three people", "#file-to-three-py"),
+        ("security", "Any break of a promise", "threat-model.html"),
+        ("changelog", "Keep a Changelog", "versions.html"),
+        ("citing", "cff-version", "bibliography.html"),
+    ):
+        text = (site / f"{page}.html").read_text()
+        assert said in text
+        assert f'href="{link}"' in text, page
+        assert "its text is put here" not in text
