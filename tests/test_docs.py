@@ -222,6 +222,23 @@ def test_commands_on_the_pages_have_the_options_that_exist():
     assert n_checked > 30
 
 
+def leaves(command, *path):
+    """Every command that does something, as the words that call it."""
+    for name, below in command.commands.items():
+        if hasattr(below, "commands"):
+            yield from leaves(below, *path, name)
+        else:
+            yield " ".join((*path, name))
+
+
+def test_the_page_of_the_commands_names_every_one():
+    root = typer.main.get_command(__import__("sottovoce.cli.app", fromlist=["app"]).app)
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    commands = list(leaves(root))
+    assert len(commands) > 35
+    assert [name for name in commands if not re.search(rf"`{name}[` ]", page)] == []
+
+
 # -- links and sources ----------------------------------------------------------------------------
 
 
