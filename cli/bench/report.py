@@ -49,24 +49,27 @@ _BUSY: Final = 0.5
 """Of the cores; from there on other programs' work shows in the figures."""
 
 
+_TO_PARTS: Final = "times\nits parts"
+
+
 def print_results(console: Console, results: Sequence[Result]) -> None:
     """One row a measurement; its peers below it, with how many times longer they take."""
     columns = [
         Column("measurement", least=20),
         Column("median"),
         Column("spread", spare=1),
-        Column("n", spare=2),
+        Column("n", spare=3),
         Column("rate"),
     ]
     compared = any(result.peers or result.alternatives for result in results)
     split = any(result.parts for result in results)
     sized = any(result.n_bytes is not None for result in results)
     if sized:
-        columns.append(Column("size"))
+        columns.append(Column("size", spare=2))
     if compared:
         columns.append(Column("times\nours"))
     if split:
-        columns.append(Column("times\nits parts"))
+        columns.append(Column(_TO_PARTS, spare=4))  # --parts tells it, too
     rows: list[tuple[str, ...] | None] = []
     area = None
     for result in results:
@@ -85,9 +88,8 @@ def print_results(console: Console, results: Sequence[Result]) -> None:
         below += _alternative_cells(result, sized)
         rows += [tuple(f"[dim]{cell}[/]" for cell in cells) for cells in below]
     headings = print_table(console, columns, rows)
-    if "spread" in headings:
-        for line in _legend(results, compared=compared, split=split):
-            console.print(f"[dim]{line}[/]")
+    for line in _legend(results, headings, compared=compared):
+        console.print(f"[dim]{line}[/]")
     for lacks in dict.fromkeys(other.peer.lacks for r in results for other in r.peers if other.peer.lacks):
         console.print(lacks, markup=False)
     if any(result.aim_of(other) is not None for result in results for other in result.peers):
@@ -101,17 +103,21 @@ def print_results(console: Console, results: Sequence[Result]) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _legend(results: Sequence[Result], *, compared: bool, split: bool) -> Iterable[str]:
-    """What the columns say."""
-    yield "median of n samples for one call; spread: distance of the quartiles, relative to the median"
+def _legend(results: Sequence[Result], headings: Sequence[str], *, compared: bool) -> Iterable[str]:
+    """What the columns that were printed say."""
+    spread = "spread" in headings
+    yield "median of n samples for one call" + (
+        "; spread: distance of the quartiles, relative to the median" if spread else ""
+    )
     counted = {result.measurement.work.unit.partition(" of ")[2] for result in results} - {""}
     if counted:
         yield f"MB/s: 10^6 bytes a second of what is named, and of nothing else: {', '.join(sorted(counted))}"
     if any(result.measurement.work.unit == "parameter" for result in results):
-        yield "/parameter: time of a call, and bytes that it makes, for one parameter of the model"
+        made = ", and bytes that it makes," if "size" in headings else ""
+        yield f"/parameter: time of a call{made} for one parameter of the model"
     if compared:
         yield "times ours: how many times longer the other one takes for as much work"
-    if split:
+    if _TO_PARTS in headings:
         yield "parts: the primitives that the work is made of, each timed alone (--parts lists them)"
     walls = [result for result in results if result.wall]
     if walls:
