@@ -63,12 +63,7 @@ app.add_typer(fl, name="fl", epilog=_EPILOG)
 
 JsonTarget = Annotated[
     str | None,
-    typer.Option(
-        "--json",
-        metavar="FILE",
-        callback=console.side_output,
-        help="Write the figures as JSON; - is stdout, tables then go to stderr.",
-    ),
+    console.side_file("--json", "Write the figures as JSON; - is stdout, tables then go to stderr."),
 ]
 
 
@@ -143,12 +138,7 @@ def bench(
     json_target: JsonTarget = None,
     plot: Annotated[
         str | None,
-        typer.Option(
-            "--plot",
-            metavar="FILE",
-            callback=console.side_output,
-            help="Draw the figures: .png, .svg or .pdf (extra: plot).",
-        ),
+        console.side_file("--plot", "Draw the figures: .png, .svg or .pdf (extra: plot)."),
     ] = None,
     compare: Annotated[
         tuple[str, str] | None,

@@ -406,6 +406,16 @@ def side_output(context: typer.Context, value: str | None) -> str | None:
     return value
 
 
+def side_file(option: str, help_: str) -> Any:
+    """Such an option: the name of a file that is written beside the result.
+
+    Args:
+        option: As it is typed, ``--json``.
+        help_: What ``--help`` says of it.
+    """
+    return typer.Option(option, metavar="FILE", callback=side_output, help=help_)
+
+
 def _keep_others(target: Path, option: str) -> None:
     """Refuse to write where another parameter of the running command reads or writes."""
     context = _running.get()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -62,13 +61,6 @@ def encrypt() -> Operation:
     return _encrypt(SET)
 
 
-def _encrypt_with(name: str) -> Callable[[], Operation]:
-    def prepare() -> Operation:
-        return _encrypt(name)
-
-    return prepare
-
-
 for _name in MORE_SETS:
     measurement(
         Area.HE,
@@ -78,7 +70,7 @@ for _name in MORE_SETS:
         one_core=True,
         threaded=True,
         quick=False,
-    )(_encrypt_with(_name))
+    )(functools.partial(_encrypt, _name))
 
 
 def _encrypted(context: bytes, contributors: int) -> tuple[kahe.CiphertextSum, list[kahe.ShareSum]]:

@@ -85,12 +85,7 @@ def params(
     ] = None,
     json_target: Annotated[
         str | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            callback=console.side_output,
-            help="Write the table as JSON; - is stdout.",
-        ),
+        console.side_file("--json", "Write the table as JSON; - is stdout."),
     ] = None,
 ) -> None:
     console.check_writable(json_target, "--json")

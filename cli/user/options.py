@@ -31,10 +31,5 @@ Output = Annotated[
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the output. Keys never are.")]
 Json = Annotated[
     str | None,
-    typer.Option(
-        "--json",
-        metavar="FILE",
-        callback=console.side_output,
-        help="Say what was done as JSON, too; - is stdout.",
-    ),
+    console.side_file("--json", "Say what was done as JSON, too; - is stdout."),
 ]
