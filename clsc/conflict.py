@@ -161,7 +161,10 @@ class KeyConflict:
         return conflict
 
     def to_bytes(self) -> bytes:
-        """``enc(...)`` as in the module's text: 593 bytes, and parameters, name and two contexts."""
+        """``enc(...)`` of the fields in docs/clsc-evidence.md, "Against the issuer".
+
+        593 bytes, and parameters, name and two contexts.
+        """
         key = self.first.key
         fields: list[bytes | str | int] = [CONFLICT_TAG, hashes.SUITE, key.params.to_bytes(), key.identity]
         for part in (self.first, self.second):

@@ -183,7 +183,7 @@ class DkgParticipant:
     # -- the rounds -----------------------------------------------------------------------------
 
     def commit(self) -> bytes:
-        """The message of the first round, for broadcast: 67 bytes, a hash that hides what follows.
+        """The message of the first round, for broadcast: 67 bytes, a hash of the second one.
 
         Raises:
             DkgError: The round is over.

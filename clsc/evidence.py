@@ -205,7 +205,7 @@ class Evidence:
         )
 
     def to_bytes(self) -> bytes:
-        """``enc(...)`` as in the module's text.
+        """``enc(...)`` of the fields in docs/clsc-evidence.md, "The bytes".
 
         SIGNED: ``507 + params + id + 80*slots + ad + 32*chunks`` bytes; CONTENT 36 more, ADDRESSED
         another ``692 + params + id`` of the receiver more.

@@ -111,7 +111,7 @@ class SqliteRegistry(MarkedStore, SqliteEpochs):
         Args:
             path: The file, as it was restored.
             mark: The second file, by default ``path`` + ``.mark``.
-            signed: Every parameters that are known to have been signed.  Those that the backup does not
+            signed: All parameters that are known to have been signed.  Those that the backup does not
                 know are recorded, closed, so that nobody takes them for new or signs others in their place.
 
         Raises:

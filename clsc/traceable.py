@@ -108,7 +108,7 @@ class TraceableRequest:
         """Open the answer of a single issuer and check the key; may be called again after a failure.
 
         That the pseudonym opens to the user's own name cannot be seen without the tracing key; if it
-        opens to another, no :class:`Trace` of it verifies.
+        opens to another, no :class:`Trace` with that name verifies.
 
         Args:
             answer: 178 bytes, of :meth:`Issuer.issue`.
