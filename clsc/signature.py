@@ -185,7 +185,7 @@ _SIGNATURES_PER_TASK: Final = 64
 def batch_verify(
     items: Sequence[tuple[PublicKey, bytes, bytes]], *, executor: Executor | None = None
 ) -> None:
-    """Check many signatures with two pairings for each set of parameters.
+    """Check many signatures with one pairing, and one for each set of parameters.
 
     One of ``N`` that is bad is accepted with probability ``ceil(log2 N) / (2^128 - 1)`` at most; a good one
     is never refused.
