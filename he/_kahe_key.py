@@ -179,7 +179,7 @@ class OneTimeKey:
             threads: As :meth:`encrypt`.
 
         Returns:
-            SHA-256 of the ciphertext, 32 bytes: its :attr:`Ciphertext.digest`.
+            SHA-256 of the ciphertext, 32 bytes, its :attr:`Ciphertext.digest`.
 
         Raises:
             TypeError: As :meth:`encrypt`, or ``out`` is neither buffer nor binary file.

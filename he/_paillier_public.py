@@ -107,7 +107,7 @@ class PublicKey:
             progress: Called by this thread with values done and values in all, now and then.
 
         Returns:
-            A ciphertext of weight 1, ``params.ciphertext_bytes`` bytes when written: 6.6 a value with 16 bits
+            A ciphertext of weight 1, ``params.ciphertext_bytes`` bytes when written, 6.6 a value with 16 bits
             and 1024 summands.
 
         Raises:

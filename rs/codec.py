@@ -177,7 +177,7 @@ class RSCodec:
             nsym: Parity symbols instead of those of the codec; chunks are then of ``nsize - nsym``.
 
         Returns:
-            ``len(data) + nsym * ceil(len(data) / (nsize - nsym))`` symbols: a bytearray, or ``array("i")``
+            ``len(data) + nsym * ceil(len(data) / (nsize - nsym))`` symbols, a bytearray, or ``array("i")``
             for ``c_exp > 8``.
 
         Raises:
@@ -212,7 +212,7 @@ class RSCodec:
             only_erasures: Refuse words with errors anywhere else.
 
         Returns:
-            Three bytearrays, or ``array("i")`` for ``c_exp > 8``: the message; message and parity, corrected;
+            Three bytearrays, or ``array("i")`` for ``c_exp > 8``; the message; message and parity, corrected;
             and the places that were corrected: for each word,
             counted from its own start, the erasures as given and then the errors, descending.
 
@@ -297,7 +297,7 @@ class RSCodec:
             verbose: Print it too, on standard output.
 
         Returns:
-            ``(errors, erasures)``: at once if one was given, each without the other if not.
+            ``(errors, erasures)``, at once if one was given, each without the other if not.
 
         Raises:
             ReedSolomonError: More than the code corrects.

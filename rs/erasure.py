@@ -90,7 +90,7 @@ class Erasure:
             threads: Threads that share the columns, 1 to 256; fewer where L is small.
 
         Returns:
-            The parity, ``(n - k, L)`` uint8, rows contiguous: ``out`` itself if given.  A new
+            The parity, ``(n - k, L)`` uint8, rows contiguous; ``out`` itself if given.  A new
             array has padded rows (rows a power of two apart would compete for the same lines of
             the cache), so it need not be contiguous as a whole.
 
