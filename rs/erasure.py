@@ -50,8 +50,9 @@ class Erasure:
             ``matrix`` not a str.
         ParameterError: Out of range, or an unknown matrix.
 
-    Timing: bytes of shards may be secret: no look-up or branch depends on them where shards agree.  Depends
-        on k, n, indices and lengths, and on which shards are wrong.
+    Timing: bytes of shards may be secret: where shards agree, no branch depends on them, and no look-up but
+        those of :meth:`locate_bad`, by 16 random combinations of each shard.  Depends on k, n, indices and
+        lengths, and on which shards are wrong.
     Source: Blömer et al., ICSI TR-95-048 (Cauchy matrices); docs/rs.md, "Erasure code".
     """
 
