@@ -29,7 +29,7 @@ LINK = re.compile(r"\]\((?!#|[a-z]+:)([^)#]+)")
 PAGE = re.compile(r"(?<!`)docs/([a-z-]+)\.md")
 FIELD = re.compile(r":\w[\w ,*]*:( |$)|\.\. ")
 COLON = "\ue000"
-SHORT, LONG = 12, 25  # letters of a cell that is not broken, and of one that needs room
+SHORT, LONG, PROSE = 12, 25, 100  # letters of a cell that is not broken, and of those that need room
 REMARK = re.compile(r"^(Timing|Source|Threads|Memory): ")
 
 project = "sottovoce"
@@ -129,14 +129,18 @@ def from_docs(folder: Path, target: str) -> str:
     return posixpath.relpath(place, "docs")
 
 
-def pictures_and_cells(app: Sphinx, doctree: nodes.document) -> None:
-    """What `site.css` needs to set them: a picture is a link to itself, a cell says how much is in it."""
+def set_for_every_width(app: Sphinx, doctree: nodes.document) -> None:
+    """What `site.css` goes on: a picture is a link to itself, a cell says how much is in it."""
     for picture in doctree.findall(nodes.image):
         picture["classes"].append("picture")
         picture["width"] = "100%"  # one that has a width is made a link
     for cell in doctree.findall(nodes.entry):
         n_letters = len(cell.astext())
         cell["classes"] += ["short"] * (n_letters <= SHORT) + ["long"] * (n_letters >= LONG)
+        cell["classes"] += ["prose"] * (n_letters >= PROSE)
+    for block in doctree.findall(nodes.literal_block):  # a doctest ends with an empty line
+        text = block.astext().rstrip()
+        block.rawsource, block[:] = text, [nodes.Text(text)]
 
 
 def ship_mathjax(app: Sphinx, exception: Exception | None) -> None:
@@ -225,7 +229,7 @@ def made_by_default(
 def setup(app: Sphinx) -> None:
     app.connect("source-read", only_pages_that_are_there)
     app.connect("source-read", texts_of_the_repository)
-    app.connect("doctree-read", pictures_and_cells)
+    app.connect("doctree-read", set_for_every_width)
     app.connect("build-finished", ship_mathjax)
     app.connect("autodoc-process-signature", made_by_default)
     app.connect("missing-reference", where_it_is_described)
