@@ -291,7 +291,8 @@ def little_endian(mean: NDArray[Any]) -> memoryview:
 
 def result_max_bytes(header: RoundHeader) -> int:
     """No result of this round is longer."""
-    return 4096 + 200 * len(header.members) + 48 * header.max_contributors + 8 * header.layout.size
+    mean_bytes = header.layout.vector_dtype.itemsize * header.layout.size
+    return 4096 + 200 * len(header.members) + 48 * header.max_contributors + mean_bytes
 
 
 def check_entries(entries: Sequence[tuple[bytes, bytes]]) -> None:
