@@ -60,6 +60,10 @@ class Aggregator(CollectingAggregator):
         ParameterError: ``keys`` or ``shard_key`` are not those of the header; ``worker_key`` without an
             executor; ``batches_in_flight`` is not positive.
         StoreError: What the store holds of this round is damaged.
+
+    Timing: shows how many packets and shards came, which of them opened, and whether answers were wrong; of
+        the keys what :func:`sottovoce.clsc.unsigncrypt` and :meth:`sottovoce.rs.Collector.add` show.
+    Source: docs/fl.md, "What happens".
     """
 
     # -- closing ----------------------------------------------------------------------------------

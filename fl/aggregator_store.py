@@ -16,10 +16,12 @@ class Accepted:
     """A packet that counts.
 
     Attributes:
-        pid: Its sender's pseudonym.
-        packet_id: Its replay identity (:class:`sottovoce.clsc.Opened`).
+        pid: Its sender's pseudonym, 16 bytes.
+        packet_id: Its replay identity (:class:`sottovoce.clsc.Opened`), 32 bytes.
         packet: The packet as it came, evidence of what the sender signed.
         update: Its opened content: manifest, ciphertext, members' packets.
+
+    Source: docs/fl-stores.md, "After a crash".
     """
 
     pid: bytes
@@ -51,8 +53,10 @@ class Step:
 
     Attributes:
         kind: What happened.
-        member: Index of the member that it came from, or 0.
+        member: Index of the member that it came from, from 1, or 0.
         data: What the member sent, after opening; or the set and the sum that were fixed.
+
+    Source: docs/fl-stores.md, "After a crash".
     """
 
     kind: StepKind
@@ -165,7 +169,10 @@ class AggregatorStore(Protocol):
 
 
 class MemoryAggregatorStore:
-    """An :class:`AggregatorStore` for one process lifetime."""
+    """An :class:`AggregatorStore` for one process lifetime.
+
+    Source: docs/fl-stores.md, "What the roles of a round must not forget".
+    """
 
     def __init__(self) -> None:
         self._rounds: dict[tuple[bytes, int], bytes] = {}

@@ -14,6 +14,8 @@ class Authority:
         epoch: 1 to 64 bytes.
         now: Unix second in which its keys begin to be valid.
         valid_s: For so many seconds.
+
+    Source: docs/fl.md, "In memory".
     """
 
     def __init__(self, epoch: bytes, now: int, valid_s: int) -> None:

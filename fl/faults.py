@@ -28,11 +28,13 @@ class Faults:
     """What goes wrong in a round.
 
     Attributes:
-        lose_shards: Fraction of all shards that never arrive.
-        corrupt_shards: Fraction of all shards that arrive with one byte changed.
+        lose_shards: Fraction of all shards that never arrive, from 0 and below 1.
+        corrupt_shards: Fraction of all shards that arrive with one bit changed, from 0 and below 1.
         replay: Send a packet of an earlier round again, both as its old shards and in fresh ones.
         stranger: Let a client take part that another issuer enrolled.
-        absent_members: Members that neither sign the header nor answer, other ones every round.
+        absent_members: How many members neither sign the header nor answer, other ones every round.
+
+    Source: docs/fl.md, "In memory".
     """
 
     lose_shards: float = 0.0

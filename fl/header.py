@@ -111,6 +111,8 @@ class RoundHeader:
     Raises:
         TypeError: A field of the wrong type.
         ParameterError: A field out of range, or fields that do not fit together.
+
+    Source: docs/fl.md, "Messages".
     """
 
     aggregator: ServerIdentity
@@ -360,6 +362,8 @@ def revocation_digest(pids: frozenset[bytes]) -> bytes:
 
     Returns:
         ``SHA-256(enc(tag, count, pids ascending))``.
+
+    Source: docs/fl.md, "Messages".
     """
     return hashlib.sha256(enc("SOTTOVOCE-V1-REVOKED", len(pids), *sorted(pids))).digest()
 

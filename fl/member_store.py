@@ -14,9 +14,11 @@ class Binding:
     """What a member answered, or is about to.
 
     Attributes:
-        header_hash: The round.
-        root: The set.
-        sum_digest: The sum of its ciphertexts.
+        header_hash: The round, 32 bytes.
+        root: The set, 32 bytes.
+        sum_digest: SHA-256 of the sum of its ciphertexts, 32 bytes.
+
+    Source: docs/fl.md, "What happens".
     """
 
     header_hash: bytes
@@ -98,7 +100,10 @@ class MemberStore(Protocol):
 
 
 class MemoryMemberStore:
-    """A :class:`MemberStore` for one process lifetime."""
+    """A :class:`MemberStore` for one process lifetime.
+
+    Source: docs/fl-stores.md, "What the roles of a round must not forget".
+    """
 
     def __init__(self) -> None:
         self._headers: dict[tuple[bytes, bytes, int], bytes] = {}

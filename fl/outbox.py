@@ -14,13 +14,15 @@ class Sent:
     """A client's finished packet and what it commits the client to.
 
     Attributes:
-        header_hash: The round.
-        pid: The pseudonym that it was sealed under.
-        model: Digest of the global model it was trained on.
-        update_digests: Digests of the vector's floats, and of the integers nearest to it; on the client's
-            own device only.
-        manifest_digest: Its own entry in the set.
+        header_hash: The round, 32 bytes.
+        pid: The pseudonym that it was sealed under, 16 bytes.
+        model: Digest of the global model it was trained on, 32 bytes.
+        update_digests: Digests of the vector's floats, and of the integers nearest to it, 32 bytes each; on
+            the client's own device only.
+        manifest_digest: Its own entry in the set, 32 bytes.
         packet: The bytes for the aggregator; empty once they were discarded.
+
+    Source: docs/fl-stores.md, "After a crash".
     """
 
     header_hash: bytes
@@ -75,7 +77,10 @@ class Outbox(Protocol):
 
 
 class MemoryOutbox:
-    """An :class:`Outbox` for one process lifetime."""
+    """An :class:`Outbox` for one process lifetime.
+
+    Source: docs/fl-stores.md, "What the roles of a round must not forget".
+    """
 
     def __init__(self) -> None:
         self._sent: dict[bytes, Sent] = {}

@@ -58,10 +58,12 @@ class RoundReport:
         dropped: Indices of clients whose packets did not survive the network.
         refused: Kind -> count, for everything that was refused.
         injected: Kind -> count, for everything that was done to the round.
-        opened_sum: The integers that the aggregator opened, int64, weight last.
+        opened_sum: The integers that the aggregator opened, int64 ``(layout.size + 1,)``, weight last.
         expected_sum: The sum of the same clients' encoded integers, taken from the clients.
         stages: Time and bytes by stage, in the order of the protocol.
-        wrong_members: Members whose answer was found wrong.
+        wrong_members: Indices, from 1, of members whose answer was found wrong.
+
+    Source: docs/fl.md, "In memory".
     """
 
     round_number: int
@@ -125,7 +127,7 @@ class Simulation:
     """An authority, an aggregator, a committee and clients with blind pseudonyms.
 
     Args:
-        template: The model as float arrays; shapes and dtypes of every update.
+        template: The model as float16, float32 or float64 arrays: shapes and dtypes of every update.
         n_clients: Clients; at least ``min_contributors``.
         clip: Updates are clipped to ``[-clip, clip]``.
         n_members: Committee, at least 4.
@@ -139,6 +141,8 @@ class Simulation:
     Raises:
         ParameterError: Impossible sizes, or a folder that is not empty: what is in it is of other keys.
         StoreError, OSError: The folder cannot be used.
+
+    Source: docs/fl.md, "In memory".
     """
 
     def __init__(
