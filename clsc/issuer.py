@@ -137,16 +137,19 @@ class Issuer:
 
         Raises:
             TypeError: Wrong types.
-            ParameterError: A name or the quota is out of range.
-            UnicodeEncodeError: ``party`` holds a lone surrogate, which has no UTF-8.
+            ParameterError: A name or the quota is out of range, or ``party`` has no UTF-8 (a lone surrogate).
             IssueError: The party or the identity is enrolled already.
         """
         if not isinstance(party, str):
             raise TypeError(f"party: str expected, got {type(party).__name__}")
-        name = party.encode("utf-8") if identity is None else identity
+        try:
+            own_name = party.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ParameterError("party: has no UTF-8") from None
+        name = own_name if identity is None else identity
         if not isinstance(name, bytes):
             raise TypeError(f"identity: bytes expected, got {type(name).__name__}")
-        if not 1 <= len(party.encode("utf-8")) <= 64 or not 1 <= len(name) <= 64:
+        if not 1 <= len(own_name) <= 64 or not 1 <= len(name) <= 64:
             raise ParameterError("party, identity: 1 to 64 bytes expected")
         if type(quota) is not int or not 1 <= quota <= limits.MAX_BLIND_ISSUANCES:
             raise ParameterError(f"quota: 1 to {limits.MAX_BLIND_ISSUANCES} expected")

@@ -65,8 +65,7 @@ def read_notice(data: bytes, topic: str, root_public_key: bytes, *, max_bytes: i
         data: From :func:`sign_notice`.
         topic: The kind of notice that is expected, 1 to 32 ASCII characters.
         root_public_key: 32 bytes, the pinned root key.
-        max_bytes: Longest body.  Held against ``data``, with 256 bytes for what is around it: a body that is
-            up to ``125 - len(topic)`` bytes longer passes.
+        max_bytes: Longest body.
 
     Raises:
         TypeError: Wrong types.
@@ -82,11 +81,13 @@ def read_notice(data: bytes, topic: str, root_public_key: bytes, *, max_bytes: i
     if len(root_public_key) != _ROOT_BYTES:
         raise ParameterError(f"root_public_key: {_ROOT_BYTES} bytes expected, got {len(root_public_key)}")
     signed, signature = data[:-_SIGNATURE_BYTES], data[-_SIGNATURE_BYTES:]
-    if len(data) > max_bytes + 256:
+    if len(data) > max_bytes + 256:  # before anything is parsed; the body itself is held to it below
         raise DecodeError(f"notice: at most {max_bytes} bytes expected")
     fields = split(signed, "notice", at_most=4)
     if len(fields) != 4 or fields[:3] != [_TAG.encode(), root_public_key, topic.encode()]:
         raise DecodeError(f"notice: none about {topic!r} under this root key")
+    if len(fields[3]) > max_bytes:
+        raise DecodeError(f"notice: at most {max_bytes} bytes expected")
     try:
         Ed25519PublicKey.from_public_bytes(root_public_key).verify(signature, signed)
     except (InvalidSignature, ValueError):

@@ -78,7 +78,7 @@ def target(out: Any, shape: tuple[int, int], c_exp: int) -> Words:
 
     Raises:
         TypeError: No numpy array, or of another type of symbols.
-        ParameterError: Another shape, read-only, or rows not contiguous.
+        ParameterError: Another shape, or read-only.
     """
     if out is None:
         return np.empty(shape, dtype_of(c_exp))
