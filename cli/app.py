@@ -115,9 +115,7 @@ def demo(
 
 @app.command(help=_BENCH_HELP, epilog=_EPILOG)
 def bench(
-    area: Annotated[
-        Area | None, typer.Argument(metavar="AREA", help="clsc, he, rs, fl or all.", show_default=False)
-    ] = None,
+    area: Annotated[Area, typer.Argument(metavar="[AREA]", help="clsc, he, rs, fl or all.")] = Area.ALL,
     quick: Annotated[
         bool, typer.Option("--quick", help="Fewer things, fewer repetitions: rougher, within 30 seconds.")
     ] = False,
@@ -171,10 +169,8 @@ def bench(
             options.check_only_comparing(name for name, given in measuring.items() if given)
             from .bench import compare as comparison
 
-            comparison.main(*compare, area or Area.ALL, fail_over, json_target)
+            comparison.main(*compare, area, fail_over, json_target)
             return
-        if area is None:
-            raise typer.BadParameter(f"one of {', '.join(Area)} expected, or --compare", param_hint="AREA")
         wanted = options.Options(
             area,
             peers=peers,

@@ -156,6 +156,13 @@ def test_a_quick_run_takes_from_all_areas_in_turns():
     assert (chosen, left_out) == (load(Area.ALL), [])
 
 
+def test_without_an_area_all_are_measured(bench, monkeypatch):
+    asked = []
+    monkeypatch.setattr(command, "main", asked.append)
+    assert bench("--quick").exit_code == 0
+    assert [(one.area, one.quick) for one in asked] == [(Area.ALL, True)]
+
+
 def test_a_quick_run_stops_in_time_and_says_what_is_missing(bench, monkeypatch):
     monkeypatch.setattr(command, "QUICK_BUDGET_S", 0.0)
     done = bench("rs", "--quick", "--json", "a.json")
@@ -199,7 +206,6 @@ def test_what_a_quick_run_leaves_out_is_said(bench):
         ("--compare", "a.json", "b.json", "--threads", "2"),
         ("--compare", "a.json", "b.json", "--kernel", "portable"),
         ("--compare", "a.json", "b.json", "--plot", "a.png"),
-        (),
     ],
     ids=" ".join,
 )
