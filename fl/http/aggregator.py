@@ -20,19 +20,25 @@ from starlette.types import ASGIApp
 from ... import clsc
 from ..._ext.errors import ParameterError, StoreError
 from ..server import ServerKeys
-from ..stores import AggregatorStore
-from .base import application, bytes_answer, cbor_answer, route
+from ..stores import AggregatorStore, MemoryAggregatorStore
+from .base import RoleThread, application, bytes_answer, cbor_answer, route
 from .downloads import Buffer, Downloads
+from .erasing import Eraser
 from .errors import Refusal
 from .guard import Limits, read_body, source_of
-from .health import is_full, reason_of
+from .health import Health, is_full, reason_of
 from .journal import JournalFullError
 from .logs import log
 from .metrics import Metrics
+from .open_round import Opener, OpenRound
+from .outgoing import quiet_client
 from .page import CONTENT_SECURITY_POLICY, page
+from .proposing import Proposer
+from .records import Records
 from .round_plan import RoundPlan
-from .rounds import Patience
-from .series import Arrays, OpenRound, RoundSeries
+from .rounds import Committee, Patience
+from .series import Arrays, RoundSeries
+from .state import RoundFolder
 from .status import shown
 
 _TOKEN_BYTES: Final = 16
@@ -91,10 +97,22 @@ class AggregatorService(RoundSeries):
             raise ParameterError(f"control token: at least {_TOKEN_BYTES} bytes expected")
         if keep_results < 0:
             raise ParameterError("keep_results: no negative number expected")
-        super().__init__(
-            keys, trust, sender_params, members, model, plan, patience=patience, store=store, folder=folder,
-            keep_results=keep_results, client=client, clock=clock,
+        self._keys = keys
+        self._client = client if client is not None else quiet_client()
+        self._store = store if store is not None else MemoryAggregatorStore()
+        state = RoundFolder(folder) if folder is not None else None
+        records = Records(state.results) if state is not None else None
+        committee = Committee(members, self._client, patience)
+        thread, health = RoleThread("aggregator"), Health()
+        eraser = Eraser(
+            self._store, state, records, thread, health, keep_results=keep_results,
+            latest_s=plan.collect_s + plan.close_s + plan.audit_s, clock=clock,
         )  # fmt: skip
+        proposer = Proposer(keys, trust, sender_params, committee, plan, state, thread, clock)
+        opener = Opener(keys, trust, self._store, state, clock)
+        super().__init__(
+            plan, model, committee, proposer, opener, eraser, state, records, health, thread, clock
+        )
         self._token = control_token
         self._downloads = Downloads()
         self._no_room: Counter[str] = Counter(source=0, round=0, disk=0)
@@ -142,7 +160,7 @@ class AggregatorService(RoundSeries):
     @property
     def _journal_bytes(self) -> int:
         opened = self._open
-        return 0 if opened is None or opened.journal is None else opened.journal.n_bytes
+        return 0 if opened is None else opened.journal_bytes
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
@@ -157,8 +175,8 @@ class AggregatorService(RoundSeries):
                 # Complete packets are opened and stored, so that they count at once after a restart.
                 with contextlib.suppress(OSError, StoreError):  # their shards are in the journal
                     await self._thread(self._open.role.process)
-            if self._open is not None and self._open.journal is not None:
-                await self._thread(self._open.journal.close)
+            if self._open is not None:
+                await self._thread(self._open.close_journal)
             await self._thread.end()
             await self._client.aclose()
 
