@@ -193,7 +193,7 @@ def aggregator(
     with _service():
         from ...clsc import Mode
         from ...fl.http import RoundPlan
-        from ...fl.http.rounds import Patience
+        from ...fl.http.asking import Patience
         from . import roles
 
         with _as_usage():
@@ -299,7 +299,7 @@ def peer(
     """
     with _service():
         from ...fl.http import PeerPlan
-        from ...fl.http.rounds import Patience
+        from ...fl.http.asking import Patience
         from . import peering
 
         with _as_usage():

@@ -21,6 +21,7 @@ from ... import clsc
 from ..._ext.errors import ParameterError, StoreError
 from ..server import ServerKeys
 from ..stores import AggregatorStore, MemoryAggregatorStore
+from .asking import Patience
 from .base import RoleThread, application, bytes_answer, cbor_answer, route
 from .downloads import Buffer, Downloads
 from .erasing import Eraser
@@ -36,7 +37,7 @@ from .page import CONTENT_SECURITY_POLICY, page
 from .proposing import Proposer
 from .records import Records
 from .round_plan import RoundPlan
-from .rounds import Committee, Patience
+from .rounds import Committee
 from .series import Arrays, RoundSeries
 from .state import RoundFolder
 from .status import shown

@@ -27,6 +27,7 @@ from ..errors import ProtocolError, Reason
 from ..peer import Peer
 from ..policy import check_deadline
 from ..server import ServerIdentity
+from .asking import Patience
 from .base import RoleThread, application, bytes_answer, cbor_answer, route
 from .errors import Refusal
 from .guard import Limits, read_body
@@ -37,7 +38,6 @@ from .outgoing import quiet_client
 from .peer_part import Arrays, PeerParts, Train
 from .peer_plan import PeerPlan
 from .peer_turn import KEPT_RESULTS, OpenView, PeerTurn
-from .rounds import Patience
 from .tasks import Tasks
 
 _TICK_S: Final = 0.1

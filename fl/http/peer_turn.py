@@ -20,12 +20,13 @@ from ..header import RoundHeader
 from ..peer import Peer
 from ..peer_choice import Choice
 from ..signed import SignedHeader
+from .asking import Patience
 from .base import RoleThread
 from .logs import log
 from .metrics import Metrics
 from .peer_part import Arrays
 from .peer_plan import PeerPlan
-from .rounds import Committee, Patience
+from .rounds import Committee
 from .tasks import Tasks
 
 KEPT_RESULTS: Final = 8

@@ -24,6 +24,7 @@ from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
 from ..model import model_digest
 from . import model_bytes
+from .asking import MemberState
 from .base import RoleThread
 from .erasing import Eraser
 from .errors import TransportError
@@ -33,7 +34,7 @@ from .open_round import Opener, OpenRound
 from .proposing import Proposer
 from .records import Records
 from .round_plan import RoundPlan
-from .rounds import Committee, MemberState
+from .rounds import Committee
 from .state import RoundFolder, SavedRound
 from .status import RoundStatus, refused_by_kind, shown
 
