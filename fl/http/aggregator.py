@@ -51,29 +51,34 @@ class AggregatorService(RoundSeries):
     """One aggregator and its rounds.
 
     Args:
-        keys: Its keys.
+        keys: Its keys, of the epoch of the rounds.
         trust: What it believes.
-        sender_params: Of the contributors' keys.
-        members: Name -> URL of the committee, in order.
-        model: The first global model, float arrays.
+        sender_params: Of the contributors' keys; their mode and epoch.
+        members: Name -> URL of the committee, 4 to 64, in the order of the headers.
+        model: The first global model, float arrays of any shapes; kept, never written.
         plan: The rounds.
-        patience: For members.
+        patience: For members; the usual if None.
         store: Keeps what was accepted; in memory if None.
         folder: Keeps what a restart needs to go on with a round; None: nothing is kept.
         keep_results: Results, with audit records and convictions, of so many rounds stay in the folder; of
             rounds before their audit deadline in any case.
-        control_token: Who shows it may end the collecting; None: nobody may.
-        bounds: Limits of requests.
-        client: Talks to members; made if None.
+        control_token: Who shows it may end the collecting, at least 16 bytes; None: nobody may.
+        bounds: Limits of requests; the usual if None.
+        client: Talks to members; made if None, and closed in any case.
         clock: Unix seconds.
 
     Attributes:
-        app: The ASGI application.
+        app: The ASGI application; its lifespan runs the rounds.
         status: Where the round is.
+        health: What is not well.
         finished: Set when no more rounds come.
 
     Raises:
         ParameterError: Too short a ``control_token``, or a negative ``keep_results``.
+
+    Timing: with ``keys`` as :class:`sottovoce.fl.Aggregator`; a token that is shown is compared in a time
+        that depends on lengths only.
+    Source: docs/fl-http.md, "Endpoints"; the round is docs/fl.md, "What happens".
     """
 
     def __init__(

@@ -48,15 +48,15 @@ class PeerService:
     """One peer and its part in rounds.
 
     Args:
-        peer: The roles.
+        peer: The roles; called from one thread of this service, its member from another.
         identity: Its public keys.
         trust: Verifies headers before large bodies are read.
         addresses: Name -> URL of every peer, this one included.
-        model: The first global model, float arrays; every peer has the same.
+        model: The first global model, float arrays; every peer has the same.  Kept, never written.
         train: Makes this peer's update; called in a thread, again where it fails, until the view is over.
         plan: For its turns.
-        patience: For members.
-        bounds: Limits of requests.
+        patience: For members; the usual if None.
+        bounds: Limits of requests; the usual if None.
         make_client: Makes the connections to others; for tests.
         keep: Called in a thread with the number of a round and the model after its result; where it fails,
             again and again, with the last model, while rounds go on.
@@ -69,7 +69,9 @@ class PeerService:
         counts: How often it ``contributed`` and ``sat_out``, both as of the end of each round, ``led`` a
             view, got a ``result``, or ``failed``.
         model: The global model after the last result.
-        results: Round number -> the last verified results.
+        results: Round number -> the last eight verified results.
+
+    Source: docs/fl-peers.md, "Over HTTP".
     """
 
     def __init__(

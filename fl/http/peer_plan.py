@@ -14,7 +14,7 @@ class PeerPlan:
     """What this peer puts into headers when it is its turn.
 
     Attributes:
-        clip: Values are clipped to ``[-clip, clip]``.
+        clip: Values are clipped to ``[-clip, clip]``; finite and positive.
         close_at: Collecting ends as soon as so many count; 0: only with time.
         close_s: Seconds before the deadline at which collecting ends, for checking and answering.
         margin_s: Seconds from the deadline to the end of the turn, as of :meth:`sottovoce.fl.Peer.propose`.
@@ -25,6 +25,8 @@ class PeerPlan:
 
     Raises:
         ParameterError: A negative number; ``margin_s`` of 0; ``clip`` not positive.
+
+    Source: docs/fl-peers.md, "Whose turn it is".
     """
 
     clip: float
