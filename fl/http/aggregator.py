@@ -31,6 +31,7 @@ from .health import Health, is_full, reason_of
 from .journal import JournalFullError
 from .logs import log
 from .metrics import Metrics
+from .model_bytes import Arrays
 from .open_round import Opener, OpenRound
 from .outgoing import quiet_client
 from .page import CONTENT_SECURITY_POLICY, page
@@ -38,7 +39,7 @@ from .proposing import Proposer
 from .records import Records
 from .round_plan import RoundPlan
 from .rounds import Committee
-from .series import Arrays, RoundSeries
+from .series import RoundSeries
 from .state import RoundFolder
 from .status import shown
 

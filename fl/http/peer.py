@@ -34,8 +34,9 @@ from .guard import Limits, read_body
 from .logs import log
 from .member import MemberService
 from .metrics import Metrics
+from .model_bytes import Arrays
 from .outgoing import quiet_client
-from .peer_part import Arrays, PeerParts, Train
+from .peer_part import PeerParts, Train
 from .peer_plan import PeerPlan
 from .peer_turn import KEPT_RESULTS, OpenView, PeerTurn
 from .tasks import Tasks

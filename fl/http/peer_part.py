@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import httpx
-import numpy as np
-from numpy.typing import NDArray
 
 from ..._ext import limits
 from ..._ext.errors import SottovoceError
@@ -26,6 +24,7 @@ from .base import RoleThread
 from .courier import Courier
 from .errors import TransportError
 from .logs import log
+from .model_bytes import Arrays
 from .outgoing import post_patiently
 from .tasks import Tasks
 
@@ -33,7 +32,6 @@ _TICK_S: Final = 0.1
 _WAIT_S: Final = 86_400.0
 """Longer than any view; who waits is cancelled when the round is over."""
 
-Arrays = list[NDArray[np.floating]]
 Train = Callable[[Arrays, int, int], Arrays]
 """``train(model, round number, view)``: an update, trained anew every time."""
 

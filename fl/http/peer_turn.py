@@ -24,7 +24,7 @@ from .asking import Patience
 from .base import RoleThread
 from .logs import log
 from .metrics import Metrics
-from .peer_part import Arrays
+from .model_bytes import Arrays
 from .peer_plan import PeerPlan
 from .rounds import Committee
 from .tasks import Tasks

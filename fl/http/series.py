@@ -15,9 +15,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..._ext.errors import SottovoceError, StoreError
 from ..aggregator import State
 from ..closing import RoundResult
@@ -30,6 +27,7 @@ from .erasing import Eraser
 from .errors import TransportError
 from .health import BackOff, Health, reason_of
 from .logs import log
+from .model_bytes import Arrays
 from .open_round import Opener, OpenRound
 from .proposing import Proposer
 from .records import Records
@@ -42,8 +40,6 @@ _KEPT_RESULTS: Final = 8
 _TICK_S: Final = 0.2
 _ROOM_S: Final = 5.0
 """How often a disk that took no shard is looked at: perhaps nobody sends another one."""
-
-Arrays = list[NDArray[np.floating]]
 
 
 class RoundSeries:
