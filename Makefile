@@ -33,10 +33,10 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/sottovoce demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-all: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(JOBS) --slow
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --slow
 
 lint: $(VENV)/.installed-lint $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

@@ -28,10 +28,15 @@ def dumps(value: Any) -> bytes:
     Args:
         value: ``dict`` with text keys, ``list``, ``bytes``, ``str``, ``int``, ``float``, ``bool`` or None.
 
+    Returns:
+        At most 2**24 bytes, nested at most 8 deep.
+
     Raises:
         TypeError: A Python type that has no encoding.
         ParameterError: The result would not be read back: depth, length, a key that is not text, an
             integer beyond 64 bits, a type that needs a tag, text that is not Unicode.
+
+    Source: RFC 8949, section 4.2.1; docs/wire-format.md, "CBOR".
     """
     try:
         data = cbor2.dumps(value, canonical=True)
@@ -48,10 +53,19 @@ def dumps(value: Any) -> bytes:
 def loads(data: bytes, *, max_bytes: int = CBOR_MAX_BYTES) -> Any:
     """Decode one canonical item that fills ``data`` exactly.
 
+    Args:
+        data: What :func:`dumps` gave, from wherever.
+        max_bytes: Longer ones are refused before they are looked at.
+
+    Returns:
+        What was given to :func:`dumps`.
+
     Raises:
         TypeError: ``data`` is not bytes.
         DecodeError: Too long, too deep, truncated, trailing bytes, a tag, an indefinite length, a
             duplicate key, a key that is not text, or any encoding that is not the canonical one.
+
+    Source: RFC 8949, section 4.2.1; docs/wire-format.md, "CBOR".
     """
     if not isinstance(data, bytes):
         raise TypeError(f"message: bytes expected, got {type(data).__name__}")
@@ -70,6 +84,14 @@ def loads(data: bytes, *, max_bytes: int = CBOR_MAX_BYTES) -> Any:
 
 def loads_map(data: bytes, schema: Schema, *, max_bytes: int = CBOR_MAX_BYTES) -> dict[str, Any]:
     """Decode a map that has exactly the keys of ``schema``, each of exactly the type named there.
+
+    Args:
+        data: As :func:`loads`.
+        schema: Key to type, or to several of which one will do; no subclasses.
+        max_bytes: As :func:`loads`.
+
+    Returns:
+        The map.
 
     Raises:
         DecodeError: As :func:`loads`; or a field is missing, unknown or of another type.

@@ -55,7 +55,9 @@ def quantize(
     Raises:
         ValueError: Another length or type, a number out of range, not contiguous, an overlap.
 
-    Timing: depends on the length, on the type and on where it stops.
+    Timing: depends on the length, on the type and on where it stops; a float operation may take longer for
+        some operands.
+    Source: docs/he.md, "Codec"; docs/kernels.md, "Codec".
     """
     kind, plain = _plain(x)
     return _codec.quantize(out, plain, kind, clip, weight, random, backend.code)
@@ -78,6 +80,9 @@ def dequantize(
 
     Raises:
         ValueError: As :func:`quantize`.
+
+    Timing: as :func:`quantize`.
+    Source: docs/he.md, "Codec"; docs/kernels.md, "Codec".
     """
     kind, plain = _plain(out)
     return _codec.dequantize(plain, kind, total, clip, weights, backend.code)
@@ -108,8 +113,14 @@ def narrow(
 def extremes(values: NDArray[np.int64], *, backend: Backend = _backend) -> tuple[int, int]:
     """The least and the largest of one or more int64.
 
+    Args:
+        values: int64 ``(n,)``, n >= 1.
+        backend: As in :func:`quantize`.
+
     Raises:
         ValueError: None, or another type; not contiguous.
+
+    Timing: depends on the length only.
     """
     return _codec.extremes(values, backend.code)
 

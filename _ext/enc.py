@@ -16,7 +16,7 @@ Field = bytes | str | int
 
 
 def enc(*fields: Field) -> bytes:
-    """Join fields injectively: ``sum(4 + len(field))`` bytes.
+    """All fields joined injectively: ``sum(4 + len(field))`` bytes.
 
     Args:
         fields: Bytes, shorter than 4 GiB; ``str`` (ASCII only: tags and names of modes); ``int`` in
@@ -26,7 +26,8 @@ def enc(*fields: Field) -> bytes:
         TypeError: A field of another type (``bool`` included).
         ParameterError: An integer out of range, text that is not ASCII, or a field of 4 GiB or more.
 
-    Timing: depends on lengths only.
+    Timing: depends on lengths only, and on whether text is ASCII.
+    Source: docs/wire-format.md, "`enc`".
     """
     parts: list[bytes] = []
     for field in fields:
@@ -49,5 +50,9 @@ def enc(*fields: Field) -> bytes:
 
 
 def sha256_enc(*fields: Field) -> bytes:
-    """``SHA-256(enc(*fields))``: 32 bytes."""
+    """``SHA-256(enc(*fields))``: 32 bytes.
+
+    Args:
+        fields: As for :func:`enc`, which raises what this does.
+    """
     return hashlib.sha256(enc(*fields)).digest()

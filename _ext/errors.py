@@ -51,7 +51,7 @@ class SignatureError(SottovoceError):
     """A signature does not verify.
 
     Attributes:
-        bad_indices: For a batch, the exact indices that failed, ascending; else empty.
+        bad_indices: For a batch, the exact indices that failed, from 0, ascending; else empty.
     """
 
     def __init__(self, message: str = "signature does not verify", bad_indices: tuple[int, ...] = ()) -> None:
@@ -169,11 +169,11 @@ class OverflowDetected(SottovoceError):
 
 
 class TooManyErasures(SottovoceError):
-    """Fewer shards than are needed.
+    """Fewer shards, or share sums of a committee, than are needed.
 
     Attributes:
-        needed: Shards needed.
-        present: Usable shards that were given.
+        needed: How many are needed.
+        present: How many usable ones were given.
         where: What is wrong with the others, or which part it is about; may be empty.
     """
 
@@ -191,7 +191,7 @@ class CorruptShards(SottovoceError):
     """Shards contradict each other: some of them have wrong bytes.
 
     Attributes:
-        bad_indices: Which, ascending; empty if there are too many to tell.
+        bad_indices: Indices of the wrong ones, ascending; empty if there are too many to tell.
     """
 
     def __init__(self, bad_indices: tuple[int, ...]) -> None:

@@ -21,6 +21,7 @@ class Fingerprint:
     Args:
         key: 32 secret bytes.
 
+    Timing: AES-GCM of ``cryptography`` and SHA-256: depends on lengths only.
     Source: McGrew and Viega, INDOCRYPT 2004, section 5 (GHASH is almost XOR-universal).
     """
 

@@ -56,6 +56,9 @@ def prepare(matrix: Row, rows: int, cols: int, backend: Backend = _BACKEND) -> M
     Raises:
         TypeError: No buffer.
         ParameterError: Another size, or not bytes.
+
+    Timing: depends on the size; the matrix is public.
+    Source: docs/kernels.md, "GF(2^8)".
     """
     return Matrix(matrix, rows, cols, backend.code)
 
@@ -89,6 +92,7 @@ def multiply(
         KernelUnavailable: ``backend`` is not in this build.
 
     Timing: depends on lengths and on the matrix, not on the rows.  The GIL is released.
+    Source: docs/kernels.md, "GF(2^8)".
     """
     if not isinstance(matrix, Matrix):
         matrix = Matrix(matrix, len(outputs), len(inputs), backend.code)

@@ -34,16 +34,25 @@ def scale(primes: tuple[int, ...], wire_bits: int, slots: int, slot_bits: int, s
     Args:
         primes: One or two coprime odd primes of the same length, 17 to 50 bits; L is the bit length of
             their product.
-        wire_bits: W, 1 to L - 1; with two primes at most 40 more than ``slots * slot_bits``.
+        wire_bits: W, 1 to L - 1; with two primes at most ``L + 40 - k'``.
         slots: S, 1 to 16.
-        slot_bits: w, 2 to 62; ``k' = L - S w`` is at least 1.
+        slot_bits: w, 2 to 62.
+        scale_bits: k', 1 to ``L - S w``, which it is when left out (or 0).
 
     Raises:
         ValueError: Numbers outside those ranges.
+
+    Timing: public numbers only.  What it gives neither branches nor looks up by random bytes, products,
+        values and sums; ``c/kahe.h`` says which of its arguments may be secret.
+    Source: docs/he.md, "Encrypting"; docs/kernels.md, "Lattice kernels".
     """
     return Scale(_backend.code, primes, wire_bits, slots, slot_bits, scale_bits)
 
 
 def words(wire_bits: int) -> int:
-    """64-bit words of a coefficient in a running sum, 1 or 2."""
+    """64-bit words of a coefficient in a running sum: 1 for up to 57 bits, else 2.
+
+    Args:
+        wire_bits: W.
+    """
     return 1 if wire_bits <= WORD_BITS else 2

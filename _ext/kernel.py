@@ -42,6 +42,8 @@ class Backend(NamedTuple):
         level: The step of the staircase it belongs to.
         features: Processor features it needs beyond those of its level.
         code: The number by which the C side knows it.
+
+    Source: docs/kernels.md, "Which back end runs".
     """
 
     name: str
@@ -85,7 +87,11 @@ def ceiling() -> str:
 
 
 def usable(backends: tuple[Backend, ...]) -> tuple[Backend, ...]:
-    """Those of ``backends`` that this processor runs below the ceiling, in the order given."""
+    """Those of ``backends`` that this processor runs below the ceiling, in the order given.
+
+    Args:
+        backends: Of one kernel.
+    """
     features = cpu_features()
     return tuple(
         b
@@ -95,7 +101,12 @@ def usable(backends: tuple[Backend, ...]) -> tuple[Backend, ...]:
 
 
 def choose(kernel: str, backends: tuple[Backend, ...]) -> Backend:
-    """Take the last usable one of ``backends`` (ordered slowest first, portable among them) and note it."""
+    """Take the last usable one and note it for :func:`chosen`.
+
+    Args:
+        kernel: Its name.
+        backends: Slowest first, a portable one among them.
+    """
     best = usable(backends)[-1]
     _chosen[kernel] = best.name
     return best

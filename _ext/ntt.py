@@ -39,9 +39,19 @@ class Ntt:
     """Transforms of one ring, immutable and safe to share between threads; make it with :func:`ring`.
 
     Attributes:
-        n: Coefficients of a ring element.
-        q: The prime modulus.
+        n: Coefficients of a ring element, a power of two, 2 to 65536.
+        q: The prime modulus, below 2**60.
         psi: The root of unity of order ``2n`` in use.
+
+    Args:
+        n, q, psi: As above.
+        backend: One of :data:`BACKENDS` that this processor runs; tests and benchmarks only.
+
+    Raises:
+        ParameterError: As :func:`ring`.
+
+    Timing: rows may be secret: their time depends on the shape only.  n, q and psi are public.
+    Source: Longa, Naehrig, CANS 2016; Harvey, J. Symb. Comp. 60 (2014); docs/kernels.md, "NTT".
     """
 
     __slots__ = ("_transform", "n", "psi", "q")
@@ -71,7 +81,16 @@ class Ntt:
         self._transform.forward(x)
 
     def inverse(self, x: NDArray[np.uint64]) -> None:
-        """Undo :meth:`forward`, in place; the same contract."""
+        """Undo :meth:`forward`, in place.
+
+        Args:
+            x: As there.
+
+        Raises:
+            TypeError, ValueError: As there.
+
+        Timing: depends on the shape only.
+        """
         self._transform.inverse(x)
 
     def multiply(self, out: NDArray[np.uint64], a: NDArray[np.uint64], b: NDArray[np.uint64]) -> None:
@@ -93,6 +112,11 @@ class Ntt:
 @lru_cache(maxsize=16)
 def ring(n: int, q: int, psi: int) -> Ntt:
     """The (shared) transform of a ring; building its tables takes milliseconds, so it is kept.
+
+    Args:
+        n: Coefficients, a power of two, 2 to 65536.
+        q: A prime between 16 and 2**60 with ``q = 1 mod 2n``.
+        psi: A root of unity of order ``2n`` modulo ``q``.
 
     Raises:
         ParameterError: ``n`` is no power of two, ``q`` is not 1 modulo ``2n``, or ``psi`` has not

@@ -9,6 +9,13 @@ def padme(length: int) -> int:
     The mantissa of the length, as a floating-point number, keeps as many bits as its exponent has:
     overhead at most 12 %, falling with the length.  Lengths under 8 stay as they are.
 
+    Args:
+        length: At least 0.
+
+    Returns:
+        The padded length, at least ``length``.
+
+    Timing: lengths are not secret here.
     Source: Nikitin et al., "Reducing metadata leakage from encrypted files and communication with
         PURBs", PETS 2019, section 4, algorithm 1.
     """

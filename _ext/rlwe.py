@@ -41,5 +41,9 @@ def rounding(
 
     Raises:
         ValueError: Numbers outside those ranges.
+
+    Timing: public numbers only.  What it gives neither branches nor looks up by random bytes, products,
+        values and phases; ``c/rlwe.h`` says which of its arguments may be secret.
+    Source: docs/he-rlwe.md, "Construction"; docs/kernels.md, "Lattice kernels".
     """
     return Rounding(_backend.code, primes, scale_bits, slots, slot_bits, drop_bits)

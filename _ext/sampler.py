@@ -28,7 +28,11 @@ _backend = choose("sampler", BACKENDS)
 
 
 def cbd_bytes(eta: int) -> int:
-    """Random bytes for one sample of CBD(``eta``): 8 for 21, 16 for 42."""
+    """The random bytes for one sample of CBD(``eta``): 8 for 21, 16 for 42.
+
+    Args:
+        eta: 21 or 42 (not checked).
+    """
     return 8 if eta == 21 else 16
 
 
@@ -64,7 +68,7 @@ def ternary(out: NDArray[np.int64], random: NDArray[np.uint16], *, backend: Back
     Raises:
         ValueError: As :func:`cbd`.
 
-    Timing: depends on the length only.
+    Timing: depends on the length only; how many it rejects tells nothing of the others.
     """
     return _sampler.ternary(out, random, backend.code)
 

@@ -7,17 +7,11 @@ from figures import by_name, n_bytes, rate
 from sottovoce.cli.bench.report import duration
 
 
-def bounds_clsc(document):
-    """The share of each primitive, as measured beside the operation."""
-    yield (
-        "Group arithmetic: every operation is a list of primitives that the construction asks for, "
-        "each timed alone by turns with it ([how](testing.md#measuring)). The second column is what "
-        "the package adds to them; the third says which of them the time goes to."
-    )
-    yield ""
-    yield "| | times the sum of its primitives | most of it |"
+def parts_table(document, area):
+    """A row for each measurement of the area whose parts were measured beside it."""
+    yield "| | times the sum of its parts | most of it |"
     yield "| --- | --- | --- |"
-    for name, result in by_name(document, "clsc").items():
+    for name, result in by_name(document, area).items():
         if result["parts"] is None:
             continue
         of = result["parts"]["of"]
@@ -26,6 +20,17 @@ def bounds_clsc(document):
         first = sorted(shares.items(), key=lambda item: -item[1])[:3]
         said = ", ".join(f"{part.replace('*', '·')} {share:.0%}" for part, share in first)
         yield f"| {name} | {result['parts']['ratio']['median']:.2f} | {said} |"
+
+
+def bounds_clsc(document):
+    """The share of each primitive, as measured beside the operation."""
+    yield (
+        "Group arithmetic: every operation is a list of primitives that the construction asks for, "
+        "each timed alone by turns with it ([how](testing.md#measuring)). The second column is what "
+        "the package adds to them; the third says which of them the time goes to."
+    )
+    yield ""
+    yield from parts_table(document, "clsc")
     yield ""
     yield (
         "Whoever needs neither pseudonyms nor two secrets behind a name is served faster by "
@@ -43,10 +48,16 @@ def bounds_he(document):
         f"Adding a ciphertext is bound by memory: it takes {numpy['ratio']['median']:.2f} times what "
         f"numpy takes to add as many bytes, {duration(per_parameter)} a parameter. Encrypting takes "
         f"{encrypt['seconds']['median'] / encrypt['work']['amount'] / per_parameter:.0f} times that, "
-        "so memory does not bound it: it is arithmetic on vectors, spread over making the round's "
-        "public elements, drawing noise (AES-CTR), number-theoretic transforms and the codec. That is "
-        "why the level of the kernels counts: [on every level](he-speed.md). Opening and decrypting are "
-        "transforms and rounding."
+        "so memory does not bound it: it is arithmetic on vectors, and AES. Its parts, the same loops over "
+        "the same buffers, timed alone by turns with it:"
+    )
+    yield ""
+    yield from parts_table(document, "he")
+    yield ""
+    yield (
+        "What comes on top of the parts is checks and memory that is new to the process. The public elements "
+        "are made once for a round and kept; whoever encrypts and opens in one process pays for them once. "
+        "Where no part has most of it, the level of the kernels counts: [on every level](he-speed.md)."
     )
     yield ""
     paillier = of["paillier encrypt"]
@@ -86,9 +97,14 @@ def bounds_rs(document):
         "each shard here)."
     )
     yield ""
+    clean, one, full = (of[f"RS(255, 223) {what}"] for what in ("clean", "1 error", "16 errors"))
+    whole = full["seconds"]["median"]
     yield (
-        "Correction of errors is bound by syndromes and by the search for the places, both on vectors "
-        "over many words at once; alone, without a batch, a word takes longer."
+        "Correction of errors works on many words at once and does the same for every word that is at fault: "
+        f"with one error it takes {one['seconds']['median'] / whole:.2f} times as long as with 16. The "
+        f"syndromes, all that a clean word needs, are {clean['seconds']['median'] / whole:.0%} of it; the "
+        "rest is the key equation and the search for places and values. Alone, without a batch, a word "
+        "takes longer."
     )
 
 

@@ -73,19 +73,23 @@ class AdmissionKey:
     make this server's acknowledgements, as if the server were corrupted, and no keys.
 
     Threads: safe.  Cannot be pickled; ``repr`` shows the public half only.
+
+    Timing: signing is left to OpenSSL (``cryptography``) and not measured here; the seed is used for nothing
+        else.
+    Source: Ed25519, RFC 8032, section 5.1; docs/clsc-threshold.md, "Admission in mode ``blind``".
     """
 
     __slots__ = ("_key", "public_key")
 
     _key: Ed25519PrivateKey
     public_key: bytes
-    """32 bytes."""
+    """32 bytes, the encoded point of RFC 8032, section 5.1.5."""
 
     def __init__(self, seed: bytes) -> None:
         """Use :meth:`generate`; this is for whoever stored the key.
 
         Args:
-            seed: 32 bytes, the private key of RFC 8032.
+            seed: 32 bytes, the private key of RFC 8032, section 5.1.5.  SECRET; a copy is kept in OpenSSL.
 
         Raises:
             TypeError: Not bytes.
@@ -261,15 +265,18 @@ def verify_admission(
         params: Parameters of a ``blind`` epoch of several servers.
         index: The server, 1 to ``params.servers``.
         public_key: 32 bytes, of :func:`read_admission_keys`.
-        party: Who asked, as the servers call it.
+        party: Who asked, as the servers call it: 1 to 64 bytes of UTF-8.
         request: 114 bytes, of :meth:`BlindRequest.to_bytes`; its MAC is not looked at.
-        admission: What :meth:`Issuer.admit` of that server gave.
+        admission: 66 bytes, what :meth:`Issuer.admit` of that server gave.
 
     Raises:
         TypeError: Wrong types.
         ParameterError: Other parameters, no such server, or a wrong length of ``party`` or ``public_key``.
         DecodeError: ``request`` is not a request.
         IssueError: The request is for other parameters, or the acknowledgement is wrong.
+
+    Timing: variable, of public data only.
+    Source: Ed25519, RFC 8032, section 5.1.7; docs/clsc-threshold.md, "Admission in mode ``blind``".
     """
     _require_two_rounds(params)
     index = server_index(params, index)
@@ -303,7 +310,7 @@ def sign_admission_keys(root: RootKey, params: EpochParams, public_keys: Sequenc
     Args:
         root: The key that signed ``params``.
         params: Parameters of a ``blind`` epoch of several servers.
-        public_keys: :attr:`AdmissionKey.public_key` of servers 1 to ``n``.
+        public_keys: :attr:`AdmissionKey.public_key` of servers 1 to ``n``, 32 bytes each, in this order.
 
     Returns:
         ``167 + 36*n`` bytes.
@@ -312,7 +319,8 @@ def sign_admission_keys(root: RootKey, params: EpochParams, public_keys: Sequenc
         TypeError: Wrong types.
         ParameterError: Other parameters, not ``n`` different keys of 32 bytes, or another root.
 
-    Timing: secret is the signing key only; Ed25519 of ``cryptography``.
+    Timing: secret is the signing key only; Ed25519 is left to OpenSSL (``cryptography``).
+    Source: Ed25519, RFC 8032, section 5.1.6; docs/clsc-threshold.md, "Admission in mode ``blind``".
     """
     if not isinstance(root, RootKey):
         raise TypeError(f"root: RootKey expected, got {type(root).__name__}")
@@ -327,8 +335,8 @@ def read_admission_keys(data: bytes, params: EpochParams) -> tuple[bytes, ...]:
     """Read and check what :func:`sign_admission_keys` gave.
 
     Args:
-        data: What :func:`sign_admission_keys` gave.
-        params: Of the epoch: mode ``blind``, several servers.
+        data: ``167 + 36*n`` bytes, what :func:`sign_admission_keys` gave.
+        params: Of the epoch: mode ``blind``, several servers.  Its root key is the one that must have signed.
 
     Returns:
         The keys of servers 1 to ``n``, 32 bytes each.
@@ -337,6 +345,9 @@ def read_admission_keys(data: bytes, params: EpochParams) -> tuple[bytes, ...]:
         TypeError: Wrong types.
         ParameterError: Parameters without admission.
         DecodeError: Not canonical, for other parameters, not ``n`` different keys, or signed by another.
+
+    Timing: variable, of public data only.
+    Source: Ed25519, RFC 8032, section 5.1.7; docs/clsc-threshold.md, "Admission in mode ``blind``".
     """
     if not isinstance(data, bytes):
         raise TypeError(f"admission keys: bytes expected, got {type(data).__name__}")

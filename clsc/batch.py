@@ -34,7 +34,8 @@ def unsigncrypt_batch(
     packet's own pairing.
 
     Args:
-        packets: Any bytes from outside; different senders and epochs may be mixed.
+        packets: Any bytes from outside, any number of them, none included; different senders and epochs may
+            be mixed.  Read, not kept.
         receiver: A key for usage ``decrypt``; or a function that loads it.  Secret keys are never
             pickled, so processes and clusters must be given a function, at the top of a module or a
             ``functools.partial`` of one.  It is called in the worker, once for every 16 packets: let it
@@ -52,9 +53,12 @@ def unsigncrypt_batch(
         TypeError: Wrong types; also from an executor that has to pickle a secret key.
         ParameterError: ``receiver`` is not a key for decryption, or ``ad`` is 4 GiB long or a list of
             another length than ``packets``.
+        KernelUnavailable: The back end computes something else than the wire format says.
         Exception: Whatever the function that loads the key raises, or the executor.
 
-    Timing: as :func:`unsigncrypt`; the time of a batch tells how many of its packets were for this key.
+    Timing: as :func:`unsigncrypt`; the time of a batch tells how many of its packets were for this key, and
+        whether some of those have a bad signature.
+    Source: small exponents, Bellare, Garay, Rabin, EUROCRYPT 1998, section 3; docs/clsc-files.md, "Batches".
     """
     packets = list(packets)
     ads = [ad] * len(packets) if isinstance(ad, bytes) else list(ad)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 _DST: Final = b"SOTTOVOCE-V1-BLS"
 _KEY_TAG: Final = b"SOTTOVOCE-V1-BLS-KEY"
 BLS_SIGNATURE_BYTES: Final = group.G1_BYTES
+"""48: length of a BLS signature and of a part of one, a compressed point of G1."""
 _MAX_BYTES: Final = 64 + (1 + MAX_KGC_SERVERS) * (4 + group.G2_BYTES)
 
 
@@ -54,7 +55,11 @@ class CombinedSignature:
 
     Attributes:
         signature: 48 bytes, the only one there is for the message.
-        wrong: Servers whose parts were wrong, ascending.  Says nothing of who altered them.
+        wrong: Servers whose parts were wrong, ascending; empty if none was.  Says nothing of who altered
+            them.
+
+    Timing: holds public values only.
+    Source: docs/clsc-threshold.md, "Signatures of several servers".
     """
 
     signature: bytes
@@ -65,10 +70,15 @@ class BlsPublicKey:
     """The public key of ``n`` servers of which any ``t`` sign; immutable, equal by its bytes.
 
     Attributes:
-        threshold: ``t``.
+        threshold: ``t``, 1 to ``n``.
         servers: ``n``, 1 to 64.
 
     Threads: safe.  May be pickled.
+
+    Timing: variable, of public data only.
+    Source: Boneh, Lynn, Shacham, ASIACRYPT 2001; Boldyreva, PKC 2003, section 3 (threshold); that the keys
+        lie on one polynomial: SCRAPE, Cascudo and David, ACNS 2017; docs/clsc-threshold.md, "Signatures of
+        several servers".
     """
 
     __slots__ = ("_Y", "_Y_servers", "_bytes", "servers", "threshold")
@@ -107,7 +117,7 @@ class BlsPublicKey:
         """Read and check a key.
 
         Args:
-            data: What :meth:`to_bytes` gave.
+            data: What :meth:`to_bytes` gave, ``136 + 100*n`` bytes.
 
         Raises:
             TypeError: Not bytes.
@@ -121,7 +131,7 @@ class BlsPublicKey:
         return cls(data)
 
     def to_bytes(self) -> bytes:
-        """``enc("SOTTOVOCE-V1-BLS-KEY", t, Y, Y_1, ..., Y_n)``: 136 bytes and 100 for each server."""
+        """``enc("SOTTOVOCE-V1-BLS-KEY", t, Y, Y_1, ..., Y_n)``: ``136 + 100*n`` bytes."""
         return self._bytes
 
     def verify(self, message: bytes, signature: bytes) -> None:
@@ -135,7 +145,7 @@ class BlsPublicKey:
             TypeError: Not bytes.
             SignatureError: It is not, or no canonical point of the subgroup.
 
-        Timing: one hash to the curve and a product of two pairings, about 1.7 ms; nothing is secret.
+        Timing: one hash to the curve and a product of two pairings; nothing is secret.
         """
         _check(self._Y, _hash(message), signature)
 
@@ -159,7 +169,8 @@ class BlsPublicKey:
 
         Args:
             message: What was signed.
-            parts: Server index -> its part.
+            parts: Server index -> its part, 48 bytes of :meth:`BlsShare.sign`.  Parts beyond the first ``t``
+                good ones are checked and not used.
 
         Returns:
             The signature, verified, and which parts were wrong.
@@ -168,6 +179,8 @@ class BlsPublicKey:
             TypeError: Wrong types.
             ParameterError: No such server.
             TooFewAnswers: Fewer than ``t`` valid parts; ``wrong`` names the others.
+
+        Timing: a product of two pairings for each part, and one for the result; nothing is secret.
         """
         if not isinstance(parts, Mapping):
             raise TypeError(f"parts: mapping of server to bytes expected, got {type(parts).__name__}")
@@ -212,9 +225,13 @@ class BlsShare(ServerShare):
 
     Attributes:
         public_key: Of all servers together.
-        index: Which server this is, from 1.
+        index: Which server this is, 1 to ``public_key.servers``.
 
     Threads: safe.  Cannot be pickled; :func:`.keyfile.save_key` keeps it.
+
+    Timing: the share meets a fixed sequence of doublings and additions; it is a Python integer.
+    Source: Boldyreva, PKC 2003, section 3; Shamir, CACM 1979; docs/clsc-threshold.md, "Signatures of several
+        servers".
     """
 
     __slots__ = ("public_key",)
@@ -227,13 +244,13 @@ class BlsShare(ServerShare):
         Args:
             s: SECRET, in ``[1, r)``.
             public_key: Of all servers together.
-            index: Which server's share it is, from 1.
+            index: Which server's share it is, 1 to ``public_key.servers``.
 
         Raises:
             TypeError: ``public_key`` or ``index`` is of another type.
             ParameterError: No such server, or ``s*P2`` is not its key.
 
-        Timing: one comb multiplication by ``s`` in G2.
+        Timing: one comb multiplication by ``s`` in G2, always the same number of additions.
         """
         reason = _no_server(public_key, index)
         fits = reason is None and is_share(s, index, public_key._Y_servers)
@@ -249,7 +266,9 @@ class BlsShare(ServerShare):
             raise ParameterError(f"s: not the share of server {index} of this key")
 
     def sign(self, message: bytes) -> bytes:
-        """This server's part, 48 bytes; with ``t = n = 1`` the signature itself.
+        """This server's part, 48 bytes; with ``t = 1`` the signature itself.
+
+        The same message gets the same part: nothing is drawn.
 
         Args:
             message: Any bytes.
@@ -257,7 +276,7 @@ class BlsShare(ServerShare):
         Raises:
             TypeError: Not bytes.
 
-        Timing: the same doublings and additions for every secret.
+        Timing: one hash to the curve; then the same doublings and additions for every secret.
         """
         return group.g1_mul_secret(_hash(message), self._s).to_compressed_bytes()
 
@@ -269,7 +288,7 @@ def deal_bls(threshold: int = 1, servers: int = 1) -> list[BlsShare]:
     """Draw a secret and share it among servers; whoever calls this is trusted to forget it.
 
     Args:
-        threshold: ``t``; so many servers sign together, fewer cannot.
+        threshold: ``t``, 1 to ``servers``; so many servers sign together, fewer cannot.
         servers: ``n``, ``t`` to 64.
 
     Returns:
@@ -279,8 +298,8 @@ def deal_bls(threshold: int = 1, servers: int = 1) -> list[BlsShare]:
         TypeError: Not integers.
         ParameterError: Not ``1 <= threshold <= servers <= 64``.
 
-    Timing: ``2 (n + 1)`` comb multiplications in G2; the shares are Python integers.
-    Source: Shamir, CACM 22(11), 1979; Feldman, FOCS 1987.
+    Timing: ``2n + 1`` comb multiplications in G2; polynomial and shares are Python integers.
+    Source: Shamir, CACM 1979; Feldman, FOCS 1987; docs/clsc-threshold.md, "Signatures of several servers".
     """
     return _deal_bls_derand(threshold, servers, os.urandom)
 

@@ -42,6 +42,9 @@ class SignedStatement:
         context: ``message``, ``packet`` or ``issue``.
         transcript: 32 bytes, the hash that was signed.
         signature: 176 bytes.
+
+    Timing: holds public values only.
+    Source: docs/clsc-evidence.md, "Against the issuer"; the hash: docs/clsc.md, "Signatures".
     """
 
     key: PublicKey
@@ -55,11 +58,12 @@ class SignedStatement:
 
         Args:
             key: Who is said to have signed.
-            message: Any bytes.
-            signature: 176 bytes; not verified here, but by :func:`judge_issuer`.
+            message: As signed, below 4 GiB.
+            signature: 176 bytes; neither its length nor what it says is asked here.
 
         Raises:
             TypeError: Wrong types.
+            ParameterError: ``message`` of 4 GiB or more.
         """
         if not isinstance(key, PublicKey):
             raise TypeError(f"key: PublicKey expected, got {type(key).__name__}")
@@ -72,7 +76,7 @@ class SignedStatement:
         """From evidence of any strength; nothing that opens the packet is kept.
 
         Args:
-            evidence: Of a packet that the key signed.
+            evidence: Of a packet; its ``sender`` is who is said to have signed.
 
         Raises:
             TypeError: Not an Evidence.
@@ -89,6 +93,9 @@ class KeyConflict:
     Attributes:
         first: The one whose ``X`` is smaller as bytes.
         second: The other.
+
+    Timing: variable, of public data only.
+    Source: Girault, EUROCRYPT 1991, section 2, level 3; docs/clsc-evidence.md, "Against the issuer".
     """
 
     first: SignedStatement
@@ -96,6 +103,10 @@ class KeyConflict:
 
     def __init__(self, one: SignedStatement, other: SignedStatement) -> None:
         """Put two statements side by side, in any order.
+
+        Args:
+            one: A statement under a key of mode ``identity`` or ``traceable``.
+            other: Another, under the same parameters and name and with another ``X``.
 
         Raises:
             TypeError: Wrong types.
@@ -150,7 +161,10 @@ class KeyConflict:
         return conflict
 
     def to_bytes(self) -> bytes:
-        """``enc(...)`` as in the module's text: 593 bytes, and parameters, name and two contexts."""
+        """``enc(...)`` of the fields in docs/clsc-evidence.md, "Against the issuer".
+
+        593 bytes, and parameters, name and two contexts.
+        """
         key = self.first.key
         fields: list[bytes | str | int] = [CONFLICT_TAG, hashes.SUITE, key.params.to_bytes(), key.identity]
         for part in (self.first, self.second):
@@ -161,8 +175,9 @@ class KeyConflict:
 def judge_issuer(conflict: KeyConflict, root_public_key: bytes) -> None:
     """Return if the conflict convicts the issuer: one name, two keys, both of which have signed.
 
-    It convicts whoever issues in this epoch as a whole: with a threshold issuer more than ``corrupted``
-    of its servers.  It does not say which of the two keys was there first.
+    Convinces anybody who pinned the root key; needs no secret.  It convicts whoever issues in this epoch as a
+    whole: with a threshold issuer more than ``corrupted`` of its servers.  It does not say which of the two
+    keys was there first.
 
     Args:
         conflict: Two statements.
@@ -172,7 +187,9 @@ def judge_issuer(conflict: KeyConflict, root_public_key: bytes) -> None:
         TypeError: Wrong types.
         SignatureError: A signature does not hold, or the parameters are another root's.
 
-    Source: Girault, EUROCRYPT 1991, section 2, level 3; Al-Riyami and Paterson 2003, section 5.1.
+    Timing: variable, of public data only.
+    Source: Girault, EUROCRYPT 1991, section 2, level 3; Al-Riyami and Paterson, ASIACRYPT 2003, section 5.1;
+        docs/clsc-security.md, "9. Evidence and conviction".
     """
     if not isinstance(conflict, KeyConflict):
         raise TypeError(f"conflict: KeyConflict expected, got {type(conflict).__name__}")
@@ -192,7 +209,7 @@ def judge_params(first: bytes, second: bytes, root_public_key: bytes) -> tuple[E
     shows different ones marks its clients.  :class:`.ParamsConflict` carries such a pair.
 
     Args:
-        first: Signed bytes of an :class:`EpochParams`.
+        first: Signed bytes of an :class:`EpochParams`, as :meth:`EpochParams.to_bytes` gives them.
         second: Of another.
         root_public_key: 32 bytes, the issuer's pinned root key.
 
@@ -204,6 +221,9 @@ def judge_params(first: bytes, second: bytes, root_public_key: bytes) -> tuple[E
         ParameterError: ``root_public_key`` is not 32 bytes.
         DecodeError: One is not well-formed, or not signed by this root key.
         EvidenceError: Both are, and there is nothing wrong with that.
+
+    Timing: variable, of public data only.
+    Source: docs/clsc-evidence.md, "Against the issuer"; docs/clsc.md, "Epochs, modes, trust".
     """
     a, b = (EpochParams.from_bytes(data, root_public_key) for data in (first, second))
     same_epoch = (a.mode, a.epoch) == (b.mode, b.epoch)

@@ -38,13 +38,13 @@ def deal(
         root: Signs at most once for each (mode, epoch).
         mode: Kind of names.
         epoch: 1 to 64 bytes, e.g. ``b"2026-W47"``; public.
-        not_before: Unix second; keys are accepted from here
-        not_after: to here, inclusive.
-        threshold: ``t``; so many servers issue together, fewer cannot.
-        servers: ``n``, at most 64.
-        answers: ``q``, different requests that each server answers per party.
-        corrupted: ``f``, servers that may be corrupted without a party getting more than ``q`` keys;
-            ``q(n-f) < (q+1)(t-f)`` must hold, for ``q = 1``: ``2t > n + f``.
+        not_before: Unix second, from 0; keys are accepted from here
+        not_after: to here, inclusive; later than ``not_before``, below 2**40.
+        threshold: ``t``, 1 to ``n``; so many servers issue together, fewer cannot.
+        servers: ``n``, 1 to 64.
+        answers: ``q``, 1 to 2**64 - 1; different requests that each server answers per party.
+        corrupted: ``f``, 0 to ``t - 1``; servers that may be corrupted without a party getting more than
+            ``q`` keys; ``q(n-f) < (q+1)(t-f)`` must hold, for ``q = 1``: ``2t > n + f``.
 
     Returns:
         The shares of servers 1 to ``n``, all with the same ``params``.
@@ -53,8 +53,9 @@ def deal(
         TypeError: Wrong types.
         ParameterError: A length, time or number out of range, or the epoch was signed already.
 
-    Timing: ``n + 1`` comb multiplications in G2; the shares are Python integers.
-    Source: Shamir, CACM 22(11), 1979; Feldman, FOCS 1987.
+    Timing: ``2n + 1`` comb multiplications in G2; polynomial and shares are Python integers.
+    Source: Shamir, CACM 1979; Feldman, FOCS 1987; docs/clsc-threshold.md, "By a dealer" and, for ``q`` and
+        ``f``, "Choosing ``n, t, q, f``".
     """
     return _deal_derand(
         root, mode, epoch, not_before, not_after, threshold, servers, answers, corrupted, os.urandom

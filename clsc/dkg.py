@@ -69,6 +69,11 @@ class DkgParticipant:
         index: 1 to ``session.servers``.
 
     Threads: one at a time.  Cannot be pickled: a server that loses its state is silent from then on.
+
+    Timing: on the curve secrets meet comb tables of ``P2`` only, always the same number of additions;
+        polynomial and shares are Python integers.  Who is accused, and which shares are published, is public.
+    Source: Pedersen, EUROCRYPT 1991, with Feldman, FOCS 1987; that a biased ``Y`` is harmless: Gurkan et al.,
+        EUROCRYPT 2021; the rounds: docs/clsc-threshold.md, "Without a dealer".
     """
 
     __slots__ = ("_board", "_f", "_own", "_public", "_s", "_sent", "_shares", "index", "session")
@@ -124,8 +129,8 @@ class DkgParticipant:
         The same bytes again, and the server's own, are taken and change nothing.
 
         Args:
-            sender: Who sent it, as the channel says.
-            data: The message.
+            sender: Who sent it, as the channel says: 1 to ``session.servers``.
+            data: The message, as the sender's method of this round gave it.
 
         Raises:
             TypeError: Wrong types.
@@ -143,8 +148,8 @@ class DkgParticipant:
         Whether it is right is found in :meth:`complain`; a wrong one is no error here.
 
         Args:
-            sender: Who sent it, as the channel says.
-            data: 68 bytes, SECRET.
+            sender: Who sent it, as the channel says: 1 to ``session.servers``, and not this server.
+            data: 68 bytes, SECRET; the share in it is kept until :meth:`confirm`.
 
         Raises:
             TypeError: Wrong types.
@@ -178,7 +183,7 @@ class DkgParticipant:
     # -- the rounds -----------------------------------------------------------------------------
 
     def commit(self) -> bytes:
-        """The message of the first round, for broadcast: 67 bytes.
+        """The message of the first round, for broadcast: 67 bytes, a hash of the second one.
 
         Raises:
             DkgError: The round is over.
@@ -195,6 +200,8 @@ class DkgParticipant:
 
         Raises:
             DkgError: Called out of turn.
+
+        Timing: evaluates the polynomial in Python integers.
         """
         if self._enters(DkgRound.REVEAL, "reveal"):
             self._board.round = DkgRound.REVEAL
@@ -215,7 +222,7 @@ class DkgParticipant:
         Raises:
             DkgError: Called out of turn.
 
-        Timing: one comb multiplication by each private share in G2.
+        Timing: one comb multiplication by each private share in G2; who is accused is public afterwards.
         """
         if self._enters(DkgRound.COMPLAIN, "complain"):
             self._board.round = DkgRound.COMPLAIN
@@ -253,8 +260,11 @@ class DkgParticipant:
             67 bytes.
 
         Raises:
-            DkgError: Called out of turn; or fewer than ``t`` servers are qualified, whose reasons
-                ``culprits`` says: then the run has failed, and the participant is closed.
+            DkgError: Called out of turn; or fewer than ``t`` servers are qualified, and ``culprits`` says who
+                is not and why; or the sum is degenerate, which no draw gives.  Then the run has failed, and
+                the participant is closed.
+
+        Timing: adds the shares in Python integers; all else is public.
         """
         if self._enters(DkgRound.CONFIRM, "confirm"):
             try:
@@ -271,6 +281,11 @@ class DkgParticipant:
 
     def finish(self) -> DkgResult:
         """Close the last round: the result, once ``t`` servers, this one included, saw the same.
+
+        May be called once; the share is handed over and not kept.
+
+        Returns:
+            The public result and this server's share.
 
         Raises:
             DkgError: Called out of turn, or too few confirmations so far: more may still be received.

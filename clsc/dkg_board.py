@@ -31,7 +31,7 @@ class DkgRound(IntEnum):
     JUSTIFY = 4
     """The accused publish those shares."""
     CONFIRM = 5
-    """Signatures on the result."""
+    """Hashes of all that was seen, result included."""
     FINISHED = 6
     """There is a result."""
     FAILED = 7

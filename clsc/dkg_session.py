@@ -28,10 +28,10 @@ class DkgSession:
         root_public_key: 32 bytes; who will sign the parameters.
         mode: Kind of names.
         epoch: 1 to 64 bytes.
-        threshold: ``t``.
-        servers: ``n``, at most 64.
-        answers: ``q``.
-        corrupted: ``f``; ``q(n-f) < (q+1)(t-f)`` must hold.
+        threshold: ``t``, 1 to ``n``.
+        servers: ``n``, 1 to 64.
+        answers: ``q``, 1 to 2**64 - 1.
+        corrupted: ``f``, 0 to ``t - 1``; ``q(n-f) < (q+1)(t-f)`` must hold.
         attempt: Counts the runs for one epoch, 0 to 2^64 - 1: a run that failed is repeated under another
             number, so that no message of the first fits into the second.
         id: 32 bytes, ``SHA-256(enc("SOTTOVOCE-V1-DKG-SESSION", root public key, suite, mode, epoch, t, n,
@@ -40,6 +40,9 @@ class DkgSession:
     Raises:
         TypeError: Wrong types.
         ParameterError: A length or number out of range.
+
+    Timing: variable, of public data only.
+    Source: docs/clsc-threshold.md, "Without a dealer".
     """
 
     root_public_key: bytes
@@ -99,11 +102,14 @@ class DkgPublic:
     Attributes:
         session: The session.
         transcript: 32 bytes, hash of all that decided the result.
-        Y: 96 bytes, the public key.
+        Y: 96 bytes, the public key ``s*P2``, compressed.
         Y_servers: ``n`` times 96 bytes, the keys of the servers, the disqualified ones included.
         disqualified: Index and reason, ascending.  A disqualified server contributed nothing to the
             secret, but is still server ``j`` of ``n``; whoever thinks that more than ``corrupted`` of
             them cheat does not sign, and starts anew without them.
+
+    Timing: variable, of public data only.
+    Source: Pedersen, EUROCRYPT 1991; docs/clsc-threshold.md, "Without a dealer".
     """
 
     session: DkgSession
@@ -123,8 +129,8 @@ class DkgPublic:
 
         Args:
             root: The root key that the session names.
-            not_before: Unix second; keys are accepted from here
-            not_after: to here, inclusive.
+            not_before: Unix second, from 0; keys are accepted from here
+            not_after: to here, inclusive; later than ``not_before``, below 2**40.
 
         Returns:
             The parameters of the epoch, for every server's :meth:`DkgResult.share`.
@@ -135,7 +141,7 @@ class DkgPublic:
                 signed already.
             DecodeError: The points break a rule of :class:`EpochParams`.
 
-        Timing: secret is the signing key only; Ed25519 of ``cryptography``.
+        Timing: secret is the signing key only; Ed25519 is left to OpenSSL (``cryptography``).
         """
         session = self.session
         if root.public_key != session.root_public_key:
@@ -150,7 +156,7 @@ class DkgPublic:
         """Read a result of ``session``.  That the points interpolate is checked by :meth:`sign`.
 
         Args:
-            data: What :meth:`to_bytes` gave.
+            data: What :meth:`to_bytes` gave; its length follows from ``session`` and who is disqualified.
             session: The one that the result must be of.
 
         Raises:
@@ -204,11 +210,14 @@ class DkgResult:
 
     Attributes:
         public: Equal for all honest servers.
-        index: The server.
-        dissenting: Servers that confirmed another transcript: they lie, or the broadcast channel
+        index: The server, 1 to ``public.session.servers``.
+        dissenting: Ascending; servers that confirmed another transcript: they lie, or the broadcast channel
             showed them something else.
 
     Threads: safe.  Cannot be pickled.
+
+    Timing: the share is a Python integer, and meets a comb table of ``P2`` in :meth:`share`.
+    Source: Pedersen, EUROCRYPT 1991; docs/clsc-threshold.md, "Without a dealer".
     """
 
     __slots__ = ("_s", "dissenting", "index", "public")

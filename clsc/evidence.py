@@ -81,19 +81,22 @@ class Evidence:
 
     Attributes:
         strength: How much it carries.
-        sender: Who is said to have signed.  Its parameters carry a root signature, whose root a judge
-            still has to compare with the pinned one.
+        sender: A key for usage ``sign``: who is said to have signed.  Its parameters carry a root signature,
+            whose root a judge still has to compare with the pinned one.
         signature: 176 bytes.
         header: 178 bytes.  An honest sender uses one once: two packets with one header are the work of
             somebody who received the first, and evidence of either opens both.
-        slots: 80 bytes for each slot, in wire order.
-        ad: Associated data, as the sender named it.
+        slots: 80 bytes for each slot, 1 to 255 of them, in wire order.
+        ad: Associated data, as the sender named it; below 4 GiB.
         body_bytes: Length of the body, tags included.
-        plaintext_bytes: Length of the plaintext, padding excluded.
-        chunk_hashes: 32 bytes for each chunk of the body.
+        plaintext_bytes: Length of the plaintext, padding excluded; at most 2**40.
+        chunk_hashes: 32 bytes for each chunk of the body, ``h_0 || h_1 || ...``.
         packet_id: 32 bytes, as :class:`Opened` has it.
 
-    Threads: safe.  May be pickled.
+    Threads: safe.  May be pickled, CEK included.
+
+    Timing: variable, of what it holds; with CONTENT or more that is secret from who may not read the packet.
+    Source: docs/clsc-evidence.md, "The bytes"; docs/clsc-security.md, "9. Evidence and conviction".
     """
 
     __slots__ = (
@@ -164,7 +167,8 @@ class Evidence:
         """Read evidence; no root key is needed to read, only to judge.
 
         Args:
-            data: As :meth:`to_bytes` gives them; some 33 MiB for a packet of 1 TiB.
+            data: As :meth:`to_bytes` gives them: 32 bytes for each MiB of the body (32 MiB for 1 TiB), 80 for
+                each slot, ``ad``, and 1 to 16 KiB of parameters, names and points.
 
         Raises:
             TypeError: ``data`` is not bytes.
@@ -201,7 +205,7 @@ class Evidence:
         )
 
     def to_bytes(self) -> bytes:
-        """``enc(...)`` as in the module's text.
+        """``enc(...)`` of the fields in docs/clsc-evidence.md, "The bytes".
 
         SIGNED: ``507 + params + id + 80*slots + ad + 32*chunks`` bytes; CONTENT 36 more, ADDRESSED
         another ``692 + params + id`` of the receiver more.
@@ -221,6 +225,8 @@ class Evidence:
 
     def weakened(self, strength: Strength) -> Evidence:
         """The same evidence with less in it, for somebody who should see no more.
+
+        This object stays as it is.
 
         Args:
             strength: At most that of this evidence.

@@ -1,4 +1,4 @@
-"""The group layer: BLS12-381 with strict borders and blinded multiplication.
+"""The group layer: BLS12-381 with strict borders, and multiplication in the same steps for every secret.
 
 ====================  =======================================================================
 ``G1``, ``G2``        subgroups of prime order ``r`` (255 bits); generators ``P1``, ``P2``

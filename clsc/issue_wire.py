@@ -176,7 +176,7 @@ def open_partial_key(key: PublicKey, x: int, envelope: bytes) -> G1 | None:
     """What :func:`seal_partial_key` encrypted (112 bytes); None if it was altered or is for another key."""
     with contextlib.suppress(DecodeError, InvalidTag):
         E = group.g1_from_bytes(envelope[:48], "answer: E")
-        # x meets a point that the other side chose: blinded.
+        # x meets a point that the other side chose: by a sequence of operations that is always the same.
         opened = _envelope_key(group.g1_mul_secret(E, x), envelope[:48], key)
         return group.g1_from_bytes(opened.decrypt(_NONCE, envelope[48:], None), "answer: D")
     return None

@@ -61,10 +61,16 @@ class Issuer:
     Raises:
         TypeError: Wrong types.
         ParameterError: ``tracing_key`` and ``trust`` missing in mode ``traceable`` or given in another;
-            the same of the admission keys; ``trust`` of another root; not ``n`` different ones, or the own
-            not in its place; or a master key of an epoch that has several servers.
+            the same of the admission keys; not ``n`` different ones, or the own not in its place; ``trust``
+            of another root; or a master key of an epoch that has several servers.
 
     Threads: safe, if the registry is.
+
+    Timing: the master secret, or share, meets the same doublings and additions whatever it is; MACs of tokens
+        are compared in constant time.  See :meth:`issue`.
+    Source: partial keys are BLS signatures, Boneh, Lynn, Shacham, ASIACRYPT 2001, of ``H(id, X)``, Al-Riyami
+        and Paterson, ASIACRYPT 2003, section 5.1; blind and threshold ones: Boldyreva, PKC 2003; one key for
+        each name: Girault, EUROCRYPT 1991, section 2; docs/clsc-issuing.md, "Requests and answers".
     """
 
     def __init__(
@@ -119,27 +125,31 @@ class Issuer:
 
         Args:
             party: Its name here, 1 to 64 bytes of UTF-8.
-            quota: Keys, at least 1: per (parameters, usage) in modes ``identity`` and ``traceable``;
+            quota: Keys, 1 to 2**20: per (parameters, usage) in modes ``identity`` and ``traceable``;
                 per parameters in mode ``blind``, of either usage, because a blind request hides what
                 it is for.  A server of a threshold issuer gives ``params.answers`` at most.
-            identity: The one name that it may ask keys for in mode ``identity``, or whose key signs its
-                requests in mode ``traceable``; by default ``party`` as UTF-8.  Without this binding
-                any enrolled party could take any free name.
+            identity: 1 to 64 bytes (of use in mode ``traceable`` up to 31): the one name that it may ask keys
+                for in mode ``identity``, or whose key signs its requests in mode ``traceable``; by default
+                ``party`` as UTF-8.  Without this binding any enrolled party could take any free name.
 
         Returns:
             The enrolment token, 32 random bytes; mode ``traceable`` has no use for it.
 
         Raises:
             TypeError: Wrong types.
-            ParameterError: A name or the quota is out of range.
+            ParameterError: A name or the quota is out of range, or ``party`` has no UTF-8 (a lone surrogate).
             IssueError: The party or the identity is enrolled already.
         """
         if not isinstance(party, str):
             raise TypeError(f"party: str expected, got {type(party).__name__}")
-        name = party.encode("utf-8") if identity is None else identity
+        try:
+            own_name = party.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ParameterError("party: has no UTF-8") from None
+        name = own_name if identity is None else identity
         if not isinstance(name, bytes):
             raise TypeError(f"identity: bytes expected, got {type(name).__name__}")
-        if not 1 <= len(party.encode("utf-8")) <= 64 or not 1 <= len(name) <= 64:
+        if not 1 <= len(own_name) <= 64 or not 1 <= len(name) <= 64:
             raise ParameterError("party, identity: 1 to 64 bytes expected")
         if type(quota) is not int or not 1 <= quota <= limits.MAX_BLIND_ISSUANCES:
             raise ParameterError(f"quota: 1 to {limits.MAX_BLIND_ISSUANCES} expected")
@@ -153,7 +163,7 @@ class Issuer:
         Keys that it has stay valid; :meth:`TrustStore.revoke` is what verifiers do about those.
 
         Args:
-            party: Its name here.
+            party: Its name here, as :meth:`enrol` took it.
 
         Raises:
             IssueError: The party is not enrolled.
@@ -161,7 +171,10 @@ class Issuer:
         self._registry.disable(party)
 
     def challenge(self) -> bytes:
-        """32 random bytes for one proof of possession; each is accepted once."""
+        """32 random bytes for one proof of possession; each is accepted once, while not forgotten.
+
+        ``MAX_CHALLENGES`` (2**17) may be outstanding; of more the oldest are forgotten.
+        """
         return self._registry.new_challenge()
 
     # -- issuing --------------------------------------------------------------------------------
@@ -176,17 +189,19 @@ class Issuer:
 
         Args:
             party: Who asks; every server must call it by this very name.
-            request: Of :class:`BlindRequest`, for this server.
+            request: Of :class:`BlindRequest`, for this server: 114 bytes.
 
         Returns:
             66 bytes, no secret.  It is of use to nobody but the party.
 
         Raises:
+            TypeError: ``request`` is not bytes.
             ParameterError: An epoch of another mode or of one server.
             DecodeError: The bytes are not a request, or hold an invalid point.
-            IssueError: Not enrolled or disabled, wrong parameters or token, or quota spent.
+            IssueError: Not enrolled or disabled, wrong parameters or token, quota spent, or the epoch has
+                issued its 2**20 blind keys.
 
-        Timing: multiplication by the share is blinded.
+        Timing: as :meth:`issue`; the answer is computed here already.
         """
         if self._admissions is None:
             raise ParameterError("admit: mode blind and several servers expected")
@@ -206,12 +221,14 @@ class Issuer:
         Args:
             party: Who asks, as the transport says; the token's MAC in the request proves it, or the
                 signature in mode ``traceable``.
-            request: Of :class:`IdentityRequest`, :class:`TraceableRequest` or :class:`BlindRequest`.
+            request: Of :class:`IdentityRequest` (228 bytes and the name), :class:`TraceableRequest` (342 and
+                the name) or :class:`BlindRequest` (114).
             admissions: In mode ``blind`` with several servers, and only there: server -> what its
                 :meth:`admit` gave for the same ``B`` and party, of at least ``params.threshold``.
 
         Returns:
-            114 bytes in mode ``identity``, 178 in ``traceable``, 50 in ``blind``.
+            114 bytes in mode ``identity``, 178 in ``traceable``, 50 in ``blind``.  No secret of the issuer:
+            ``D`` is encrypted to ``X``, or blinded.
 
         Raises:
             TypeError: Wrong types.
@@ -219,10 +236,14 @@ class Issuer:
             DecodeError: The bytes are not a request, or hold an invalid point or scalar.
             TooFewAdmissions: Fewer than ``params.threshold`` are valid; names the wrong ones.  Nothing
                 was recorded.
-            IssueError: Not enrolled or disabled, wrong parameters, token, signature, proof or challenge,
-                a signer who is not acceptable, or quota spent.
+            IssueError: Not enrolled or disabled, wrong parameters, token, signature, proof or challenge, a
+                signer who is not acceptable, quota spent, a name or ``X`` that has a key, or an epoch that
+                has issued its 2**20 blind keys or is closed since its registry was restored.
 
-        Timing: multiplications by the master secret are blinded.
+        Timing: the master secret, or share, meets the same doublings and additions whatever it is, on random
+            coordinates; the token's MAC is compared in constant time, with the same work, but for the
+            registry's look-up, for a party that is not enrolled.  An answer on record, and a refusal, come
+            sooner.
         """
         return self._issue_derand(party, request, os.urandom, admissions)
 
@@ -352,7 +373,7 @@ class Issuer:
         """Who asked for this pseudonym, with that person's signed request.
 
         Args:
-            pseudonym: A key of this epoch, as :attr:`Opened.sender` gives it.
+            pseudonym: A key of this epoch, as :attr:`Opened.sender` gives it; its name has 64 bytes.
 
         Returns:
             What anybody can check with :meth:`Trace.verify`.  A server of a threshold issuer finds the
@@ -364,6 +385,8 @@ class Issuer:
             SenderError: ``trust`` does not know the signer's parameters any more.
             IssueError: A key of other parameters; or not a pseudonym that was issued here, for that
                 ``X``: always the same message, because the tracing key was used.
+
+        Timing: AES-SIV is OpenSSL's; the registry is asked whether or not the pseudonym opened.
         """
         if not isinstance(pseudonym, PublicKey):
             raise TypeError(f"pseudonym: PublicKey expected, got {type(pseudonym).__name__}")

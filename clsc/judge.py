@@ -44,9 +44,12 @@ class Verdict:
         packet_id: 32 bytes, as its receivers have it.
         mode: Of the sender's key; what its name is worth.
         ad: The associated data that the sender signed.
-        plaintext_bytes: The length of the plaintext that the sender signed.
+        plaintext_bytes: The length of the plaintext that the sender signed, padding excluded.
         plaintext: From CONTENT on, unless it was written to ``target``; else None.
         addressee: The receiver that a slot was made for, if ADDRESSED; else None.
+
+    Timing: holds what was shown.
+    Source: docs/clsc-evidence.md, "What a verdict does not say".
     """
 
     strength: Strength
@@ -70,14 +73,16 @@ def judge(
 ) -> Verdict:
     """Check evidence; needs no secret.
 
+    Says nothing of validity in time or revocation, nor of when and for whom the evidence was made.
+
     Args:
         evidence: Of any strength.
         root_public_key: 32 bytes, the pinned root key of the sender's issuer.
         packet: The packet that was signed, bytes or the path of a file; its head is not looked at.
             Without it nothing but the signature is judged.
-        target: Write the plaintext here, once everything holds, and leave ``Verdict.plaintext`` None:
-            for a packet larger than memory.  The packet is then read twice.
-        addressee_root: Root key of the receiver's issuer, if it is another.
+        target: A binary file: write the plaintext here, once everything holds, and leave
+            ``Verdict.plaintext`` None: for a packet larger than memory.  The packet is then read twice.
+        addressee_root: 32 bytes, root key of the receiver's issuer, if it is another.
         progress: Called with bytes done and bytes in all while the packet is read.
 
     Returns:
@@ -89,10 +94,12 @@ def judge(
         OSError: A file cannot be read or written.
         DecodeError: ``packet`` is not a packet.
         SignatureError: The signature does not hold, or the sender's parameters are another root's.
-        EvidenceError: The signature is good, but ``packet`` is not what was signed, CEK not its key, or
-            no slot, or not only one, was made for the addressee.
+        EvidenceError: The signature is good, but ``packet`` is not what was signed, its padding not zero, CEK
+            not its key, or the addressee's parameters are another root's; or no slot, or not only one, was
+            made for the addressee.
 
-    Timing: public data only.
+    Timing: variable, of evidence and packet, which whoever asks has; no key is used.
+    Source: docs/clsc-evidence.md, "What the judge does"; docs/clsc-security.md, "9. Evidence and conviction".
     """
     _check_arguments(evidence, root_public_key, packet, target, addressee_root)
     sender = evidence.sender

@@ -28,7 +28,7 @@ def dump_key(key: Key, passphrase: bytes) -> bytes:
         passphrase: 1 to 4096 bytes.  Its strength is the strength of the file.
 
     Returns:
-        ``92 + 1024*b`` bytes: the next multiple of 1024 over the key, and 92 around it.
+        ``92 + 1024*b`` bytes: the key and its length (4 bytes) in ``b`` blocks, and 92 around them.
 
     Raises:
         TypeError: Another type.
@@ -37,8 +37,9 @@ def dump_key(key: Key, passphrase: bytes) -> bytes:
         RuntimeError: ``cryptography`` was built without Argon2id.
 
     Timing: Argon2id with 64 MiB; what the first half of its first pass reads does not depend on the
-        passphrase, what the rest reads does.
-    Source: RFC 9106; RFC 5869; the commitment after Albertini et al., USENIX Security 2022.
+        passphrase, what the rest reads does.  The key is written out in Python.
+    Source: Argon2id, RFC 9106, section 3, with the second choice of section 4; RFC 5869; the commitment after
+        Albertini et al., USENIX Security 2022; docs/keyfiles.md, "The file" and "What is inside".
     """
     outcome = _seal(key, passphrase, sealed.COST, os.urandom)
     del key, passphrase  # a traceback keeps the variables of the frame that raises
@@ -63,7 +64,7 @@ def load_key_bytes(data: bytes, passphrase: bytes, kind: type[K] | None = None) 
     """Decrypt a secret and check it again.
 
     Args:
-        data: As :func:`dump_key` gives them.
+        data: As :func:`dump_key` gives them; at most 64 KiB.
         passphrase: 1 to 4096 bytes.
         kind: The class expected, if only one will do.
 
@@ -79,7 +80,9 @@ def load_key_bytes(data: bytes, passphrase: bytes, kind: type[K] | None = None) 
         MemoryError, RuntimeError: As :func:`dump_key`, for the memory that the file names.
 
     Timing: as :func:`dump_key`, with the memory and passes that the file names; the commitment to the key
-        is compared in constant time.
+        is compared in constant time, and what follows is done for the right passphrase only.
+    Source: as :func:`dump_key`; against partitioning oracles, Len, Grubbs, Ristenpart, USENIX Security 2021;
+        docs/keyfiles.md, "The file".
     """
     outcome = _open(data, passphrase, kind)
     del data, passphrase  # a traceback keeps the variables of the frame that raises
@@ -128,11 +131,12 @@ def save_key(path: str | os.PathLike[str], key: Key, passphrase: bytes) -> None:
         passphrase: As :func:`dump_key`.
 
     Raises:
-        TypeError, ParameterError: As :func:`dump_key`.
+        TypeError, ParameterError, MemoryError, RuntimeError: As :func:`dump_key`.
         FileExistsError: Something is there, if only a dangling symbolic link.
         OSError: The file system fails.
 
     Timing: as :func:`dump_key`.
+    Source: as :func:`dump_key`; docs/keyfiles.md, "On the disk".
     """
     outcome = _seal(key, passphrase, sealed.COST, os.urandom)
     del key, passphrase
@@ -160,9 +164,11 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: type[K] | No
         PermissionError: Group or others may read or write the file.  Everybody who has it can guess at
             the passphrase; with :func:`load_key_bytes` it is the caller who decides about that.
         OSError: It cannot be read.
-        TypeError, DecodeError, KeyFileError, ParameterError: As :func:`load_key_bytes`.
+        DecodeError: As :func:`load_key_bytes`, or not a regular file.
+        TypeError, KeyFileError, ParameterError, MemoryError, RuntimeError: As :func:`load_key_bytes`.
 
     Timing: as :func:`load_key_bytes`.
+    Source: as :func:`dump_key`; docs/keyfiles.md, "On the disk".
     """
     data = sealed.read_private(path)
     outcome = data if isinstance(data, Exception) else _open(data, passphrase, kind)

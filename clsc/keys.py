@@ -45,10 +45,15 @@ class PublicKey:
     Attributes:
         params: Parameters of the epoch.
         usage: ``sign`` or ``decrypt``.
-        identity: The name.
-        pid: 16 bytes, short name for logs, replay tables and revocation.
+        identity: The name, as long as its mode says.
+        pid: 16 bytes, short name for logs, replay tables and revocation; equal for equal keys.
 
     Threads: safe.  May be pickled.
+
+    Timing: variable, of public data only.  A key keeps tables once it was used three times, so what is done
+        with it tells by its time whether it was used before.
+    Source: Al-Riyami and Paterson, ASIACRYPT 2003, section 5.1 (``X`` is hashed into the name); RFC 9380,
+        section 8.8.1 (the hash); docs/clsc.md, "Symbols and the code" and "Epochs, modes, trust".
     """
 
     __slots__ = ("_Q", "_X_base", "_x_bytes", "identity", "params", "pid", "usage")
@@ -68,7 +73,7 @@ class PublicKey:
             params: Parameters of the epoch.
             usage: ``sign`` or ``decrypt``.
             identity: The name; its length must fit ``params.mode``.
-            X: 48 bytes, a canonical point of G1.
+            X: 48 bytes, a canonical compressed point of G1, of the subgroup and not the identity.
 
         Raises:
             TypeError: Wrong types.
@@ -121,17 +126,17 @@ class PublicKey:
         return cls(params, BYTE_USAGE[data[1]], data[35:-48], data[-48:])
 
     def to_bytes(self) -> bytes:
-        """83 bytes plus the length of the name."""
+        """``suite | usage | params_id | length of id | id | X``: 83 bytes plus the length of the name."""
         return encode_key(self.usage, self.params.params_id, self.identity, self._x_bytes)
 
     @property
     def mode(self) -> Mode:
-        """Kind of the name."""
+        """Kind of the name, that of the parameters."""
         return self.params.mode
 
     @property
     def X(self) -> bytes:
-        """48 bytes: the user's own point."""
+        """48 bytes: the user's own point ``x*P1``, compressed."""
         return self._x_bytes
 
     @property
@@ -186,6 +191,11 @@ class SecretKey:
         public_key: The public half.
 
     Threads: safe.  Cannot be pickled; ``repr`` shows the public half only.
+
+    Timing: when made, ``x`` meets the comb table of ``P1``, and ``D``, as it is, one pairing with ``P2``.  In
+        use both meet fixed sequences of additions, or are split at random: docs/timing.md, "Local timing".
+    Source: Al-Riyami and Paterson, ASIACRYPT 2003, section 5.1; Boneh, Lynn, Shacham, ASIACRYPT 2001 (``D``
+        is such a signature, and checked as one); docs/clsc.md, "Building blocks".
     """
 
     __slots__ = ("_D", "_d_bytes", "_x", "public_key")
@@ -232,7 +242,7 @@ class SecretKey:
 
     @property
     def identity(self) -> bytes:
-        """The name."""
+        """The name, as long as its mode says."""
         return self.public_key.identity
 
     def _require(self, usage: Usage, name: str) -> None:

@@ -26,15 +26,18 @@ class RootKey:
     each (mode, epoch): an issuer that shows different ones to different people marks them.
 
     Args:
-        key: Of ``cryptography``; made by :meth:`generate` or read from a key file.
+        key: Of ``cryptography``, kept; made by :meth:`generate` or read from a key file.
 
-    Threads: safe.
+    Threads: safe.  Cannot be pickled.
+
+    Timing: signing is left to OpenSSL (``cryptography``) and not measured here.
+    Source: Ed25519, RFC 8032, section 5.1; docs/clsc.md, "Epochs, modes, trust".
     """
 
     __slots__ = ("_key", "_lock", "_signed", "public_key")
 
     public_key: bytes
-    """32 bytes."""
+    """32 bytes, the encoded point of RFC 8032, section 5.1.5: what parties pin."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
@@ -91,13 +94,14 @@ class RootKey:
         Args:
             mode: Kind of names.
             epoch: 1 to 64 bytes, e.g. ``b"2026-W47"``; public.
-            Y: 96 bytes, the public key ``s*P2``.
+            Y: 96 bytes, the public key ``s*P2``, compressed.
             Y_servers: ``n`` times 96 bytes, 1 to 64 of them, the ``s_j*P2`` of servers 1 to ``n``.
-            not_before: Unix second; keys are accepted from here
-            not_after: to here, inclusive.
-            threshold: ``t``, how many servers issue together.
-            answers: ``q``, different requests that each server answers per party.
-            corrupted: ``f``, servers that may be corrupted; ``q(n-f) < (q+1)(t-f)`` must hold.
+            not_before: Unix second, from 0; keys are accepted from here
+            not_after: to here, inclusive; later than ``not_before``, below 2**40.
+            threshold: ``t``, 1 to ``n``: how many servers issue together.
+            answers: ``q``, 1 to 2**64 - 1; different requests that each server answers per party.
+            corrupted: ``f``, 0 to ``t - 1``; servers that may be corrupted; ``q(n-f) < (q+1)(t-f)`` must
+                hold.
 
         Returns:
             The signed parameters.
@@ -108,7 +112,7 @@ class RootKey:
             DecodeError: A point is not valid, or the points do not lie on one polynomial of degree
                 exactly ``threshold - 1`` in the exponent, or are not pairwise distinct.
 
-        Timing: secret is the signing key only; Ed25519 of ``cryptography``.
+        Timing: secret is the signing key only; Ed25519 is left to OpenSSL (``cryptography``).
         """
         check_arguments(mode, epoch, not_before, not_after, threshold, len(Y_servers), answers, corrupted)
         if not isinstance(Y, bytes) or not all(isinstance(point, bytes) for point in Y_servers):
@@ -128,11 +132,22 @@ class RootKey:
 
 
 class MasterKey:
-    """The master secret ``s`` of one (epoch, mode), and its parameters.  SECRET."""
+    """The master secret ``s`` of one (epoch, mode), and its parameters.  SECRET.
+
+    With it one can issue any key of its epoch, and read or sign with none that a user made.
+
+    Threads: safe.  Cannot be pickled; ``repr`` shows the parameters only.
+
+    Timing: ``s`` is a Python integer; on the curve it meets comb tables, and in :meth:`Issuer.issue` a fixed
+        sequence of doublings and additions.
+    Source: Boneh, Lynn, Shacham, ASIACRYPT 2001 (a partial key is such a signature); Al-Riyami and Paterson,
+        ASIACRYPT 2003; docs/clsc.md, "Epochs, modes, trust".
+    """
 
     __slots__ = ("_s", "params")
 
     params: EpochParams
+    """Parameters of the epoch: ``params.Y`` is ``s*P2``."""
 
     def __init__(self, s: int, params: EpochParams) -> None:
         """Use :meth:`generate`; raises ParameterError unless ``s`` is the secret of ``params``.
@@ -155,14 +170,14 @@ class MasterKey:
             root: Signs at most once for each (mode, epoch).
             mode: Kind of names.
             epoch: 1 to 64 bytes, e.g. ``b"2026-W47"``; public.
-            not_before: Unix second; keys are accepted from here
-            not_after: to here, inclusive.
+            not_before: Unix second, from 0; keys are accepted from here
+            not_after: to here, inclusive; later than ``not_before``, below 2**40.
 
         Raises:
             TypeError: Wrong types.
             ParameterError: A length or time out of range, or the epoch was signed already.
 
-        Timing: one comb multiplication by ``s`` in G2.
+        Timing: two comb multiplications by ``s`` in G2, always the same number of additions.
         """
         return cls._generate_derand(root, mode, epoch, not_before, not_after, os.urandom)
 
@@ -208,6 +223,10 @@ class MasterShare(ServerShare):
         index: 1 to ``params.servers``.
 
     Threads: safe.  Cannot be pickled.
+
+    Timing: as :class:`MasterKey`.
+    Source: Shamir, CACM 1979; Feldman, FOCS 1987; Boldyreva, PKC 2003, section 3; docs/clsc-threshold.md,
+        "Several servers issue together".
     """
 
     __slots__ = ("params",)
@@ -227,7 +246,7 @@ class MasterShare(ServerShare):
             ParameterError: ``index`` is out of range, or ``s*P2`` is not the key of that server: with
                 such a share every answer would be wrong, and spend quota all the same.
 
-        Timing: one comb multiplication by ``s`` in G2.
+        Timing: one comb multiplication by ``s`` in G2, always the same number of additions.
         """
         reason = _no_server(params, index)
         fits = reason is None and is_share(s, index, params.Y_servers)

@@ -37,7 +37,8 @@ def sign_file(secret_key: SecretKey, source: Source, *, progress: Progress | Non
         secret_key: A key for usage ``sign``.
         source: A path, or a binary file read from where it stands to its end; a pipe is spooled to a
             private file first.  Below 4 GiB.  The name of a file is not signed.
-        progress: Called with bytes done and bytes in all, now and then.
+        progress: Called with bytes done and bytes in all, after every MiB at the latest; what it raises ends
+            the work.
 
     Memory: 1 MiB, whatever the length.
 
@@ -46,10 +47,11 @@ def sign_file(secret_key: SecretKey, source: Source, *, progress: Progress | Non
 
     Raises:
         TypeError: Wrong types.
-        ParameterError: The key is for decryption; 4 GiB or more; or the file changed meanwhile.
+        ParameterError: The key is for decryption; 4 GiB or more; or the file changed its length meanwhile.
         OSError: It cannot be read.
 
-    Timing: as :func:`sign`.
+    Timing: as :func:`sign`; the reading takes as long as the file is.
+    Source: as :func:`sign`; docs/clsc-files.md, "Signatures of files".
     """
     if not isinstance(secret_key, SecretKey):
         raise TypeError(f"secret_key: SecretKey expected, got {type(secret_key).__name__}")
@@ -72,8 +74,11 @@ def verify_file(
     Raises:
         TypeError: Wrong types.
         SignatureError: It does not hold, or is malformed, or the key is not for signing.
-        ParameterError: 4 GiB or more, or the file changed meanwhile.
+        ParameterError: 4 GiB or more, or the file changed its length meanwhile.
         OSError: It cannot be read.
+
+    Timing: variable, of public data only.
+    Source: as :func:`verify`; docs/clsc-files.md, "Signatures of files".
     """
     if not isinstance(public_key, PublicKey):
         raise TypeError(f"public_key: PublicKey expected, got {type(public_key).__name__}")

@@ -140,13 +140,20 @@ def packet_bytes(plaintext_bytes: int, n_slots: int = 1, *, pad: bool = False) -
     """Length of a packet: depends on nothing but its arguments.
 
     Args:
-        plaintext_bytes: Length of the plaintext, up to 2**40.
+        plaintext_bytes: Length of the plaintext, 0 to 2**40.
         n_slots: Receivers and dummies, 1 to 255.
         pad: Whether the plaintext is padded to its Padme length.
+
+    Returns:
+        ``555 + 80*n_slots + n + 16*max(1, ceil(n / 2**20))`` bytes, ``n`` the (padded) length of the
+        plaintext.
 
     Raises:
         TypeError: Not integers.
         ParameterError: Out of range.
+
+    Timing: variable, of its arguments.
+    Source: docs/clsc.md, "Packets"; Padme: Nikitin et al., PoPETs 2019.
     """
     if type(plaintext_bytes) is not int or type(n_slots) is not int:
         raise TypeError("plaintext_bytes, n_slots: int expected")

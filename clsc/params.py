@@ -82,12 +82,21 @@ class EpochParams:
         root_public_key: 32 bytes; who signed it.
         mode: Kind of names.
         epoch: 1 to 64 bytes.
-        not_before: First unix second in which keys of this epoch are accepted.
-        not_after: Last one.
+        not_before: First unix second in which keys of this epoch are accepted, from 0.
+        not_after: Last one, below 2**40.
         threshold: ``t`` of ``n`` servers issue together (1 for a single issuer).
-        servers: ``n``.
+        servers: ``n``, 1 to 64.
         answers: ``q``, different requests at most that each server answers a party, whatever its quota.
         corrupted: ``f``, corrupted servers under which no party gets a key too many.
+        Y: The public key ``s*P2``, a point object of the back end.
+        Y_servers: The ``s_j*P2`` of servers 1 to ``n``, likewise.
+
+    Threads: safe.  May be pickled.
+
+    Timing: variable, of public data only.
+    Source: docs/clsc.md, "Epochs, modes, trust"; of several servers: docs/clsc-threshold.md, "What loading
+        ``EpochParams`` checks", after Jarecki, Kiayias, Krawczyk, Xu, ACNS 2017 (the bound), and Cascudo and
+        David, ACNS 2017 (the degree).
     """
 
     __slots__ = (
@@ -145,7 +154,7 @@ class EpochParams:
         """Read and check parameters, the root signature included.
 
         Args:
-            data: As :meth:`to_bytes` gives them.
+            data: As :meth:`to_bytes` gives them, at most 7,424 bytes.
             root_public_key: 32 bytes, the pinned root key.
 
         Raises:
@@ -162,7 +171,7 @@ class EpochParams:
         return cls(data, root_public_key)
 
     def to_bytes(self) -> bytes:
-        """``enc(...) || signature``: 415 bytes + the lengths of mode and epoch for one server."""
+        """``enc(...) || signature``: ``315 + mode + epoch + 100*n`` bytes, of both names their lengths."""
         return self._bytes
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -19,14 +19,20 @@ from .params import Mode, Usage, identity_fits
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An enrolled party.
+    """An enrolled party.  Holds its token: SECRET.
 
     Attributes:
-        party: Its name at the issuer.
-        identity: The one name that it may have keys for in mode ``identity``.
-        quota: Keys for each purse: (parameters, usage) in modes ``identity`` and ``traceable``; the
-            parameters alone in mode ``blind``, where one unit is one key of either usage.
-        token: 32 bytes.  SECRET.
+        party: Its name at the issuer, 1 to 64 bytes of UTF-8.
+        identity: 1 to 64 bytes: the one name that it may have keys for in mode ``identity``, or whose key
+            signs its requests in mode ``traceable``.
+        quota: Keys for each purse, 1 to 2**20: (parameters, usage) in modes ``identity`` and ``traceable``;
+            the parameters alone in mode ``blind``, where one unit is one key of either usage.
+        token: 32 bytes.  SECRET; not shown by ``repr``.
+
+    Nothing is checked here: :meth:`Issuer.enrol` does.
+
+    Timing: holds values only.
+    Source: docs/clsc-stores.md, "The registry".
     """
 
     party: str
@@ -40,14 +46,22 @@ class Issuance:
     """One key issued.
 
     Attributes:
-        party: To whom.
+        party: To whom, 1 to 64 bytes of UTF-8.
         params_id: 32 bytes.
         mode: Of the parameters.
         usage: ``sign`` or ``decrypt``; empty in mode ``blind``, where the issuer cannot know it.
-        identity: The name; the pseudonym (64 bytes) in mode ``traceable``; empty in mode ``blind``.
+        identity: The name, 1 to 64 bytes; the pseudonym (64 bytes) in mode ``traceable``; empty in mode
+            ``blind``.
         issued: What the answer is for: ``X``, or ``B`` in mode ``blind`` (48 bytes).
         request: The request, as evidence; in mode ``traceable`` with the signature that a trace shows.
-        answer: What left, or will leave.  No secret of the issuer: ``D`` is encrypted or blinded.
+        answer: What left, or will leave; empty until it is made.  No secret of the issuer: ``D`` is encrypted
+            or blinded.
+
+    Raises:
+        ParameterError: A usage or name that ``mode`` has not.
+
+    Timing: holds values only.
+    Source: docs/clsc-stores.md, "The registry"; docs/clsc-issuing.md, "Requests and answers".
     """
 
     party: str
@@ -210,7 +224,12 @@ def admit(
 class MemoryRegistry:
     """A registry that lives as long as the process: for tests, and simulations in one process.
 
+    It holds the enrolment tokens: SECRET.  Nothing of it is durable.
+
     Threads: safe.
+
+    Timing: that of look-ups by party, name, point and challenge; no token is compared here.
+    Source: docs/clsc-stores.md, "The registry".
     """
 
     def __init__(self) -> None:

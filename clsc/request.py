@@ -104,13 +104,16 @@ class IdentityRequest:
         ParameterError: Parameters of another mode, a wrong length, no such server, or one token of
             two servers.
 
-    Timing: ``x`` meets the comb table of ``P1`` only; points from outside are blinded.
+    Timing: ``x`` meets the comb table of ``P1``, and for points from outside a fixed sequence of doublings
+        and additions; in the proof it is a Python integer.
+    Source: the proof: Schnorr, J. Cryptology 4 (1991); the answer comes by DHIES, Abdalla, Bellare, Rogaway,
+        CT-RSA 2001; docs/clsc-issuing.md, "Requests and answers".
     """
 
     __slots__ = ("_token", "_x", "public_key")
 
     public_key: PublicKey
-    """The key that is asked for."""
+    """The key that is asked for; its secret half is made by :meth:`finish` or :meth:`combine`."""
 
     def __init__(
         self, params: EpochParams, usage: Usage, identity: bytes, token: bytes | Mapping[int, bytes]
@@ -163,6 +166,8 @@ class IdentityRequest:
         Raises:
             TypeError: Wrong types.
             ParameterError: A wrong length, no such server, or no token of it.
+
+        Timing: one comb multiplication in G1 by a hedged nonce.
         """
         return self._to_bytes_derand(challenge, os.urandom, server)
 
@@ -196,6 +201,9 @@ class IdentityRequest:
             TypeError: ``answer`` is not bytes.
             ParameterError: A threshold issuer: several answers make a key, see :meth:`combine`.
             IssueError: Not an answer to this request, or a wrong partial key.
+
+        Timing: ``x`` meets a fixed sequence of doublings and additions; ``D`` is checked by one pairing with
+            ``P2``.  A wrong answer ends sooner, as the error tells, too.
         """
         threshold.require_single(self.public_key.params)
         body = answer_body(answer, Mode.IDENTITY)
@@ -215,14 +223,15 @@ class IdentityRequest:
             answers: Server -> its answer, 114 bytes of :meth:`Issuer.issue`.
 
         Returns:
-            The key, which servers made it, and which answers are wrong.
+            The key, and which answers are wrong.
 
         Raises:
             TypeError: Not a mapping of int to bytes.
             ParameterError: No such server.
             TooFewAnswers: Fewer than ``params.threshold`` are valid; names the wrong ones.
 
-        Timing: ``x`` is blinded; the answers are compared with public keys only.
+        Timing: as :meth:`finish`, once for each answer; shares of ``D`` are multiplied by random weights and
+            by public coefficients only.
         """
         made = self._combine(threshold.bodies(self.public_key.params, answers))
         if isinstance(made, IssueError):
@@ -273,7 +282,10 @@ class BlindRequest:
         ParameterError: Parameters of another mode, a wrong length, no such server, or one token of
             two servers.
 
-    Timing: ``x`` meets the comb table of ``P1`` only; ``b`` and its inverse are blinded.
+    Timing: ``x`` meets the comb table of ``P1``; ``b`` and its inverse meet a fixed sequence of doublings and
+        additions, and the inversion sees ``b`` times a random number only.
+    Source: blind GDH signatures, Boldyreva, PKC 2003; docs/clsc-issuing.md, "Requests and answers";
+        unlinkability: docs/clsc-security.md, "6. Unlinkability of blind issuing".
     """
 
     __slots__ = ("_B", "_b", "_public_key", "_token", "_x")
@@ -319,6 +331,8 @@ class BlindRequest:
         Raises:
             TypeError: Wrong type.
             ParameterError: No such server, or no token of it.
+
+        Timing: an HMAC under the token; ``b`` is not used.
         """
         params = self._public_key.params
         server = threshold.server_index(params, server)
@@ -339,6 +353,9 @@ class BlindRequest:
             TypeError: ``answer`` is not bytes.
             ParameterError: A threshold issuer: several answers make a key, see :meth:`combine`.
             IssueError: Not an answer to this request, or a wrong partial key.
+
+        Timing: the inverse of ``b`` meets a fixed sequence of doublings and additions; ``D`` is checked by
+            one pairing with ``P2``.
         """
         threshold.require_single(self._public_key.params)
         body = answer_body(answer, Mode.BLIND)
@@ -358,14 +375,14 @@ class BlindRequest:
             answers: Server -> its answer, 50 bytes of :meth:`Issuer.issue`.
 
         Returns:
-            The key, which servers made it, and which answers are wrong.
+            The key, and which answers are wrong.
 
         Raises:
             TypeError: Not a mapping of int to bytes.
             ParameterError: No such server.
             TooFewAnswers: Fewer than ``params.threshold`` are valid; names the wrong ones.
 
-        Timing: ``x`` and ``b`` are blinded; the answers are public.
+        Timing: as :meth:`finish`; the answers are public, and weights and coefficients are no secrets.
         """
         made = self._combine(threshold.bodies(self._public_key.params, answers))
         if isinstance(made, IssueError):

@@ -65,10 +65,13 @@ class RevocationList:
         root_public_key: 32 bytes; who signed it.
         params_id: 32 bytes; the parameters whose keys are meant.
         number: 1 to 2**32 - 1; a later list has a larger one.
-        issued_at: Unix second, by the issuer's clock.
-        pids: Distinct, ascending, 16 bytes each; at most ``MAX_REVOKED``.
+        issued_at: Unix second, by the issuer's clock, 0 to 2**40 - 1.
+        pids: Distinct, ascending, 16 bytes each; at most ``MAX_REVOKED`` (65,536).
 
     Threads: safe.  May be pickled.
+
+    Timing: variable, of public data only.
+    Source: Ed25519, RFC 8032, section 5.1; docs/clsc-stores.md, "Revocation lists".
     """
 
     __slots__ = ("_bytes", "issued_at", "number", "params_id", "pids", "root_public_key")
@@ -126,7 +129,7 @@ class RevocationList:
             TypeError: Wrong types.
             ParameterError: A length or number out of range, or more than ``MAX_REVOKED`` keys.
 
-        Timing: secret is the signing key only; Ed25519 of ``cryptography``.
+        Timing: secret is the signing key only; Ed25519 is left to OpenSSL (``cryptography``).
         """
         if not isinstance(root, RootKey):
             raise TypeError(f"root: RootKey expected, got {type(root).__name__}")
@@ -149,7 +152,7 @@ class RevocationList:
         """Read and check a list, the root signature included.
 
         Args:
-            data: As :meth:`to_bytes` gives them.
+            data: As :meth:`to_bytes` gives them: ``184 + 20*n`` bytes.
             root_public_key: 32 bytes, the pinned root key.
 
         Raises:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .group import G1, G2
 
 SIGNATURE_BYTES: Final = 176
+"""Length of a signature: ``A (48) | V (48) | R (48) | z (32)``."""
 
 CONTEXT_MESSAGE: Final = "message"
 CONTEXT_PACKET: Final = "packet"
@@ -50,19 +51,24 @@ _WEIGHT_BITS: Final = 128
 def sign(secret_key: SecretKey, message: bytes) -> bytes:
     """Sign a message under the key's name.
 
+    Strongly unforgeable by who lacks ``x`` or ``D``; in mode ``blind`` by who lacks ``x``.  Carries no time,
+    and is no signature of a packet or a key request, which have contexts of their own.
+
     Args:
         secret_key: A key for usage ``sign``.
-        message: Any length.
+        message: Below 4 GiB; hashed, not kept.
 
     Returns:
         176 bytes; two signatures of one message differ.
 
     Raises:
         TypeError: Wrong types.
-        ParameterError: The key is for decryption.
+        ParameterError: The key is for decryption; or 4 GiB or more.
 
-    Timing: the same number of point additions for every key, nonce and message; see docs/clsc.md,
-        "local timing", for what that leaves.
+    Timing: the same number of point additions for every secret and nonce, with tables from the third use of a
+        key on; hashing takes as long as the message is.  What that leaves: docs/timing.md, "Local timing".
+    Source: Cha and Cheon, PKC 2003, section 3, and Schnorr, J. Cryptology 4 (1991), under one challenge;
+        docs/clsc.md, "Signatures"; docs/clsc-security.md, "3. Unforgeability".
     """
     if not isinstance(secret_key, SecretKey):
         raise TypeError(f"secret_key: SecretKey expected, got {type(secret_key).__name__}")
@@ -155,12 +161,16 @@ def verify(public_key: PublicKey, message: bytes, signature: bytes) -> None:
 
     Args:
         public_key: A key for usage ``sign``.
-        message: As signed.
+        message: As signed, below 4 GiB.
         signature: 176 bytes.
 
     Raises:
         TypeError: Wrong types.
+        ParameterError: ``message`` of 4 GiB or more.
         SignatureError: It does not hold, or is malformed, or the key is not for signing.
+
+    Timing: variable, of public data only: a multi-exponentiation, and two pairings if that holds.
+    Source: as :func:`sign`; docs/clsc.md, "Signatures".
     """
     _check_types(public_key, message, signature)
     claim = _parse(public_key, CONTEXT_MESSAGE, hashes.message_transcript(message), signature)
@@ -175,19 +185,26 @@ _SIGNATURES_PER_TASK: Final = 64
 def batch_verify(
     items: Sequence[tuple[PublicKey, bytes, bytes]], *, executor: Executor | None = None
 ) -> None:
-    """Check many signatures with two pairings for each set of parameters.
+    """Check many signatures with one pairing, and one for each set of parameters.
 
-    A bad one is accepted with probability 2^-128 at most; a good one is never refused.
+    One of ``N`` that is bad is accepted with probability ``ceil(log2 N) / (2^128 - 1)`` at most; a good one
+    is never refused.
 
     Args:
-        items: ``(public_key, message, signature)`` each; may be empty.  Epochs may be mixed.
+        items: ``(public_key, message, signature)`` each, as for :func:`verify`; may be empty.  Epochs may be
+            mixed.
         executor: Where to work, in tasks of 64 signatures; None for here.  The result does not depend on
             it.
 
     Raises:
         TypeError: Wrong types.
+        ParameterError: A message of 4 GiB or more.
         SignatureError: At least one does not hold; ``bad_indices`` are exactly those.
         Exception: Whatever the executor raises.
+
+    Timing: variable, of public data and of the weights, which serve once.
+    Source: the small exponents test, Bellare, Garay, Rabin, EUROCRYPT 1998, section 3; docs/clsc.md,
+        "Signatures".
     """
     items = list(items)
     for i, item in enumerate(items):

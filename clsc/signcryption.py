@@ -50,17 +50,18 @@ def signcrypt(
 
     An observer sees that it is such a packet, the number of slots and the length of the body; a
     receiver does not see who the others are, but can find out with a packet made from this one, if it
-    sees how a suspect reacts (docs/clsc.md, "not given").  All receivers provably get the same content.  No
-    forward secrecy: who later steals both secrets of a receiver reads it.
+    sees how a suspect reacts (docs/clsc.md, "What is claimed, and what is not").  All receivers provably get
+    the same content.  No forward secrecy: who later steals both secrets of a receiver reads it.
 
     Args:
-        plaintext: What fits in memory twice, itself and the packet; see :func:`signcrypt_file` for more.
+        plaintext: 0 bytes to what fits in memory twice, itself and the packet; see :func:`signcrypt_file` for
+            more.  Read, not kept.
         sender: A key for usage ``sign``.
         receivers: 1 to 255 distinct keys for usage ``decrypt``.
-        ad: Associated data that receivers must name too, e.g. a header; not in the packet.
+        ad: Associated data that receivers must name too, e.g. a header; below 4 GiB; not in the packet.
         pad: Zero-pad the plaintext to its Padme length (at most 12 % more).
-        dummy_slots: Random slots that hide the number of receivers; receivers and dummies
-            together at most 255.
+        dummy_slots: From 0: random slots that hide the number of receivers; receivers and dummies together at
+            most 255.
         trust: If given, every receiver must be acceptable to it now: known parameters, in validity,
             not revoked, not pinned to another key.  Without it none of that is asked.
 
@@ -71,10 +72,17 @@ def signcrypt(
     Raises:
         TypeError: Wrong types.
         ParameterError: A key of the wrong usage, a receiver twice or not acceptable, or too many slots;
-            ``ad`` of 4 GiB.
+            ``ad`` of 4 GiB or more.
         KernelUnavailable: The back end computes something else than the wire format says.
 
-    Timing: the same number of group operations for every secret; see docs/clsc.md, "local timing".
+    Timing: the same number of group operations for every secret (docs/timing.md, "Local timing"), one pairing
+        for each receiver.  So the time tells how many slots are receivers' and how many dummies, which the
+        packet does not, and which receivers' keys were used before.
+    Source: An, Dodis, Rabin, EUROCRYPT 2002 and Boyen, CRYPTO 2003 (composition); Boneh and Franklin, CRYPTO
+        2001, Abdalla, Bellare, Rogaway, CT-RSA 2001, combined after Giacon, Heuer, Poettering, PKC 2018
+        (slots); STREAM, Hoang et al., CRYPTO 2015, section 7 (body); docs/clsc.md, "Packets";
+        docs/clsc-security.md, "2. Confidentiality", "4. Packets: one content, one length, one list" and "5.
+        Anonymity".
     """
     if not isinstance(plaintext, bytes):
         raise TypeError(f"plaintext: bytes expected, got {type(plaintext).__name__}")

@@ -113,7 +113,7 @@ class SqliteEpochs:
             insert_epoch(db, params, closed=False)
 
     def epochs(self) -> tuple[EpochParams, ...]:
-        """Every parameters recorded, in the order in which they were added; checked again."""
+        """All parameters recorded, in the order in which they were added; checked again."""
         with self._file.reading() as db:
             rows = db.execute("SELECT params, root FROM epochs ORDER BY seq").fetchall()
         return tuple(EpochParams.from_bytes(data, root) for data, root in rows)
@@ -121,7 +121,7 @@ class SqliteEpochs:
     # -- revocation -------------------------------------------------------------------------------
 
     def pids_of(self, party: str, params_id: bytes) -> tuple[bytes, ...]:
-        """The ``pid`` of every key that the party has under these parameters, in order of issuing.
+        """The ``pid``, 16 bytes each, of every key that the party has here, in order of issuing.
 
         Empty in mode ``blind``: the issuer knows whom it answered, not which key came of it.
 
@@ -162,7 +162,7 @@ class SqliteEpochs:
             db.execute("INSERT INTO revoked VALUES (?, ?)", (params_id, pid))
 
     def revoked(self, params_id: bytes) -> tuple[bytes, ...]:
-        """Every ``pid`` revoked under these parameters, ascending: what the next list must hold.
+        """Every ``pid``, 16 bytes each, revoked here, ascending: what the next list must hold.
 
         Args:
             params_id: 32 bytes.
@@ -205,7 +205,7 @@ class SqliteEpochs:
             )
 
     def revocations(self, root_public_key: bytes, params_id: bytes) -> RevocationList | None:
-        """The newest list recorded; the next one has a larger number and holds all of it.
+        """The newest list recorded, or None; the next one has a larger number and holds all of it.
 
         Args:
             root_public_key: 32 bytes.

@@ -79,10 +79,14 @@ class SqliteRegistry(MarkedStore, SqliteEpochs):
 
     Raises:
         RegistryError: Another program's file, of a newer version, readable by others, damaged, behind
-            its mark, or put beside the log of another moment.
+            its mark, or put beside the log of another moment.  So does every method of one that is closed,
+            was opened before a fork, or waits a minute for another process.
 
     Threads: safe; several processes may have the file open, on one machine.  Each process opens it
     itself, after a fork too.
+
+    Timing: that of SQLite's look-ups and of the disk; no token is compared here.
+    Source: docs/clsc-stores.md, "The file" and "Backups".
     """
 
     _APPLICATION_ID = APPLICATION_ID
@@ -107,7 +111,7 @@ class SqliteRegistry(MarkedStore, SqliteEpochs):
         Args:
             path: The file, as it was restored.
             mark: The second file, by default ``path`` + ``.mark``.
-            signed: Every parameters that are known to have been signed.  Those that the backup does not
+            signed: All parameters that are known to have been signed.  Those that the backup does not
                 know are recorded, closed, so that nobody takes them for new or signs others in their place.
 
         Raises:

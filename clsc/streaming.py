@@ -54,6 +54,9 @@ class FileSealed:
         n_bytes: Length of the packet.
         plaintext_bytes: Length of the plaintext, without padding.
         packet_id: 32 bytes, as its receivers will see it.
+
+    Timing: holds values only.
+    Source: docs/clsc.md, "Packets"; docs/clsc-files.md, "Files".
     """
 
     n_bytes: int
@@ -70,6 +73,9 @@ class OpenedFile:
         packet_id: 32 bytes; refuse a second packet with the same id (replay).
         mode: Of the sender's key.  Look at it: it says what the sender's name is worth.
         plaintext_bytes: Bytes written, padding excluded.
+
+    Timing: holds values only.
+    Source: docs/clsc.md, "Packets"; docs/clsc-files.md, "Files".
     """
 
     sender: PublicKey
@@ -101,14 +107,16 @@ def signcrypt_file(
             in the temporary directory (``TMPDIR``).
         target: Path of a new file, which appears when everything is written, mode 0600; or a binary file
             open for writing, which after an error holds the beginning of a packet that nobody can open.
-        overwrite: Whether an existing regular file at ``target`` is replaced.
-        progress: Called with bytes written and to be written.
-        sender: ``sign`` key.
-        receivers: As in :func:`.signcrypt`.
-        ad: Associated data, not sent; both ends must know it.
+        sender: A key for usage ``sign``.
+        receivers: 1 to 255 distinct keys for usage ``decrypt``.
+        ad: Associated data, below 4 GiB; not sent, and both ends must know it.
         pad: Whether the plaintext is padded to its Padme length.
-        dummy_slots: Slots that nobody can open, to hide how many receivers there are.
+        dummy_slots: Slots that nobody can open, to hide how many receivers there are; at most 255 with them.
         trust: Asked about every receiver, if given.
+        overwrite: Whether an existing regular file at ``target`` is replaced.
+        progress: Called with bytes written and to be written; what it raises ends the work.
+
+    Memory: a few MiB, whatever the length.
 
     Returns:
         Lengths and the packet's id.
@@ -119,7 +127,8 @@ def signcrypt_file(
         FileExistsError: ``target`` exists.
         OSError: Reading or writing failed; no target path was made.
 
-    Timing: as :func:`.signcrypt`.
+    Timing: as :func:`.signcrypt`; reading and writing take as long as the file is.
+    Source: as :func:`.signcrypt`; docs/clsc-files.md, "Files" and "The hedge".
     """
     check_ends(source, target)
     receivers = check_sealing(sender, receivers, ad, pad, dummy_slots, trust, 0)
@@ -234,12 +243,14 @@ def unsigncrypt_file(
             everything holds.
         receiver: A key for usage ``decrypt``.
         trust: Decides whose packets are acceptable.
-        ad: The associated data that the sender named.
+        ad: The associated data that the sender named, below 4 GiB.
         overwrite: Whether an existing regular file at ``target`` is replaced.
         progress: Called with bytes done and to be done; each byte of the body counts twice, as it is
             hashed and then decrypted.  That the second half is reached says that the packet is for this
             receiver: show it to nobody else.  Whoever serves the source (a network file system) sees the
             second reading too: copy what comes from there first, if it must not know.
+
+    Memory: a few MiB, whatever the length.
 
     Returns:
         Who sent it, and how much.  Refusing replays (``packet_id``) is the caller's part.
@@ -251,7 +262,9 @@ def unsigncrypt_file(
         OSError: Reading or writing failed.  Only a target that is an open file may then have a part of the
             plaintext, which is verified.
 
-    Timing: as :func:`.unsigncrypt`; writing to the target adds to what tells a receiver from a stranger.
+    Timing: as :func:`.unsigncrypt`; the second reading of the source and writing to the target add to what
+        tells a receiver from a stranger.
+    Source: as :func:`.unsigncrypt`; docs/clsc-files.md, "Files".
     """
     check_ends(source, target)
     check_opening(receiver, trust, ad)

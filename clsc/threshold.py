@@ -39,9 +39,12 @@ class Combined:
     """What the answers of several servers gave.
 
     Attributes:
-        key: The key; checked, as every :class:`SecretKey` is.
-        wrong: Servers whose answers were wrong, ascending.  Says nothing of who altered them: ask again
-            over an authenticated channel before a server is blamed.
+        key: The key; checked, as every :class:`SecretKey` is.  SECRET.
+        wrong: Servers whose answers were wrong, ascending; empty if none was.  Says nothing of who altered
+            them: ask again over an authenticated channel before a server is blamed.
+
+    Timing: holds values only.
+    Source: Boldyreva, PKC 2003, section 3; docs/clsc-threshold.md, "Asking, answering, combining".
     """
 
     key: SecretKey
@@ -151,13 +154,16 @@ def verify_answer(params: EpochParams, index: int, request: bytes, answer: bytes
         params: Parameters of a ``blind`` epoch.
         index: The server, 1 to ``params.servers``.
         request: 114 bytes, of :meth:`BlindRequest.to_bytes`; its MAC is not looked at.
-        answer: What :meth:`Issuer.issue` of that server gave.
+        answer: 50 bytes, what :meth:`Issuer.issue` of that server gave.
 
     Raises:
         TypeError: Wrong types.
         ParameterError: Parameters of another mode, or no such server.
         DecodeError: ``request`` is not a request, or its ``B`` not a valid point.
         IssueError: The request is for other parameters, or the answer is wrong.
+
+    Timing: variable, of public data only.
+    Source: Boldyreva, PKC 2003, section 3; docs/clsc-threshold.md, "Asking, answering, combining".
     """
     if not isinstance(params, EpochParams):
         raise TypeError(f"params: EpochParams expected, got {type(params).__name__}")

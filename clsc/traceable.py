@@ -47,7 +47,9 @@ class TraceableRequest:
         ParameterError: Parameters of another mode, or a ``signer`` of another root, mode or usage, or with
             too long a name.
 
-    Timing: ``x`` meets the comb table of ``P1`` only; points from outside are blinded.
+    Timing: as :class:`IdentityRequest`; the signature as :func:`sign`.
+    Source: docs/clsc-issuing.md, "Requests and answers" and "Pseudonyms that the issuer can open"; the answer
+        comes by DHIES, Abdalla, Bellare, Rogaway, CT-RSA 2001.
     """
 
     __slots__ = ("_X", "_params", "_signature", "_signer", "_usage", "_x")
@@ -106,7 +108,7 @@ class TraceableRequest:
         """Open the answer of a single issuer and check the key; may be called again after a failure.
 
         That the pseudonym opens to the user's own name cannot be seen without the tracing key; if it
-        opens to another, no :class:`Trace` of it verifies.
+        opens to another, no :class:`Trace` with that name verifies.
 
         Args:
             answer: 178 bytes, of :meth:`Issuer.issue`.
@@ -118,6 +120,8 @@ class TraceableRequest:
             TypeError: ``answer`` is not bytes.
             ParameterError: A threshold issuer: several answers make a key, see :meth:`combine`.
             IssueError: Not an answer to this request, or a wrong partial key.
+
+        Timing: as :meth:`IdentityRequest.finish`.
         """
         threshold.require_single(self._params)
         body = answer_body(answer, Mode.TRACEABLE)
@@ -138,14 +142,14 @@ class TraceableRequest:
             answers: Server -> its answer, 178 bytes of :meth:`Issuer.issue`.
 
         Returns:
-            The key, which servers made it, and which answers are wrong.
+            The key, and which answers are wrong.
 
         Raises:
             TypeError: Not a mapping of int to bytes.
             ParameterError: No such server.
             TooFewAnswers: Fewer than ``params.threshold`` are valid; names the wrong ones.
 
-        Timing: ``x`` is blinded; the answers are compared with public keys only.
+        Timing: as :meth:`IdentityRequest.combine`.
         """
         made = self._combine(threshold.bodies(self._params, answers))
         if isinstance(made, IssueError):

@@ -99,6 +99,10 @@ class TracingKey:
     threshold issuer share one, so each of them can trace.
 
     Threads: safe.  Cannot be pickled; ``repr`` shows nothing of it.
+
+    Timing: AES-SIV and HMAC are OpenSSL's; how long a name is may show in Python.
+    Source: AES-SIV, RFC 5297, section 2 (Rogaway and Shrimpton, EUROCRYPT 2006); HKDF, RFC 5869;
+        docs/clsc-issuing.md, "Pseudonyms that the issuer can open".
     """
 
     __slots__ = ("_key",)
@@ -109,7 +113,7 @@ class TracingKey:
         """Use :meth:`generate`; this is for whoever stored the key.
 
         Args:
-            key: 64 bytes.
+            key: 64 random bytes.  SECRET.
 
         Raises:
             TypeError: Not bytes.
@@ -177,6 +181,12 @@ class Trace:
         pseudonym: The key that was traced.
         signer: The identity key that asked for it; its ``identity`` is the name.
         signature: 176 bytes, in context ``issue`` over ``(params_id, usage, X)`` of the pseudonym.
+
+    Threads: safe.  May be pickled.
+
+    Timing: variable, of what it shows; no key is used.
+    Source: docs/clsc-issuing.md, "Pseudonyms that the issuer can open"; docs/clsc-security.md, "9. Evidence
+        and conviction".
     """
 
     __slots__ = ("pseudonym", "signature", "signer")
@@ -187,6 +197,11 @@ class Trace:
 
     def __init__(self, pseudonym: PublicKey, signer: PublicKey, signature: bytes) -> None:
         """Put the parts together.
+
+        Args:
+            pseudonym: A key of mode ``traceable``.
+            signer: A key of mode ``identity`` for usage ``sign``, with a name of 1 to 31 bytes.
+            signature: 176 bytes; what it says is asked by :meth:`verify`.
 
         Raises:
             TypeError: Wrong types.

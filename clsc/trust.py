@@ -41,7 +41,7 @@ class TrustStore:
 
     Args:
         root_public_key: 32 bytes; the only thing that is believed without proof.
-        clock: Gives unix seconds; for tests and simulations.
+        clock: Gives unix seconds, ``time.time`` by default; another one for tests and simulations.
         known_keys: Keys to :meth:`pin`, their parameters to :meth:`add`.
         known_only: In mode ``identity``, accept as senders (usage ``sign``) nobody but pinned keys: a
             name that was never pinned is refused, not believed on first sight.  Pseudonyms are not
@@ -57,6 +57,10 @@ class TrustStore:
         SenderError: As :meth:`add` and :meth:`pin`.
 
     Threads: safe.  May be pickled, if ``clock`` may: it holds no secret.
+
+    Timing: variable, of public data; but a key that :meth:`read_key` has kept is read sooner, so the time
+        tells whether it was met before.
+    Source: docs/clsc.md, "Epochs, modes, trust"; docs/clsc-stores.md, "Revocation lists" and "Pinned keys".
     """
 
     def __init__(
@@ -133,6 +137,7 @@ class TrustStore:
             The parameters, which are believed from now on.
 
         Raises:
+            TypeError: Not bytes.
             DecodeError: As :meth:`EpochParams.from_bytes`.
             ParamsConflict: As :meth:`add`.
         """
@@ -163,7 +168,7 @@ class TrustStore:
         :meth:`acceptable` is asked every time.
 
         Args:
-            data: What :meth:`PublicKey.to_bytes` gave.
+            data: What :meth:`PublicKey.to_bytes` gave, 83 bytes plus the length of the name.
 
         Raises:
             TypeError, DecodeError, SenderError: As :meth:`PublicKey.from_bytes`.
@@ -239,7 +244,7 @@ class TrustStore:
         return revocations
 
     def revocations(self, params_id: bytes) -> RevocationList | None:
-        """The newest list known of these parameters; its ``issued_at`` says how old the news are.
+        """The newest list known of these parameters, or None; its ``issued_at`` says how old the news are.
 
         Args:
             params_id: 32 bytes.
@@ -248,7 +253,7 @@ class TrustStore:
 
     @property
     def revoked(self) -> frozenset[bytes]:
-        """The ``pid`` of every key revoked so far."""
+        """The ``pid``, 16 bytes each, of every key revoked so far."""
         with self._lock:
             return frozenset(self._revoked)
 
@@ -292,7 +297,7 @@ class TrustStore:
     def acceptable(self, public_key: PublicKey) -> None:
         """Return if packets under this key may be accepted now.
 
-        Clocks may differ by ``CLOCK_SKEW_S`` seconds from the issuer's on either side.
+        Clocks may differ by ``CLOCK_SKEW_S`` (120) seconds from the issuer's on either side.
 
         Args:
             public_key: A sender's, or a receiver's before something is sealed to it.

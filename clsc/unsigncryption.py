@@ -39,6 +39,9 @@ class Opened:
         sender: Who signed it; in mode ``blind`` a pseudonym that proves a unit of quota.
         packet_id: 32 bytes; refuse a second packet with the same id (replay).
         mode: Of the sender's key.  Look at it: it says what the sender's name is worth.
+
+    Timing: holds values only.
+    Source: docs/clsc.md, "Packets".
     """
 
     plaintext: bytes = field(repr=False)
@@ -51,10 +54,10 @@ def unsigncrypt(packet: bytes, *, receiver: SecretKey, trust: TrustStore, ad: by
     """Open a packet and check its sender.
 
     Args:
-        packet: Any bytes from outside.
+        packet: Any bytes from outside; read, not kept.
         receiver: A key for usage ``decrypt``.
         trust: Decides whose packets are acceptable.
-        ad: The associated data that the sender named.
+        ad: The associated data that the sender named, below 4 GiB.
 
     Memory: the packet and its length again beside it, at the peak.
 
@@ -70,9 +73,11 @@ def unsigncrypt(packet: bytes, *, receiver: SecretKey, trust: TrustStore, ad: by
             equal.  An outsider cannot provoke it: only who knows the content key can, a co-receiver
             too.  To whom that may be, do not show which of the two it was, nor that it was none.
 
-    Timing: secrets are blinded or meet a fixed number of additions; all slots are compared, and the
-        whole ciphertext is hashed before; a receiver that goes on to open takes longer than a
-        stranger (docs/clsc.md, "local timing").
+    Timing: ``x`` meets a fixed sequence of doublings and additions, ``D`` is split at random before it meets
+        ``U2``; all slots are compared, and the whole ciphertext is hashed before.  A receiver that goes on to
+        open takes longer than a stranger: docs/timing.md, "Local timing".
+    Source: as :func:`signcrypt`; docs/clsc.md, "Packets" and "Two errors"; docs/clsc-security.md, "2.
+        Confidentiality".
     """
     check_public([packet], trust, ad)
     check_opening(receiver, trust, ad)

@@ -57,7 +57,7 @@ PRIVATE = (
 nitpick_ignore_regex = [
     (r"py:.*", rf"({'|'.join(OTHERS.split())})(\..*)?"),
     (r"py:class", rf"sottovoce\.({'|'.join(PRIVATE)})"),
-    (r"py:class", r"Buffer|Erasures|G1|Progress|Row|Shards|Symbols"),
+    (r"py:class", r"Buffer|Erasures|G1|G2|Progress|Row|Shards|Symbols"),
 ]
 
 # -- Markdown

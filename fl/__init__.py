@@ -25,7 +25,8 @@ from .._ext.errors import (
     UnsigncryptError,
 )
 from .aggregator import Aggregator, State
-from .audit import AuditError, AuditFault, AuditFinding, AuditReport, audit_round
+from .audit import audit_round
+from .audit_report import AuditError, AuditFault, AuditFinding, AuditReport
 from .beacon import Beacon, BeaconServer, combine_beacon
 from .client import Client, Sealed
 from .closing import Answer, ContributorSet, RoundResult

@@ -41,6 +41,9 @@ class Beacon:
         epoch: The epoch of the roster, 1 to 64 bytes.
         round_number: ``r``, from 1.
         signature: 48 bytes; the only ones there are for this key, epoch and round.
+
+    Source: Boneh, Lynn, Shacham, ASIACRYPT 2001; Boldyreva, PKC 2003, section 3 (threshold);
+        docs/fl-peers.md, "Messages".
     """
 
     epoch: bytes
@@ -112,6 +115,9 @@ def combine_beacon(
     Raises:
         TypeError, ParameterError: Wrong types, epoch or round out of range, no such server.
         TooFewAnswers: Fewer than ``t`` valid parts; ``wrong`` names the others.
+
+    Source: Boneh, Lynn, Shacham, ASIACRYPT 2001; Boldyreva, PKC 2003, section 3 (threshold);
+        docs/fl-peers.md, "Why so".
     """
     expect("key", key, clsc.BlsPublicKey)
     expect("parts", parts, Mapping)
@@ -140,6 +146,9 @@ class BeaconServer:
 
     Raises:
         TypeError, ParameterError: Wrong types, or numbers out of range.
+
+    Timing: signing is as :meth:`sottovoce.clsc.BlsShare.sign`, the rest does not touch the share.
+    Source: Boldyreva, PKC 2003, section 3, on round numbers as drand signs them; docs/fl-peers.md, "Why so".
     """
 
     def __init__(

@@ -33,17 +33,21 @@ class Sealed:
 
     Attributes:
         header: The round it is for.
-        packet: The signcryption to the aggregator; one length for all clients of a round.
+        packet: The signcryption to the aggregator; ``update_packet_bytes(header.kahe_params)`` bytes, one
+            length for all clients of a round.
+
+    Source: docs/fl-protocol.md, "Collecting over relays".
     """
 
     header: RoundHeader
     packet: bytes = field(repr=False)
 
     def shards(self) -> list[bytes]:
-        """Cut the packet into ``shard_n`` sealed shards of one size, ``shard_k`` of which suffice.
+        """The packet as ``shard_n`` sealed shards of one size, ``shard_k`` of which suffice.
 
         Every call draws fresh randomness: shards of two calls do not combine, and both lead to the
-        same packet.  Send each over another relay.
+        same packet.  Send each over another relay.  Each has ``rs.shard_bytes(packet_bytes, shard_k,
+        shard_n)`` bytes.
         """
         header = self.header
         return rs.disperse(
@@ -73,6 +77,9 @@ class Client:
     Raises:
         TypeError: Wrong types.
         ParameterError: ``key`` is no ``sign`` key.
+
+    Timing: of :meth:`seal`, the others look at public bytes only.
+    Source: docs/fl.md, "What happens".
     """
 
     def __init__(
@@ -133,8 +140,9 @@ class Client:
 
         Args:
             signed_header: From the aggregator.
-            model: The global model that was trained on, float arrays.
-            update: What to contribute, arrays of the same shapes and dtypes; clipped to the header's range.
+            model: The global model that was trained on, arrays of the header's layout; read, never kept.
+            update: What to contribute, arrays of the same shapes and dtypes; clipped to the header's range;
+                read, never kept.
             examples: Size of the data behind it, 1 to ``max_examples``; required if the header weighs
                 by examples, refused if it does not.
 
@@ -149,7 +157,9 @@ class Client:
             ParameterError: ``update`` has other shapes or dtypes, NaN or infinity (array and index named);
                 ``examples`` out of range.
 
-        Timing: encoding and encryption do not branch on values; see docs/threat-model.md.
+        Timing: rounding is as :meth:`sottovoce.he.Codec.quantize`, not constant in the values; encryption and
+            sharing neither branch nor index on secrets (docs/he.md); signatures are as
+            :func:`sottovoce.clsc.sign`.
         """
         with self._meter.stage("check header") as stage:
             header = self.check(signed_header)

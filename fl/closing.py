@@ -58,6 +58,9 @@ class ContributorSet:
         root: Digest of the sorted list of (pid, manifest digest), 32 bytes.
         sum_digest: SHA-256 of the sum of their ciphertexts, 32 bytes.
         count: How many they are.
+
+    Source: docs/fl.md, "Messages"; compare the consistency check of Bonawitz et al., CCS 2017, where clients
+        sign the set that they help to open.
     """
 
     root: bytes
@@ -81,6 +84,8 @@ class Answer:
         agreed: The set it is for.
         signature: The member's signature over ``agreed``, for the clients; 176 bytes.
         share_sum: The sum; with ``t - 1`` others it is the sum of the keys.
+
+    Source: docs/fl.md, "Messages".
     """
 
     agreed: ContributorSet
@@ -146,11 +151,14 @@ class RoundResult:
 
     Attributes:
         agreed: The set, the digest of the sum, and how many they are.
-        entries: ``(pid, manifest digest)`` of every contributor, sorted by pid.
+        entries: ``(pid, manifest digest)`` of every contributor, 16 and 32 bytes, sorted by pid.
         mean: Weighted mean, shape ``(layout.size,)``, read-only, float32, or float64 where an array of the
             model is.  The aggregator's word.
-        total_weight: Sum of the clients' integer weights.
-        member_signatures: Member index -> its signature over ``agreed``.
+        total_weight: Sum of the clients' integer weights, each 1 to ``header.codec.max_weight``.
+        member_signatures: Member index, from 1 -> its signature over ``agreed``, 176 bytes.
+
+    Source: docs/fl.md, "Messages"; the weighted mean is that of FedAvg, McMahan et al., AISTATS 2017,
+        algorithm 1.
     """
 
     agreed: ContributorSet
@@ -291,7 +299,8 @@ def little_endian(mean: NDArray[Any]) -> memoryview:
 
 def result_max_bytes(header: RoundHeader) -> int:
     """No result of this round is longer."""
-    return 4096 + 200 * len(header.members) + 48 * header.max_contributors + 8 * header.layout.size
+    mean_bytes = header.layout.vector_dtype.itemsize * header.layout.size
+    return 4096 + 200 * len(header.members) + 48 * header.max_contributors + mean_bytes
 
 
 def check_entries(entries: Sequence[tuple[bytes, bytes]]) -> None:

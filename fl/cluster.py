@@ -59,6 +59,9 @@ def cluster_executor(client: Client, key: clsc.SecretKey) -> Iterator[Executor]:
     Raises:
         TypeError: Wrong types.
         ParameterError: A connection that is neither TLS nor loopback; nothing has been sent.
+
+    Timing: as :func:`sottovoce.fl.handover`.
+    Source: docs/fl-scale.md, "An aggregator over an executor".
     """
     expect("client", client, Client)
     expect("key", key, clsc.SecretKey)

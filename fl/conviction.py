@@ -56,6 +56,8 @@ class Conviction:
         packet: As it came out of the client's update; its head is not looked at.
         evidence: Of strength ``ADDRESSED``: opens this packet, and nothing else.
         manifest: The one that the packet names, or None: then the packet says no such thing.
+
+    Source: docs/fl-audit.md, "Complaints and convictions".
     """
 
     header_hash: bytes
@@ -223,7 +225,9 @@ def show_conviction(header: RoundHeader, conviction: Conviction) -> bytes:
         conviction: Verified.
 
     Returns:
-        ``enc(tag, EpochParams of the servers, header, conviction)``.
+        ``enc(tag, EpochParams of the servers, header, conviction)``, at most 512 KiB.
+
+    Source: docs/fl-audit.md, "The bytes".
     """
     expect("header", header, RoundHeader)
     expect("conviction", conviction, Conviction)
@@ -246,6 +250,9 @@ def judge_conviction(data: bytes, root_public_key: bytes) -> tuple[RoundHeader, 
         DecodeError: Malformed.
         SenderError: Of another issuer.
         ProtocolError: It does not convict (:attr:`Reason.CONVICTION`).
+
+    Timing: public data only.
+    Source: docs/fl-audit.md, "Complaints and convictions".
     """
     if isinstance(data, bytes) and len(data) > MAX_SHOWN_CONVICTION_BYTES:
         raise DecodeError(f"conviction: at most {MAX_SHOWN_CONVICTION_BYTES} bytes, got {len(data)}")

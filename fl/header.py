@@ -89,7 +89,8 @@ class RoundHeader:
         revoked: Digest of the revocation list in force (:func:`revocation_digest`).
         layout: Shapes and dtypes of the model.
         model: Digest of the global model that clients train on (:func:`sottovoce.fl.model_digest`).
-        clip: Values are clipped to ``[-clip, clip]``; positive.
+        clip: Values are clipped to ``[-clip, clip]``; positive, and no number that float32 rounds to 0
+            unless an array of the model is float64.
         value_bits: Bits of a quantised value, 4 to 24 (:class:`sottovoce.he.Codec`).
         max_examples: Examples that get the largest weight; 0: all clients weigh the same.
         set_name: Parameter set of :mod:`sottovoce.he.kahe`.
@@ -110,6 +111,8 @@ class RoundHeader:
     Raises:
         TypeError: A field of the wrong type.
         ParameterError: A field out of range, or fields that do not fit together.
+
+    Source: docs/fl.md, "Messages".
     """
 
     aggregator: ServerIdentity
@@ -163,6 +166,13 @@ class RoundHeader:
             )
         if not 0 < self.deadline <= self.audit_deadline < 1 << 53:
             raise ParameterError("deadline: 0 < deadline <= audit_deadline expected")
+        # Ties to even: half of the least number of the type that means travel in is 0, and so were all means.
+        least_clip = float(np.finfo(self.layout.vector_dtype).smallest_subnormal) / 2
+        if 0 < self.clip <= least_clip:
+            raise ParameterError(
+                f"clip: above {least_clip:.4g} expected where means travel as "
+                f"{self.layout.vector_dtype}, got {self.clip:.4g}"
+            )
         # Each of these refuses what it cannot be made of.
         _ = self.codec, self.kahe_params
         rs.shard_bytes(self.packet_bytes, self.shard_k, self.shard_n)
@@ -352,6 +362,8 @@ def revocation_digest(pids: frozenset[bytes]) -> bytes:
 
     Returns:
         ``SHA-256(enc(tag, count, pids ascending))``.
+
+    Source: docs/fl.md, "Messages".
     """
     return hashlib.sha256(enc("SOTTOVOCE-V1-REVOKED", len(pids), *sorted(pids))).digest()
 

@@ -45,6 +45,11 @@ class Member:
         store: Keeps what was signed and answered; in memory if None.
         clock: Unix seconds.
         meter: Listens to time and bytes of each stage.
+
+    Timing: shows which packets opened and which shares were right; of the keys what
+        :func:`sottovoce.clsc.unsigncrypt` and :func:`sottovoce.clsc.sign` show.
+    Source: docs/fl.md, "What happens"; a set without the convicted is docs/fl-audit.md, "Complaints and
+        convictions".
     """
 
     def __init__(

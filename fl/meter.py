@@ -16,6 +16,8 @@ class Stage:
         seconds: Wall-clock seconds, summed over the calls.
         n_bytes: Bytes that the stage produced or took in.
         calls: How often it ran.
+
+    Source: docs/fl.md, "In memory".
     """
 
     seconds: float = 0.0
@@ -30,6 +32,8 @@ class Meter:
     Attributes:
         clock: Seconds; only differences matter.
         stages: By name.
+
+    Source: docs/fl.md, "In memory".
     """
 
     clock: Callable[[], float] = time.perf_counter

@@ -22,11 +22,16 @@ def model_digest(arrays: Arrays) -> bytes:
     ``-0.0`` differ).
 
     Args:
-        arrays: The model as a list of float arrays, any strides; read only.
+        arrays: The model as a list of float16, float32 or float64 arrays, any strides; read, never kept.
+
+    Returns:
+        SHA-256 of ``enc("SOTTOVOCE-V1-MODEL", layout)`` and the values, little-endian and in C order.
 
     Raises:
         ParameterError: No array, or an unsupported dtype.
         RangeError: NaN or infinity; names the array and the index in it.
+
+    Source: docs/fl.md, "Messages".
     """
     layout = he.ModelLayout.of(arrays)
     digest = hashlib.sha256(enc("SOTTOVOCE-V1-MODEL", layout.to_bytes()))

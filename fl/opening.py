@@ -29,8 +29,10 @@ class Receipt:
     """What became of one packet.
 
     Attributes:
-        pid: The sender, or ``b""`` if the packet did not say.
+        pid: The sender, 16 bytes, or ``b""`` if the packet did not say.
         refused: Why it does not count, or None if it counts (also when it did already).
+
+    Source: docs/fl.md, "What happens".
     """
 
     pid: bytes
@@ -42,7 +44,7 @@ class OpenedPacket:
     """One packet after opening: either everything about it, or why not.
 
     Attributes:
-        pid: The sender, or ``b""`` if the packet did not say.
+        pid: The sender, 16 bytes, or ``b""`` if the packet did not say.
         refused: Why it cannot count, or None.
         packet_id: Its replay identity.
         manifest_digest: Of the sender's manifest.

@@ -62,6 +62,9 @@ class Peer:
     Raises:
         TypeError: Wrong types.
         ParameterError: ``sender_key`` does not sign.
+
+    Timing: as :class:`Client`, :class:`Member` and :class:`Aggregator`.
+    Source: docs/fl-peers.md, "Whose turn it is".
     """
 
     def __init__(

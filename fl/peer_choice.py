@@ -33,6 +33,8 @@ class Choice:
         view: Aggregators passed over, from 0.
         aggregator: Who collects.
         members: The committee in order, the same on every view.
+
+    Source: docs/fl-peers.md, "Rounds among equals".
     """
 
     epoch: bytes
@@ -60,11 +62,16 @@ def choose_peers(
     Args:
         names: Distinct ids, more than ``n_members``.
         beacon: The signature of the round, 48 bytes.
-        n_members: Committee ``n``.
+        n_members: Committee ``n``, at least 1.
         view: 0 to ``len(names) - n_members - 1``.
+
+    Returns:
+        The name of the aggregator, and those of the committee in order.
 
     Raises:
         ParameterError: Names that are not distinct or too few, or no such view.
+
+    Source: docs/fl-peers.md, "Rounds among equals".
     """
     ranked = rank_peers(names, beacon)
     if len(set(ranked)) != len(ranked) or not 1 <= n_members < len(ranked):
@@ -88,6 +95,8 @@ def choose(roster: Roster, beacon: Beacon, view: int = 0) -> Choice:
         TypeError: Wrong types.
         ProtocolError: The beacon is of another epoch or of a round before the roster's first
             (:attr:`Reason.BEACON`), or nobody is left for such a view (:attr:`Reason.VIEW`).
+
+    Source: docs/fl-peers.md, "Rounds among equals".
     """
     expect("roster", roster, Roster)
     expect("beacon", beacon, Beacon)
@@ -123,6 +132,8 @@ def committee_risk(n_peers: int, n_bad: int, n_members: int) -> Fraction:
     Raises:
         TypeError: Not integers.
         ParameterError: Numbers that do not fit together.
+
+    Source: docs/fl-peers.md, "How large a committee must be".
     """
     for name, value in (("n_peers", n_peers), ("n_bad", n_bad), ("n_members", n_members)):
         expect(name, value, int)

@@ -33,6 +33,8 @@ class PeerPolicy(Policy):
 
     Raises:
         TypeError, ParameterError: As :class:`Policy`; or ``book`` is none.
+
+    Source: docs/fl-peers.md, "Whose turn it is".
     """
 
     aggregators: frozenset[bytes] = field(default=frozenset(), init=False)

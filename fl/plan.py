@@ -39,14 +39,14 @@ def plan_round(
     packet and the digest of the revocation list follow from the arguments.
 
     Args:
-        model: The global model as float arrays.
+        model: The global model as float16, float32 or float64 arrays; read, never kept.
         aggregator: Who collects.
         members: The committee in order, 4 to 64.
         shard_key: The aggregator's X25519 public key for shards, 32 bytes.
         sender_params: The one set of parameters that contributors' keys are under.
         trust: Its revocation list is the one in force.
         round_number: Never used twice in one epoch.
-        clip: Values are clipped to ``[-clip, clip]``.
+        clip: Values are clipped to ``[-clip, clip]``; as :class:`RoundHeader` takes it.
         deadline: Unix seconds; for sealing, collecting, checking and answering.
         audit_deadline: Unix seconds; ciphertexts are kept until then.
         max_examples: Examples that get the largest weight; 0: all clients weigh the same.
@@ -60,6 +60,8 @@ def plan_round(
 
     Raises:
         TypeError, ParameterError: As :class:`RoundHeader`; or no wire width opens such sums.
+
+    Source: docs/fl.md, "Making one".
     """
     layout = he.ModelLayout.of(model)
     params = kahe.Params(

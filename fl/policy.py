@@ -45,6 +45,8 @@ class Policy:
         allow_retrained: After an update for one global model has left, send a *different* update for the
             same model to another round.  Off: refuse.  An update with the same floats, or that encodes to
             the same integers, is never sent twice, whatever the model.
+
+    Source: docs/fl.md, "Making one".
     """
 
     aggregators: frozenset[bytes]

@@ -42,8 +42,10 @@ class Removal:
     """One client that was taken out of a set that some members had answered, and why that is right.
 
     Attributes:
-        manifest_digest: As the client was listed.
+        manifest_digest: As the client was listed, 32 bytes.
         conviction: Verified by nobody yet.
+
+    Source: docs/fl-audit.md, "Complaints and convictions".
     """
 
     manifest_digest: bytes
@@ -65,6 +67,8 @@ class CloseRequest:
         packets: This member's packets, in the same order.
         removals: Who was taken out of the first set that members may have answered, step by step: with the
             last step put back, this set is the one that was asked for before.  Empty for that first set.
+
+    Source: docs/fl.md, "Messages".
     """
 
     agreed: ContributorSet
@@ -218,10 +222,12 @@ class CheckReply:
     """A member's verdict on a request; binds nobody to anything.
 
     Attributes:
-        root: The set it is about.
-        bad: Pseudonyms whose packets this member refuses, ascending; a complaint if not empty.
+        root: The set it is about, 32 bytes.
+        bad: Pseudonyms whose packets this member refuses, 16 bytes each, ascending; a complaint if not empty.
         convictions: Of those in ``bad`` whose fault can be shown, in the same order.  About the others it is
             the member's word.
+
+    Source: docs/fl.md, "Messages".
     """
 
     root: bytes

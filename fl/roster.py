@@ -57,6 +57,8 @@ class Roster:
     Raises:
         TypeError: A field of the wrong type.
         ParameterError: A field out of range, or fields that do not fit together.
+
+    Source: docs/fl-peers.md, "Messages".
     """
 
     epoch: bytes

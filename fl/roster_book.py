@@ -35,6 +35,8 @@ class RosterBook:
     Args:
         trust: Pins the issuer's root key, and knows the parameters of the peers' keys.
         clock: Unix seconds.
+
+    Source: docs/fl-peers.md, "Why so".
     """
 
     def __init__(self, trust: clsc.TrustStore, *, clock: Callable[[], float] = time.time) -> None:

@@ -17,6 +17,8 @@ class ServerIdentity:
     Attributes:
         sign: Key of mode ``identity`` and usage ``sign``.
         decrypt: Key of mode ``identity`` and usage ``decrypt``, same name and parameters.
+
+    Source: docs/fl.md, "Messages".
     """
 
     sign: clsc.PublicKey
@@ -74,6 +76,9 @@ class ServerKeys:
     Raises:
         TypeError: Not secret keys.
         ParameterError: Not two keys of one server, in this order.
+
+    Timing: looks at the public halves only.
+    Source: docs/fl.md, "fl: one private round".
     """
 
     sign: clsc.SecretKey

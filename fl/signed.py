@@ -27,6 +27,8 @@ class SignedHeader:
         header: The header.
         aggregator_signature: 176 bytes.
         member_signatures: One entry a member in order, 176 bytes or ``b""`` for a member that did not sign.
+
+    Source: docs/fl.md, "Messages".
     """
 
     header: RoundHeader

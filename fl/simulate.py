@@ -7,7 +7,6 @@ wires are lists.  The embedded runtime of the demo and of tests.
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -22,50 +21,29 @@ from numpy.typing import NDArray
 from .. import clsc, he, rs
 from .._ext.errors import ParameterError
 from .aggregator import Aggregator
+from .authority import Authority
 from .client import Client, Sealed
 from .closing import RoundResult
+from .faults import Faults, Network, Wires
 from .header import RoundHeader
 from .member import Member
 from .meter import Meter, Stage
 from .model import Arrays
 from .plan import plan_round
 from .policy import Policy
-from .roster import Roster
-from .server import ServerKeys
 from .signed import SignedHeader
 from .sqlite_aggregator import SqliteAggregatorStore
 from .sqlite_member import SqliteMemberStore
 from .sqlite_outbox import SqliteOutbox
 from .stores import AggregatorStore, MemberStore, Outbox
 
+__all__ = ["Authority", "Faults", "RoundReport", "Simulation"]
+
 Progress = Callable[[str, int, int], None]
 _SHARD_FAULTS = frozenset(
     {"wrong_size", "unopenable", "malformed", "wrong_shape", "contradicting", "over_limit"}
     | {"inconsistent", "evicted", "expired"}
 )
-
-
-@dataclass(frozen=True)
-class Faults:
-    """What goes wrong in a round.
-
-    Attributes:
-        lose_shards: Fraction of all shards that never arrive.
-        corrupt_shards: Fraction of all shards that arrive with one byte changed.
-        replay: Send a packet of an earlier round again, both as its old shards and in fresh ones.
-        stranger: Let a client take part that another issuer enrolled.
-        absent_members: Members that neither sign the header nor answer, other ones every round.
-    """
-
-    lose_shards: float = 0.0
-    corrupt_shards: float = 0.0
-    replay: bool = False
-    stranger: bool = False
-    absent_members: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.lose_shards < 1 or not 0 <= self.corrupt_shards < 1 or self.absent_members < 0:
-            raise ParameterError("faults: fractions in [0, 1) and a count expected")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +58,12 @@ class RoundReport:
         dropped: Indices of clients whose packets did not survive the network.
         refused: Kind -> count, for everything that was refused.
         injected: Kind -> count, for everything that was done to the round.
-        opened_sum: The integers that the aggregator opened, int64, weight last.
+        opened_sum: The integers that the aggregator opened, int64 ``(layout.size + 1,)``, weight last.
         expected_sum: The sum of the same clients' encoded integers, taken from the clients.
         stages: Time and bytes by stage, in the order of the protocol.
-        wrong_members: Members whose answer was found wrong.
+        wrong_members: Indices, from 1, of members whose answer was found wrong.
+
+    Source: docs/fl.md, "In memory".
     """
 
     round_number: int
@@ -112,80 +92,6 @@ class _Recorder(Client):
     def _quantize(self, header: RoundHeader, update: Arrays, examples: int | None) -> NDArray[np.int64]:
         self.encoded = super()._quantize(header, update, examples)
         return self.encoded
-
-
-class _Stranger(Client):
-    """A client that no issuer of the federation enrolled, and that seals all the same."""
-
-    def check(self, signed_header: bytes) -> RoundHeader:
-        return SignedHeader.from_bytes(signed_header, self._trust).header
-
-
-class Authority:
-    """An issuer with its two epochs: names for servers, blind pseudonyms for clients.
-
-    Args:
-        epoch: 1 to 64 bytes.
-        now: Unix second in which its keys begin to be valid.
-        valid_s: For so many seconds.
-    """
-
-    def __init__(self, epoch: bytes, now: int, valid_s: int) -> None:
-        self._root = root = clsc.RootKey.generate()
-        self.root_public_key = root.public_key
-        span = {"not_before": now, "not_after": now + valid_s}
-        identity = clsc.MasterKey.generate(root, clsc.Mode.IDENTITY, epoch, **span)
-        blind = clsc.MasterKey.generate(root, clsc.Mode.BLIND, epoch, **span)
-        self.identity, self.blind = identity.params, blind.params
-        self._identity_issuer, self._blind_issuer = clsc.Issuer(identity), clsc.Issuer(blind)
-
-    def trust(self) -> clsc.TrustStore:
-        """What a party that pins this authority's root believes."""
-        store = clsc.TrustStore(self.root_public_key)
-        store.add(self.identity)
-        store.add(self.blind)
-        return store
-
-    def server(self, name: bytes) -> ServerKeys:
-        """Enrol a server under a name and issue its two keys.
-
-        Args:
-            name: 1 to 64 bytes.
-
-        Returns:
-            One key to sign, one to be written to.
-        """
-        token = self._identity_issuer.enrol(name.decode())
-        keys = []
-        for usage in (clsc.Usage.SIGN, clsc.Usage.DECRYPT):
-            request = clsc.IdentityRequest(self.identity, usage, name, token)
-            sent = request.to_bytes(self._identity_issuer.challenge())
-            keys.append(request.finish(self._identity_issuer.issue(name.decode(), sent)))
-        return ServerKeys(*keys)
-
-    def roster(self, roster: Roster) -> bytes:
-        """Publish who the peers are, under the root key.
-
-        Args:
-            roster: Of this epoch.
-
-        Returns:
-            The signed bytes.
-        """
-        return roster.sign(self._root)
-
-    def pseudonym(self, party: str) -> clsc.SecretKey:
-        """Enrol a device and issue its blind ``sign`` key for the epoch.
-
-        Args:
-            party: Its name, once an epoch.
-
-        Returns:
-            The device's key.
-        """
-        token = self._blind_issuer.enrol(party)
-        request = clsc.BlindRequest(self.blind, clsc.Usage.SIGN, token)
-        return request.finish(self._blind_issuer.issue(party, request.to_bytes()))
 
 
 class _Stores:
@@ -221,7 +127,7 @@ class Simulation:
     """An authority, an aggregator, a committee and clients with blind pseudonyms.
 
     Args:
-        template: The model as float arrays; shapes and dtypes of every update.
+        template: The model as float16, float32 or float64 arrays: shapes and dtypes of every update.
         n_clients: Clients; at least ``min_contributors``.
         clip: Updates are clipped to ``[-clip, clip]``.
         n_members: Committee, at least 4.
@@ -235,6 +141,8 @@ class Simulation:
     Raises:
         ParameterError: Impossible sizes, or a folder that is not empty: what is in it is of other keys.
         StoreError, OSError: The folder cannot be used.
+
+    Source: docs/fl.md, "In memory".
     """
 
     def __init__(
@@ -259,12 +167,11 @@ class Simulation:
         self.shard_k, self.shard_n = shard_k, shard_n
         self.min_contributors = min_contributors
         self.round_number = 0
-        self._random = random.Random(seed)  # noqa: S311 - decides which shard gets lost, guards nothing
         setup = Meter()
         now = int(time.time())
-        self._epoch = b"simulated epoch"
+        epoch = b"simulated epoch"
         with setup.stage("set up authority"):
-            self._authority = Authority(self._epoch, now, valid_s=86_400)
+            self._authority = Authority(epoch, now, valid_s=86_400)
             self._trust = self._authority.trust()
         names = [b"aggregator", *(f"member-{j}".encode() for j in range(1, n_members + 1))]
         with setup.stage("issue server keys"):
@@ -287,7 +194,8 @@ class Simulation:
             for j, keys in enumerate(self._member_keys, 1)
         ]
         self.setup_stages: dict[str, Stage] = setup.stages
-        self._earlier = self._seal_earlier(pseudonyms[0], template)
+        earlier = self._seal_earlier(pseudonyms[0], template)
+        self._network = Network(seed, epoch, self._trust, self._policy, earlier)
 
     def close(self) -> None:
         """Close the stores of a ``folder``; again changes nothing."""
@@ -308,12 +216,6 @@ class Simulation:
     def pids(self) -> tuple[bytes, ...]:
         """The clients' pseudonyms, by index."""
         return tuple(client.pid for client in self._clients)
-
-    @cached_property
-    def _stranger(self) -> _Stranger:
-        other = Authority(self._epoch, int(time.time()), valid_s=86_400)
-        # It has read the public header's keys, and it has keys of its own: only nobody enrolled it.
-        return _Stranger(other.pseudonym("stranger"), self._trust, self._policy)
 
     def run_round(
         self,
@@ -359,16 +261,16 @@ class Simulation:
             meter=meter,
         )
 
-        wires: list[tuple[int, bytes]] = []
+        wires: Wires = []
         for done, (index, (update, examples)) in enumerate(sorted(updates.items())):
             client = self._clients[index]
             client._meter = meter
             sealed = client.seal(signed_header, global_model, update, examples=examples)
             wires += self._cut(sealed, meter)
             tell("clients seal", done + 1, len(updates))
-        wires = self._network(wires, faults, injected)
-        wires += self._adversaries(aggregator.header, signed_header, global_model, updates, faults, injected)
-        self._random.shuffle(wires)
+        wires = self._network.carry(
+            wires, aggregator.header, signed_header, global_model, updates, faults, injected
+        )
         for done, (relay, shard) in enumerate(wires):
             aggregator.receive_shard(shard, relay)
             tell("shards arrive", done + 1, len(wires))
@@ -430,7 +332,7 @@ class Simulation:
         signatures = {j: self._members[j - 1].cosign(proposal.to_bytes()) for j in present}
         return proposal.with_members(signatures).to_bytes()
 
-    def _cut(self, sealed: Sealed, meter: Meter) -> list[tuple[int, bytes]]:
+    def _cut(self, sealed: Sealed, meter: Meter) -> Wires:
         with meter.stage("disperse") as stage:
             shards = sealed.shards()
             stage.n_bytes += sum(map(len, shards))
@@ -442,49 +344,6 @@ class Simulation:
         everybody = list(range(1, len(self._members) + 1))
         signed_header = self._make_header(rehearsal, 0, 1, everybody)
         return Client(key, self._trust, self._policy).seal(signed_header, rehearsal, rehearsal, examples=1)
-
-    def _network(
-        self, wires: list[tuple[int, bytes]], faults: Faults, injected: Counter[str]
-    ) -> list[tuple[int, bytes]]:
-        """Lose and corrupt exactly the fractions asked for (rounded to whole shards)."""
-        order = self._random.sample(range(len(wires)), len(wires))
-        n_lost = round(faults.lose_shards * len(wires))
-        n_corrupt = min(round(faults.corrupt_shards * len(wires)), len(wires) - n_lost)
-        lost, corrupt = set(order[:n_lost]), set(order[n_lost : n_lost + n_corrupt])
-        injected["shards lost"] += len(lost)
-        injected["shards corrupted"] += len(corrupt)
-        arrived = []
-        for i, (relay, shard) in enumerate(wires):
-            if i in corrupt:
-                damaged = bytearray(shard)
-                damaged[self._random.randrange(len(damaged))] ^= 1 << self._random.randrange(8)
-                shard = bytes(damaged)
-            if i not in lost:
-                arrived.append((relay, shard))
-        return arrived
-
-    def _adversaries(
-        self,
-        header: RoundHeader,
-        signed_header: bytes,
-        global_model: Arrays,
-        updates: Mapping[int, tuple[Arrays, int]],
-        faults: Faults,
-        injected: Counter[str],
-    ) -> list[tuple[int, bytes]]:
-        """Shards of those who should not be heard."""
-        sent: list[tuple[int, bytes]] = []
-        if faults.replay:
-            # The relay's copy of the old shards, and the old packet in shards made for this round.
-            sent += enumerate(self._earlier.shards())
-            sent += enumerate(Sealed(header, self._earlier.packet).shards())
-            injected["packets replayed"] += 2
-        if faults.stranger:
-            update, examples = next(iter(updates.values()))
-            sealed = self._stranger.seal(signed_header, global_model, update, examples=examples)
-            sent += enumerate(sealed.shards())
-            injected["packets of strangers"] += 1
-        return sent
 
     def _close(
         self, aggregator: Aggregator, signed_header: bytes, present: list[int], tell: Progress

@@ -42,5 +42,7 @@ def update_packet_bytes(params: kahe.Params) -> int:
 
     Args:
         params: Of the round.
+
+    Source: docs/fl-protocol.md, "The messages of a round, in order".
     """
     return clsc.packet_bytes(update_bytes(params), 1)

@@ -89,6 +89,7 @@ class SqliteAggregatorStore(SqliteStore):
         OSError: The folder cannot be made or read.
 
     Threads: safe.  Not usable after a fork.
+    Source: docs/fl-stores.md, "The files".
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -68,6 +68,7 @@ class SqliteOutbox(MarkedStore):
 
     Threads: safe; several processes may have the file open, on one machine.  Each opens it itself, after a
     fork too.
+    Source: docs/fl-stores.md, "The files"; the mark is docs/fl-stores.md, "Backups".
     """
 
     _APPLICATION_ID = APPLICATION_IDS["outbox"]

@@ -65,6 +65,7 @@ class SqliteRosterBook(RosterBook, SqliteStore):
             signed by the issuer that ``trust`` pins.
 
     Threads: safe.  One process at a time; not usable after a fork.
+    Source: docs/fl-stores.md, "The files"; the mark is docs/fl-stores.md, "Backups".
     """
 
     def __init__(

@@ -34,6 +34,8 @@ class Manifest:
         pid: The sender's pseudonym, 16 bytes.
         ciphertext_digest: SHA-256 of the ciphertext, 32 bytes.
         proof: Commitments to the members' shares, and the degree proof.
+
+    Source: docs/fl.md, "Messages"; the proof is docs/he.md, "Sharing the key, and the proof of its degree".
     """
 
     header_hash: bytes
@@ -88,6 +90,8 @@ class MemberShare:
         index: The member it is for, from 1.
         manifest_digest: The manifest it belongs to, 32 bytes.
         share: Salt, masks and share of the one-time key; secret.
+
+    Source: docs/fl.md, "Messages".
     """
 
     index: int
@@ -128,6 +132,8 @@ class Update:
         manifest: The manifest.
         ciphertext: The encrypted vector.
         member_packets: One signcrypted :class:`MemberShare` a member, in the committee's order.
+
+    Source: docs/fl.md, "Messages".
     """
 
     manifest: Manifest

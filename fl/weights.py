@@ -37,6 +37,8 @@ def names(weights: Weights) -> tuple[str, ...]:
 
     Raises:
         TypeError, ParameterError: As :func:`to_arrays`.
+
+    Source: docs/fl-scale.md, "Weights of frameworks".
     """
     return tuple(name for name, value in _entries(weights) if _takes_part(name, value))
 
@@ -57,6 +59,8 @@ def to_arrays(weights: Weights) -> list[NDArray[np.floating]]:
         TypeError: Not such a list or mapping, or an entry is neither an array nor a tensor; named.
         ParameterError: An entry is complex, of another float dtype, sparse, quantised or without data;
             named.  Or no entry is left.
+
+    Source: docs/fl-scale.md, "Weights of frameworks".
     """
     arrays = [_to_array(name, value) for name, value in _entries(weights) if _takes_part(name, value)]
     if not arrays:
@@ -79,6 +83,8 @@ def from_arrays(template: Weights, arrays: Sequence[NDArray[Any]]) -> Any:
         TypeError: As :func:`to_arrays`, or an element of ``arrays`` is not a numpy array.
         ParameterError: As :func:`to_arrays`, another number of arrays, another shape, or no floats; named.
         RangeError: A number is not finite as one of its entry's dtype; named.
+
+    Source: docs/fl-scale.md, "Weights of frameworks".
     """
     entries = _entries(template)
     taking_part = [name for name, value in entries if _takes_part(name, value)]

@@ -35,6 +35,9 @@ def handover(key: clsc.SecretKey) -> tuple[bytes, bytes]:
 
     Returns:
         A key file under a passphrase of 32 random bytes, and that passphrase.
+
+    Timing: as :func:`sottovoce.clsc.dump_key`.
+    Source: docs/fl-scale.md, "An aggregator over an executor".
     """
     expect("key", key, clsc.SecretKey)
     passphrase = os.urandom(32)
@@ -45,11 +48,14 @@ def hold_key(key_file: bytes, passphrase: bytes) -> None:
     """In a worker: keep a key for as long as the process lives, or until :func:`drop_key`.
 
     Args:
-        key_file: Bytes of a key file.
-        passphrase: That opens it.
+        key_file: Bytes of a key file, at most 64 KiB.
+        passphrase: That opens it, 1 to 4096 bytes.
 
     Raises:
         KeyFileError, DecodeError, ParameterError: As :func:`sottovoce.clsc.load_key_bytes`.
+
+    Timing: as :func:`sottovoce.clsc.load_key_bytes`.
+    Source: docs/fl-scale.md, "An aggregator over an executor".
     """
     key = clsc.load_key_bytes(key_file, passphrase, clsc.SecretKey)
     _held[key.public_key.to_bytes()] = key
@@ -60,6 +66,8 @@ def drop_key(public_key: clsc.PublicKey) -> None:
 
     Args:
         public_key: Of the key.
+
+    Source: docs/fl-scale.md, "An aggregator over an executor".
     """
     _held.pop(public_key.to_bytes(), None)
     _from_file.forget(public_key)
@@ -71,6 +79,8 @@ class HeldKey:
 
     Attributes:
         public_key: Of the key.
+
+    Source: docs/fl-scale.md, "An aggregator over an executor".
     """
 
     public_key: clsc.PublicKey
@@ -102,6 +112,9 @@ class WorkerKeyFile:
         path: Of the key file (:func:`sottovoce.clsc.save_key`).
         passphrase_path: Of a file that holds nothing but the passphrase; a newline at its end is not of it.
             Refused if others than its owner may read it.
+
+    Timing: as :func:`sottovoce.clsc.load_key` where it reads; shows whether it did.
+    Source: docs/fl-scale.md, "An aggregator over an executor".
     """
 
     path: str

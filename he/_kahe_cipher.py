@@ -30,6 +30,10 @@ class Ciphertext:
 
     Attributes:
         params: The round's parameters.
+
+    Timing: nothing here is secret: bytes are copied, compared and hashed.
+    Source: Boneh, Lewi, Montgomery, Raghunathan, CRYPTO 2013; Bell et al., eprint 2022/1461; as here:
+        docs/he.md, "Encrypting"; bytes: docs/he.md, "Wire formats".
     """
 
     __slots__ = ("_data", "_digest", "params")
@@ -54,11 +58,11 @@ class Ciphertext:
         """Read ``params.ciphertext_bytes`` bytes.
 
         Args:
-            data: Of the right length; any bits will do.
+            data: Of the right length; any bits will do.  Kept, not copied.
             params: The round's parameters.
 
         Raises:
-            TypeError: ``data`` is not bytes.
+            TypeError: ``data`` is not bytes, or ``params`` not parameters.
             DecodeError: Another length.
         """
         check_params(params)
@@ -66,7 +70,7 @@ class Ciphertext:
         return cls._of(params, data)
 
     def to_bytes(self) -> bytes:
-        """``params.ciphertext_bytes`` bytes."""
+        """``params.ciphertext_bytes`` bytes, ``n_elements * N * W / 8``; no copy is made."""
         return self._data
 
     @property
@@ -108,7 +112,14 @@ class CiphertextSum:
 
     Attributes:
         params: The round's parameters.
-        context: The round's header hash.
+        context: The round's header hash, 32 bytes.
+
+    Raises:
+        TypeError: Wrong types.
+        ParameterError: ``context`` is not 32 bytes.
+
+    Timing: nothing here is secret: ciphertexts are public, and the time is that of their lengths.
+    Source: docs/he.md, "Opening"; of long vectors: docs/he.md, "Long vectors".
     """
 
     __slots__ = ("_broken", "_count", "_sum", "context", "params")
@@ -127,7 +138,7 @@ class CiphertextSum:
 
     @property
     def count(self) -> int:
-        """Ciphertexts in the sum."""
+        """Ciphertexts in the sum, 0 to ``params.max_summands``."""
         return self._count
 
     def add(self, ciphertext: Ciphertext) -> None:
@@ -137,6 +148,7 @@ class CiphertextSum:
             ciphertext: Of the same parameters; read, never kept.
 
         Raises:
+            TypeError: Another object.
             ParameterError: Of other parameters.
             RangeError: ``max_summands`` are in it already.  Unchanged after an error.
         """
@@ -199,9 +211,10 @@ class CiphertextSum:
         """Take one out again; that it was in is the caller's word.
 
         Args:
-            ciphertext: One that was added.
+            ciphertext: One that was added; read, never kept.
 
         Raises:
+            TypeError: Another object.
             ParameterError: Of other parameters, or the sum is empty.  Unchanged after an error.
         """
         self._check(ciphertext)
@@ -214,7 +227,7 @@ class CiphertextSum:
         """Add another partial sum of the same round; ``other`` is left as it is.
 
         Args:
-            other: Of the same parameters and context.
+            other: Of the same parameters and context; read only.
 
         Raises:
             TypeError: Another object.
@@ -239,7 +252,11 @@ class CiphertextSum:
 
     # -- bytes and files ------------------------------------------------------------------------
     def to_bytes(self) -> bytes:
-        """``params.sum_bytes`` bytes: count (4, little-endian), then the coefficients as in a ciphertext."""
+        """``params.sum_bytes`` bytes: count (4, little-endian), then the coefficients as in a ciphertext.
+
+        Raises:
+            ParameterError: The sum is of no use any more, because adding failed in the middle.
+        """
         out = io.BytesIO()
         self.write_to(out)
         return out.getvalue()
@@ -248,12 +265,13 @@ class CiphertextSum:
         """Write :meth:`to_bytes` to a binary file, or over a writable buffer, a block at a time.
 
         Args:
-            file: Binary file open for writing, or a writable buffer of exactly the length of
-                :meth:`to_bytes`.
+            file: Binary file open for writing, written from its position on, or a writable buffer of
+                exactly the length of :meth:`to_bytes`.
 
         Raises:
             TypeError: Neither file nor buffer.
-            ParameterError: A buffer of another size, or a file that is not writable.
+            ParameterError: A buffer of another size, a file that is not writable, or a sum that is of no
+                use any more.
             OSError: The file takes no more.
         """
         self._check_room(0)
@@ -276,7 +294,8 @@ class CiphertextSum:
             context: The round's header hash, 32 bytes.
 
         Raises:
-            TypeError: ``data`` is not bytes.
+            TypeError: ``data`` or ``context`` is not bytes, or ``params`` not parameters.
+            ParameterError: ``context`` is not 32 bytes.
             DecodeError: Another length, a count above ``max_summands``, or one of 0 with a sum.
         """
         self = cls(params, context)
@@ -291,12 +310,13 @@ class CiphertextSum:
         """Read what :meth:`write_to` wrote from a file's position to its end, a block at a time.
 
         Args:
-            file: Seekable binary file.
+            file: Seekable binary file (``seek``, ``tell``, ``readinto``).
             params: The round's parameters.
             context: The round's header hash, 32 bytes.
 
         Raises:
-            TypeError: Not a seekable binary file.
+            TypeError: Not a seekable binary file, or another type.
+            ParameterError: ``context`` is not 32 bytes.
             DecodeError: Another length, a count above ``max_summands``, or one of 0 with a sum.
             OSError: Reading failed.
         """
@@ -315,7 +335,11 @@ class CiphertextSum:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of :meth:`to_bytes`: the same for every order and grouping of the same summands."""
+        """SHA-256 of :meth:`to_bytes`, 32 bytes: the same for every order and grouping of the same summands.
+
+        Raises:
+            ParameterError: The sum is of no use any more.
+        """
         self._check_room(0)
         hashed = hashlib.sha256(self._count.to_bytes(4, "little"))
         packed = np.empty(self._block_bytes, np.uint8)

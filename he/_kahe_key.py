@@ -59,7 +59,12 @@ class OneTimeKey:
 
     Attributes:
         params: The round's parameters.
-        context: The round's header hash.
+        context: The round's header hash, 32 bytes.
+
+    Timing: sampling, transforms, scaling and sharing neither branch nor index on key, errors or values;
+        docs/he.md, "What it does not give".
+    Source: Boneh, Lewi, Montgomery, Raghunathan, CRYPTO 2013; Bell et al., eprint 2022/1461; Karthikeyan,
+        Polychroniadou, eprint 2024/723; as here: docs/he.md, "Encrypting".
     """
 
     __slots__ = (
@@ -100,6 +105,8 @@ class OneTimeKey:
         Raises:
             TypeError: Wrong types.
             ParameterError: ``context`` is not 32 bytes.
+
+        Timing: depends on N only.
         """
         return cls._generate_derand(params, context, None)
 
@@ -131,8 +138,8 @@ class OneTimeKey:
         """Encrypt the vector: ``C_j = round((a_j k + e_j + 2^k' m_j) 2^W / q) mod 2^W``.
 
         Args:
-            values: int64, shape ``(n_slots,)``, each within ``+-(2**(value_bits-1) - 1)``; read, never
-                kept or written.
+            values: int64, shape ``(n_slots,)``, any strides, each within ``+-(2**(value_bits-1) - 1)``;
+                read, never kept or written.
             threads: Blocks of ring elements worked on at the same time, 1 to 256.
 
         Returns:
@@ -140,7 +147,8 @@ class OneTimeKey:
 
         Raises:
             TypeError: Not an int64 array, or a masked one: the masked numbers would be encrypted.
-            ParameterError: Another shape; or the key was used, or comes from another process.
+            ParameterError: Another shape, ``threads`` out of range; or the key was used, or comes from
+                another process.
             RangeError: A value is too large; tells the index and the bound.  The key stays usable
                 after an error in the argument.
 
@@ -171,7 +179,7 @@ class OneTimeKey:
             threads: As :meth:`encrypt`.
 
         Returns:
-            SHA-256 of the ciphertext, its :attr:`Ciphertext.digest`.
+            SHA-256 of the ciphertext, 32 bytes, its :attr:`Ciphertext.digest`.
 
         Raises:
             TypeError: As :meth:`encrypt`, or ``out`` is neither buffer nor binary file.
@@ -204,13 +212,16 @@ class OneTimeKey:
             sender: The client's pseudonym, 1 to 1024 bytes, bound into the proof.
 
         Returns:
-            The proof to publish, and the shares of members 1..n, each to be sealed to its member.
+            The proof to publish, ``params.proof_bytes`` bytes, and the shares of members 1..n, in order, each
+            of ``params.share_bytes`` bytes and to be sealed to its member.
 
         Raises:
             TypeError: ``sender`` is not bytes.
-            ParameterError: Before :meth:`encrypt`; or a second time; or in another process.
+            ParameterError: ``sender`` is not 1 to 1024 bytes; before :meth:`encrypt`, a second time, or in
+                another process.
 
         Timing: independent of the key.
+        Source: Shamir, CACM 1979, section 2; docs/he.md, "Sharing the key, and the proof of its degree".
         """
         check_sender(sender)
         with self._held():

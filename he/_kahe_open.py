@@ -29,19 +29,22 @@ from .noise import CBD_ETA
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenedSum:
-    """An opened sum.
+    """An opened sum; made by :func:`open_sum`.
 
     Attributes:
         values: int64 ``(n_slots,)``, the sum of the contributors' vectors; the caller's ``out``, if one
             was given.
-        n_contributors: ``|S|``.
-        wrong_members: Members whose answer is wrong beyond doubt, if at most f members are corrupted
-            and every contributor's share was degree-proved: their share sum is of another number of
-            contributors, or on no polynomial that explains the opened key.  Without the proofs a client
-            that gave one member a bad share makes that member look the liar.
-        suspect_members: Members that disagree with the t that opened the sum, where the sums cannot
-            tell who lied: these, or some of the t.  With fewer than t + f answers of this set, or more
-            than ``2**15`` choices of t among them, nobody is called wrong, only suspect.
+        n_contributors: ``|S|``, at least 3.
+        wrong_members: Members (1 to n, ascending) whose answer is wrong beyond doubt, if at most f members
+            are corrupted and every contributor's share was degree-proved: their share sum is of another
+            number of contributors, or on no polynomial that explains the opened key.  Without the proofs a
+            client that gave one member a bad share makes that member look the liar.
+        suspect_members: Members (ascending) that disagree with the t that opened the sum, where the sums
+            cannot tell who lied: these, or some of the t.  With fewer than t + f answers of this set, or
+            more than ``2**15`` choices of t among them, nobody is called wrong, only suspect.
+
+    Timing: holds what was opened, and computes nothing.
+    Source: docs/he.md, "Opening".
     """
 
     values: NDArray[np.int64]
@@ -72,28 +75,31 @@ def open_sum(
 
     Args:
         params: The round's parameters.
-        context: The round's header hash.
-        total: The sum of the contributors' ciphertexts.
-        share_sums: One per answering member, in any order.  One whose count is not ``n_contributors``
-            is of another set: it is left out and its member called wrong.
-        n_contributors: ``|S|``, at least 3.
+        context: The round's header hash, 32 bytes.
+        total: The sum of the contributors' ciphertexts; read only.
+        share_sums: One per answering member, t to n, in any order; read only.  One whose count is not
+            ``n_contributors`` is of another set: it is left out and its member called wrong.
+        n_contributors: ``|S|``, 3 to ``max_summands``.
         out: Contiguous, aligned, writable int64 array ``(n_slots,)``, e.g. a memory map, that takes the
             values, a block at a time; zeros after :class:`OverflowDetected`.  A new array when left out.
         threads: Blocks of ring elements opened at the same time, 1 to 256.
 
     Returns:
-        The integers of the sum, and which members' share sums were wrong.
+        The integers of the sum, int64 ``(n_slots,)``, and which members' share sums were wrong.
 
     Raises:
         TypeError: Wrong types.
         ParameterError: Fewer than 3 contributors, another number of ciphertexts than contributors,
-            a total made for another context, other parameters, two sums of one member, or an ``out`` of
-            another shape.
+            a total made for another context, or one of no use any more, other parameters, two sums of one
+            member, ``threads`` out of range, or an ``out`` of another shape.
         TooManyErasures: Fewer than t usable share sums.
         OverflowDetected: No t of them open the sum to well-formed contributions.  One message for
             every cause; residuals are never told.
 
-    Timing: depends on how many share sums are wrong, and on how; some seconds where many are.
+    Timing: depends on how many share sums are wrong, and on how: some seconds where many are, a minute at
+        worst.  Of right ones on public sizes only.
+    Source: Shamir, CACM 1979, section 2; Berlekamp, Welch, US patent 4,633,470, where there are more than
+        2**15 choices of t sums; docs/he.md, "Opening".
     """
     sums = _check(params, context, total, share_sums, n_contributors)
     check_threads(threads)

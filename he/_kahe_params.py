@@ -37,6 +37,8 @@ MIN_SUMMANDS = MIN_CONTRIBUTORS_FLOOR
 class Params:
     """A named set, the codec's integers, committee size and wire width.
 
+    Immutable, hashable, checked when it is made.
+
     Attributes:
         set: Name of the parameter set, e.g. ``"RLWE_128_N2048_Q50"``.
         n_slots: Numbers in a vector (d + 1 with the codec's weight slot); they fill at most 2**20 ring
@@ -44,13 +46,16 @@ class Params:
         value_bits: b; every number is within ``+-(2**(b-1) - 1)``.
         max_summands: Ciphertexts that may be added, 3 to 2**24.
         n_members: n, committee size, 3 to 64.
-        wire_bits: W, bits of a coefficient on the wire; the smallest that opens every honest sum when
-            left out.
+        wire_bits: W, bits of a coefficient on the wire: from the smallest that opens every honest sum, which
+            it is when left out, to L - 1; with two primes, at most L + 40 - k' too.
 
     Raises:
         TypeError: A field of another type.
         ParameterError: A number out of range, a wire width with which an honest sum may not open, or
             values and summands that none opens; says which of the nearest wishes can be had.
+
+    Timing: public numbers only.
+    Source: docs/he.md, "Parameters of a round"; sets: eprint 2024/463.
     """
 
     set: str
@@ -124,17 +129,17 @@ class Params:
 
     @property
     def q(self) -> int:
-        """The modulus."""
+        """The modulus, of L bits."""
         return self._set.q
 
     @property
     def slot_bits(self) -> int:
-        """w, bits of a slot that holds a sum."""
+        """w, bits of a slot that holds a sum: ``value_bits + ceil(log2 max_summands)``."""
         return noise.slot_bits(self.value_bits, self.max_summands)
 
     @property
     def slots_per_coefficient(self) -> int:
-        """S."""
+        """S, numbers in a coefficient: that with the fewest wire bits a number."""
         return noise.best_slots(self.q, self.value_bits, self.max_summands)
 
     @property
@@ -150,43 +155,45 @@ class Params:
     # -- sizes ----------------------------------------------------------------------------------
     @property
     def ciphertext_bytes(self) -> int:
-        """``n_elements * N * W / 8``."""
+        """Of a :class:`Ciphertext`: ``n_elements * N * W / 8``."""
         return self.n_elements * self.N * self.wire_bits // 8
 
     @property
     def sum_bytes(self) -> int:
-        """Of a :class:`CiphertextSum`: count (4) and coefficients."""
+        """Of a :class:`CiphertextSum`: ``4 + ciphertext_bytes``, count (4) and coefficients."""
         return 4 + self.ciphertext_bytes
 
     @property
     def share_bytes(self) -> int:
-        """Of a :class:`KeyShare`: salt (32), masks (4 * 4), share (4 N)."""
+        """Of a :class:`KeyShare`: ``48 + 4 N``, salt (32), masks (4 * 4), share (4 N)."""
         return SALT_BYTES + 4 * N_CHECKS + 4 * self.N
 
     @property
     def share_sum_bytes(self) -> int:
-        """Of a :class:`ShareSum`: count (4), share (4 N)."""
+        """Of a :class:`ShareSum`: ``4 + 4 N``, count (4), share (4 N)."""
         return 4 + 4 * self.N
 
     @property
     def proof_bytes(self) -> int:
-        """Of a :class:`DegreeProof`: n hashes (32), t times 4 checks (4)."""
+        """Of a :class:`DegreeProof`: ``32 n + 16 t``, n hashes (32), t times 4 checks (4)."""
         return DIGEST_BYTES * self.n_members + 4 * N_CHECKS * self.threshold
 
     # -- noise ----------------------------------------------------------------------------------
     def max_residual(self, n_summands: int) -> int:
         """Largest residual of an honest sum of that many, in units of the last wire bit.
 
+        A coefficient exceeds it with probability below ``2**-128``.
+
         Args:
-            n_summands: Ciphertexts in the sum.
+            n_summands: Ciphertexts in the sum, at least 1.
         """
         return noise.max_residual(self.q, self.wire_bits, n_summands)
 
     def max_square_sum(self, n_summands: int) -> int:
-        """Bound on the sum of squared residuals of one ring element.
+        """Bound on the sum of squared residuals of one ring element, in squared units of the last wire bit.
 
         Args:
-            n_summands: Ciphertexts in the sum.
+            n_summands: Ciphertexts in the sum, at least 1.
         """
         return noise.max_square_sum(self.q, self.wire_bits, n_summands, self.N)
 

@@ -57,6 +57,9 @@ class KeyShare:
     Attributes:
         params: The round's parameters.
         index: j, the member's number, 1 to n.
+
+    Timing: depends on N only; that an integer is not below p is told.
+    Source: Shamir, CACM 1979, section 2; docs/he.md, "Sharing the key, and the proof of its degree".
     """
 
     __slots__ = ("_masks", "_salt", "_share", "index", "params")
@@ -96,7 +99,7 @@ class KeyShare:
             index: j, the member's number, 1 to n.
 
         Raises:
-            TypeError: ``data`` is not bytes.
+            TypeError: ``data`` is not bytes, ``params`` not parameters, or ``index`` no int.
             ParameterError: ``index`` is not 1 to n.
             DecodeError: Another length, or an integer that is not below p.
         """
@@ -107,7 +110,7 @@ class KeyShare:
         return cls._of(params, index, data[:SALT_BYTES], values[:N_CHECKS].copy(), values[N_CHECKS:].copy())
 
     def to_bytes(self) -> bytes:
-        """``params.share_bytes`` bytes."""
+        """THE SECRET: ``params.share_bytes`` bytes, ``48 + 4 N``."""
         return self._salt + residues_to_bytes(self._masks) + residues_to_bytes(self._share)
 
     def _commitment(self, context: bytes, sender: bytes) -> bytes:
@@ -142,9 +145,14 @@ class DegreeProof:
     key.  It does not prove that the ciphertext uses this key, or that the key is small.
 
     Bytes: ``h_1 .. h_n`` (32 each), then for every degree d < t four integers below p (4 bytes
-    little-endian): ``R_d = gamma . coefficient_d + mask coefficient_d``.
+    little-endian): ``R_d = gamma . coefficient_d + mask coefficient_d``.  Public, immutable.
 
-    Source: a Schwartz-Zippel check made non-interactive by hashing (Fiat-Shamir); docs/he.md.
+    Attributes:
+        params: The round's parameters.
+
+    Timing: of its bytes, nothing is secret; of :meth:`verify`, see there.
+    Source: a check of random combinations, made non-interactive by hashing (Fiat, Shamir, CRYPTO 1986);
+        docs/he.md, "Sharing the key, and the proof of its degree".
     """
 
     __slots__ = ("_checks", "_hashes", "params")
@@ -174,7 +182,7 @@ class DegreeProof:
             params: The round's parameters.
 
         Raises:
-            TypeError: ``data`` is not bytes.
+            TypeError: ``data`` is not bytes, or ``params`` not parameters.
             DecodeError: Another length, or an integer that is not below p.
         """
         check_params(params)
@@ -185,7 +193,7 @@ class DegreeProof:
         return cls._of(params, hashes, checks)
 
     def to_bytes(self) -> bytes:
-        """``params.proof_bytes`` bytes."""
+        """``params.proof_bytes`` bytes, ``32 n + 16 t``."""
         return b"".join(self._hashes) + residues_to_bytes(self._checks)
 
     def verify(self, context: bytes, sender: bytes, ciphertext_digest: bytes, share: KeyShare) -> None:
@@ -197,16 +205,18 @@ class DegreeProof:
         for a member can make it up; it takes the packet in which the sender signed it.
 
         Args:
-            context: The round's header hash.
+            context: The round's header hash, 32 bytes.
             sender: The client's pseudonym, as it was given to :meth:`OneTimeKey.share`.
-            ciphertext_digest: SHA-256 of the client's ciphertext.
+            ciphertext_digest: SHA-256 of the client's ciphertext, 32 bytes.
             share: The opened share.
 
         Raises:
             TypeError: Wrong types.
-            ParameterError: The share is of other parameters.
+            ParameterError: The share is of other parameters; or a length that is not as above.
             ProofError: The share is not the one committed to (``committed`` is False), or is, but does
                 not fit the polynomials (True).
+
+        Timing: the same work for every share, whether it fits or not.
         """
         check_context(context)
         check_sender(sender)
@@ -269,6 +279,13 @@ class ShareSum:
     Attributes:
         params: The round's parameters.
         index: j, the member's number, 1 to n.
+
+    Raises:
+        TypeError: Wrong types.
+        ParameterError: ``index`` is not 1 to n.
+
+    Timing: independent of the shares' values; depends on N, and on whether a share is refused.
+    Source: Shamir, CACM 1979, section 2 (shares add); docs/he.md, "Opening".
     """
 
     __slots__ = ("_closed", "_count", "_lock", "_named", "_seen", "_total", "index", "params")
@@ -287,23 +304,23 @@ class ShareSum:
 
     @property
     def count(self) -> int:
-        """Shares in the sum."""
+        """Shares in the sum, 0 to ``params.max_summands``."""
         return self._count
 
     def add(self, share: KeyShare, sender: bytes | None = None) -> None:
         """Add one share; verify its degree proof first.
 
         Args:
-            share: A share of this member.
-            sender: The pseudonym that the proof was verified with.  Each counts once.  Of all
-                contributors or of none; without it the same bytes are not taken twice, which two clients that
-                conspire can bring about: they make equal shares, and the second is refused here though its
-                proof is fine.
+            share: A share of this member; read, never kept.
+            sender: The pseudonym that the proof was verified with, 1 to 1024 bytes.  Each counts once.
+                Of all contributors or of none; without it the same bytes are not taken twice, which two
+                clients that conspire can bring about: they make equal shares, and the second is refused here
+                though its proof is fine.
 
         Raises:
             TypeError: Wrong types.
-            ParameterError: Of other parameters or another member, a repeated contributor, or after
-                :meth:`to_bytes`.
+            ParameterError: Of other parameters or another member, a repeated contributor, a sender where
+                others had none or the other way round, or after :meth:`to_bytes`.
             RangeError: ``max_summands`` are in it already.  Unchanged after an error.
         """
         if not isinstance(share, KeyShare):
@@ -334,7 +351,7 @@ class ShareSum:
     def to_bytes(self) -> bytes:
         """``params.share_sum_bytes`` bytes: count (4), N integers below p (4 each), little-endian.
 
-        Closes the sum for :meth:`add`; gives the same bytes again.
+        Secret: t of them open the round's sum.  Closes the sum for :meth:`add`; gives the same bytes again.
 
         Raises:
             ParameterError: Fewer than three shares are in it; it stays open then.
@@ -358,7 +375,7 @@ class ShareSum:
             index: j, the number of the member that it is from, 1 to n.
 
         Raises:
-            TypeError: ``data`` is not bytes.
+            TypeError: ``data`` is not bytes, ``params`` not parameters, or ``index`` no int.
             ParameterError: ``index`` is not 1 to n.
             DecodeError: Another length, a count outside 3 to ``max_summands``, or an integer not below p.
         """

@@ -37,7 +37,12 @@ class Ciphertext:
     Attributes:
         public_key: Whose secret key opens it.
         params: The packing.
-        weight_sum: 1 when fresh; of a sum, the sum of the absolute weights of the summands.
+        weight_sum: 1 when fresh; of a sum, the sum of the absolute weights of the summands.  At most
+            ``params.max_summands``.
+
+    Timing: depends on ciphertexts and weights, which are public; of :meth:`rerandomize` see there.
+    Source: Paillier, EUROCRYPT 1999, section 4 and, for sums and multiples, section 8; as here:
+        docs/he-paillier.md, "Adding"; bytes: docs/he-paillier.md, "Wire formats".
     """
 
     __slots__ = ("_c", "params", "public_key", "weight_sum")
@@ -64,12 +69,18 @@ class Ciphertext:
         """Every value times a public integer; the weight becomes ``|weight|`` times as much.
 
         Args:
-            weight: Not 0; ``|weight|`` times :attr:`weight_sum` at most ``params.max_summands``.
+            weight: Not 0, of either sign; ``|weight|`` times :attr:`weight_sum` at most
+                ``params.max_summands``.
+
+        Returns:
+            A new ciphertext; not re-randomised.
 
         Raises:
             TypeError: Not an int.
             ParameterError: 0: the result would be the same for all vectors.
             RangeError: Beyond ``params.max_summands``.
+
+        Timing: powers to the weight, which is public, modulo n^2.
         """
         total = CiphertextSum(self.public_key, self.params)
         total.add(self, weight)
@@ -82,6 +93,13 @@ class Ciphertext:
 
         Args:
             progress: Called by this thread with values done and values in all, now and then.
+
+        Returns:
+            A new ciphertext of the same weight.
+
+        Timing: as :meth:`PublicKey.encrypt`: the digits of the fresh exponents choose entries of a table.
+        Source: Damgard, Jurik, Nielsen, Int. J. Inf. Secur. 9 (2010), section 4.2; docs/he-paillier.md,
+            "Adding".
         """
         key = self.public_key
         fresh = powers(key._n, key._hs, key._draw(len(self._c)), None, in_values(self.params, progress))
@@ -106,7 +124,7 @@ class Ciphertext:
         """Read :meth:`to_bytes`.
 
         Args:
-            data: What :meth:`to_bytes` gave.
+            data: What :meth:`to_bytes` gave, ``params.ciphertext_bytes`` bytes.
             public_key: The key that it must be under.
             params: The packing that it must have.
 
@@ -148,13 +166,16 @@ class Ciphertext:
             numbers: ``params.n_ciphertexts`` of them.
             public_key: With the same n.
             params: The packing; with ``slots=1`` every number stands for itself.
-            weight: What the numbers count for; their maker's word, as it is that they fit.
+            weight: What the numbers count for, 1 to ``params.max_summands``; their maker's word, as it is
+                that they fit.
 
         Raises:
             KernelUnavailable: ``phe`` (GPL) is not installed; it comes with the extra of that name.
             TypeError: Wrong types.
-            ParameterError: Another count, key or exponent, or a number that is no unit modulo n^2.
+            ParameterError: Another count, key, key size or exponent, or a number that is no unit modulo n^2.
             RangeError: ``weight`` not in ``1 .. max_summands``.
+
+        Timing: depends on public data only.
         """
         check_public_key(public_key)
         public_key._check_params(params)
@@ -214,11 +235,19 @@ class Ciphertext:
 class CiphertextSum:
     """A running sum: the memory of one ciphertext, however many are added.
 
-    Not safe for concurrent change: give every worker its own and :meth:`merge` them.
+    Not safe for concurrent change: give every worker its own and :meth:`merge` them.  Not pickled; its
+    :meth:`to_ciphertext` is.
 
     Attributes:
         public_key: Whose secret key opens it.
         params: The packing.
+
+    Raises:
+        TypeError: Wrong types.
+        ParameterError: ``params`` is for keys of another size.
+
+    Timing: depends on ciphertexts and weights, which are public.
+    Source: Paillier, EUROCRYPT 1999, section 8; docs/he-paillier.md, "Adding".
     """
 
     __slots__ = ("_c", "_weight", "params", "public_key")
@@ -233,7 +262,7 @@ class CiphertextSum:
 
     @property
     def weight_sum(self) -> int:
-        """Sum of the absolute weights of what is in it."""
+        """Sum of the absolute weights of what is in it, 0 to ``params.max_summands``."""
         return self._weight
 
     def add(self, ciphertext: Ciphertext, weight: int = 1) -> None:
@@ -241,7 +270,7 @@ class CiphertextSum:
 
         Args:
             ciphertext: Of the same key and packing; read, never kept.
-            weight: Not 0.
+            weight: Not 0, of either sign.
 
         Raises:
             TypeError: Wrong types.
@@ -261,7 +290,7 @@ class CiphertextSum:
         """Add another partial sum; ``other`` is left as it is.
 
         Args:
-            other: Of the same key and packing.
+            other: Of the same key and packing; read only.
 
         Raises:
             TypeError: Another object.
@@ -320,8 +349,12 @@ def add(ciphertexts: Iterable[Ciphertext], weights: Iterable[int] | None = None)
 
     Raises:
         TypeError: Another object.
-        ParameterError: None at all, of different keys or packings, or another number of weights.
+        ParameterError: None at all, of different keys or packings, another number of weights, or a weight
+            of 0.
         RangeError: Together of a weight above ``max_summands``.
+
+    Timing: depends on ciphertexts and weights, which are public.
+    Source: Paillier, EUROCRYPT 1999, section 8; docs/he-paillier.md, "Adding".
     """
     factors = repeat(1) if weights is None else iter(weights)
     total: CiphertextSum | None = None

@@ -29,7 +29,7 @@ class Params:
     """How vectors of integers are packed; everybody who adds or opens uses the same.
 
     A slot of ``w = value_bits + ceil(log2 max_summands)`` bits holds the sum of ``max_summands`` signed
-    values, so no honest sum carries into the neighbouring slot.
+    values, so no honest sum carries into the neighbouring slot.  Immutable, hashable.
 
     Attributes:
         n_slots: Numbers in a vector (d + 1 with the codec's weight slot), 1 to 2**32.
@@ -43,6 +43,9 @@ class Params:
     Raises:
         TypeError: A field is not an int.
         ParameterError: A number out of range.
+
+    Timing: public numbers only.
+    Source: docs/he-paillier.md, "Packing"; sizes of keys: NIST SP 800-57 part 1, table 2.
     """
 
     n_slots: int
@@ -67,7 +70,7 @@ class Params:
 
     @property
     def slot_bits(self) -> int:
-        """w, bits of a slot."""
+        """w, bits of a slot: ``value_bits + ceil(log2 max_summands)``, 4 to 56."""
         return slot_bits(self.value_bits, self.max_summands)
 
     @property

@@ -49,10 +49,15 @@ class PublicKey:
     hs is an n-th power only its maker knows, so it has to come from somebody trusted.
 
     Attributes:
-        bits: Bits of n.
+        bits: Bits of n: 2048, 3072 or 4096.
         exponent_bits: Bits of the random exponents: half of ``bits``, or 448 and 512 where ``short`` was
             asked for.
-        key_id: 32 bytes, hash of n alone: ciphertexts under different hs of one n add.
+        key_id: 32 bytes, ``SHA-256(enc("SOTTOVOCE-V1-PAILLIER-KEY", n))``, of n alone: ciphertexts under
+            different hs of one n add.
+
+    Timing: the key is public; :meth:`encrypt` is not constant time, see there.
+    Source: Paillier, EUROCRYPT 1999, section 4; Damgard, Jurik, Nielsen, Int. J. Inf. Secur. 9 (2010),
+        section 4.2; docs/he-paillier.md, "Construction".
     """
 
     __slots__ = ("_hs", "_n", "_n2", "bits", "exponent_bits", "key_id")
@@ -84,7 +89,7 @@ class PublicKey:
 
     @property
     def n(self) -> int:
-        """The modulus."""
+        """The modulus, of :attr:`bits` bits."""
         return int(self._n)
 
     def encrypt(
@@ -98,11 +103,12 @@ class PublicKey:
         Args:
             values: int64, shape ``(params.n_slots,)``, each within ``+-(2**(value_bits-1) - 1)``;
                 copied, then checked, and never kept.
-            params: The packing; the same for all whose vectors are added.
+            params: The packing, for keys of this size; the same for all whose vectors are added.
             progress: Called by this thread with values done and values in all, now and then.
 
         Returns:
-            ``params.ciphertext_bytes`` bytes in the end: 6.6 a value with 16 bits and 1024 summands.
+            A ciphertext of weight 1, ``params.ciphertext_bytes`` bytes when written, 6.6 a value with 16 bits
+            and 1024 summands.
 
         Raises:
             TypeError: Not an int64 array, or a masked one; or ``params`` is none.
@@ -167,6 +173,9 @@ class PublicKey:
             TypeError: ``data`` is not bytes.
             DecodeError: Another length; sizes that are not defined; n of another length, even, with a
                 small factor, a power or a prime; hs not in ``(1, n^2)``, not a unit, or +-1 modulo n.
+                Says which.
+
+        Timing: depends on public data only.
         """
         if not isinstance(data, bytes):
             raise TypeError(f"public key: bytes expected, got {type(data).__name__}")
@@ -194,6 +203,8 @@ class PublicKey:
             KernelUnavailable: ``phe`` (GPL) is not installed; it comes with the extra of that name.
             TypeError: Another object.
             ParameterError: A size that is not defined, or a modulus that is none.
+
+        Timing: not constant time in the random x, which need not stay secret.
         """
         n = phe.modulus(public_key)
         bits = int(n.bit_length())

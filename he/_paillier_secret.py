@@ -45,11 +45,17 @@ def keygen(bits: int = DEFAULT_KEY_BITS, *, short: bool = False) -> SecretKey:
             short-exponent discrete logarithm assumption, that nobody tells ``h^alpha mod n`` with an alpha
             of so few bits from one with a long alpha (Koshiba, Kurosawa, PKC 2004).
 
+    Returns:
+        A fresh key, ``4 + 3 bits / 8`` bytes when written.
+
     Raises:
         TypeError: Wrong types.
-        ParameterError: A size that is not defined.
+        ParameterError: A size that is not defined, or short exponents for keys of 4096 bits.
 
-    Timing: a second or so, more with more bits; varies widely.
+    Timing: a second or so, more with more bits; varies widely, with how many candidates were tried and at
+        which test each failed: not constant time.
+    Source: FIPS 186-5, appendix A.1.3, for the primes; Damgard, Jurik, Nielsen, Int. J. Inf. Secur. 9 (2010),
+        section 4.2, for h; docs/he-paillier.md, "Construction".
     """
     check_key_bits("bits", bits)
     exponent_bits = exponent_bits_of(bits, short)
@@ -107,6 +113,9 @@ class SecretKey:
 
     Attributes:
         public_key: The public half.
+
+    Timing: not constant time; what it depends on says docs/he-paillier.md, "Timing", and each method.
+    Source: Paillier, EUROCRYPT 1999, sections 4 and 7; docs/he-paillier.md, "Construction".
     """
 
     __slots__ = ("_p", "_q", "public_key")
@@ -137,15 +146,16 @@ class SecretKey:
         """Open a vector, or a sum of vectors.
 
         Args:
-            ciphertext: Of this key.
-            threads: To share the work among; the powers, nearly all of it, release the interpreter's lock.
+            ciphertext: Of this key; read only.
+            threads: At least 1, to share the work among; the powers, nearly all of it, release the
+                interpreter's lock.
             progress: Called by this thread with values done and values in all, now and then.
 
         Returns:
-            int64, shape ``(params.n_slots,)``.
+            New int64 array of shape ``(params.n_slots,)``.
 
         Raises:
-            TypeError: Another object.
+            TypeError: Another object, or ``threads`` is no int.
             ParameterError: Of another key; or ``threads`` is not positive.
             OverflowDetected: A slot exceeds ``weight (2**(value_bits-1) - 1)``, or padding is not zero:
                 not a sum of well-formed vectors.  One message for all.
@@ -212,6 +222,8 @@ class SecretKey:
         """THE SECRET: ``4 + 3 bits / 8`` bytes, little-endian.
 
         bits (2), exponent_bits (2), p and q (bits/16 each, p < q), hs (bits/4).
+
+        Timing: depends on the size only.
         """
         public = self.public_key
         p, q = self._p.prime, self._q.prime
@@ -233,8 +245,10 @@ class SecretKey:
         Raises:
             TypeError: ``data`` is not bytes.
             DecodeError: Another length, sizes that are not defined, or numbers that are no key: p or q
-                not a prime of half the length, p not below q, n of another length, hs not an n-th power
-                or degenerate.  Does not say which.
+                not a prime of half the length, p not below q or too near to it, n of another length, hs not
+                an n-th power or degenerate.  Of the numbers it does not say which.
+
+        Timing: depends on the primes.
         """
         if not isinstance(data, bytes):
             raise TypeError(f"secret key: bytes expected, got {type(data).__name__}")
@@ -256,6 +270,8 @@ class SecretKey:
             KernelUnavailable: ``phe`` (GPL) is not installed; it comes with the extra of that name.
             TypeError: Another object.
             ParameterError: A size that is not defined, or numbers that are no key.
+
+        Timing: depends on the primes.
         """
         bits = phe.check_private(private_key)
         check_key_bits("private_key", bits)

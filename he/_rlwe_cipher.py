@@ -22,6 +22,10 @@ class Ciphertext:
     Attributes:
         params: Parameters of the vector.
         key_id: Of the public key, 32 bytes.
+
+    Timing: nothing here is secret.
+    Source: Fan, Vercauteren, eprint 2012/144 (FV.SH without multiplication); Brakerski, Vaikuntanathan, FOCS
+        2011, for the rounding; docs/he-rlwe.md, "Construction"; bytes: docs/he-rlwe.md, "Wire formats".
     """
 
     __slots__ = ("_counters", "_data", "_form", "key_id", "params")
@@ -54,7 +58,7 @@ class Ciphertext:
         """Read :meth:`to_bytes`; every integer in it is checked.
 
         Args:
-            data: ``params.ciphertext_bytes`` or ``params.sum_bytes`` bytes.
+            data: ``params.ciphertext_bytes`` or ``params.sum_bytes`` bytes.  Kept, not copied.
             params: What the sender was told to use.  :func:`params_of` reads what it did use.
 
         Raises:
@@ -76,7 +80,10 @@ class Ciphertext:
         return cls._of(params, key_id, form, counters, data)
 
     def to_bytes(self) -> bytes:
-        """``params.ciphertext_bytes`` bytes, or ``params.sum_bytes`` for a sum that was not compressed."""
+        """``params.ciphertext_bytes`` bytes, or ``params.sum_bytes`` for a sum that was not compressed.
+
+        No copy is made.
+        """
         return self._data
 
     @property
@@ -92,17 +99,17 @@ class Ciphertext:
 
     @property
     def weight_sum(self) -> int:
-        """``sum |w|`` over the fresh ciphertexts in it."""
+        """W1, ``sum |w|`` over the fresh ciphertexts in it: 1 to ``params.max_summands``."""
         return self._counters.weight_sum
 
     @property
     def square_sum(self) -> int:
-        """``sum w^2``."""
+        """W2, ``sum w^2`` over the fresh ciphertexts in it."""
         return self._counters.square_sum
 
     @property
     def compressions(self) -> int:
-        """Squared weights of sums that were compressed again."""
+        """R, squared weights of sums in it that were compressed again."""
         return self._counters.compressions
 
     @property
@@ -145,7 +152,10 @@ def params_of(header: bytes) -> Params:
 
     Raises:
         TypeError: Not bytes.
-        DecodeError: Not a header.
+        DecodeError: Not a header, or one of numbers that :class:`Params` refuse.
+
+    Timing: public bytes; up to a second, because the shape that follows from the numbers has to be found.
+    Source: docs/he-rlwe.md, "Wire formats".
     """
     if not isinstance(header, bytes):
         raise TypeError(f"header: bytes expected, got {type(header).__name__}")

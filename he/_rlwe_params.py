@@ -39,10 +39,12 @@ SET_NAMES = {number: name for name, number in SET_IDS.items()}
 class Params:
     """A named set and the integers of the vectors that will be added; all else follows from these.
 
+    Immutable, hashable, checked when it is made.
+
     Attributes:
         set: Name of the parameter set, e.g. ``"RLWE_128_N4096_Q100"``; that of the key.
         n_slots: Numbers in a vector (d + 1 with the codec's weight slot); at most 2**20 ring elements.
-        value_bits: b; every number is within ``+-(2**(b-1) - 1)``.
+        value_bits: b, 4 to 24; every number is within ``+-(2**(b-1) - 1)``.
         max_summands: Most that ``sum |w|`` may become over everything that is ever added: the number of
             vectors where nobody multiplies any.  1 to 2**24.
         max_square_sum: Most that ``sum w^2`` may become, with 3 more for every compression of a sum.
@@ -52,6 +54,9 @@ class Params:
     Raises:
         TypeError: A field of another type.
         ParameterError: A number out of range, or sums that the set cannot hold.
+
+    Timing: public numbers only; a second at most, and less for numbers that came lately.
+    Source: docs/he-rlwe.md, "Noise"; sets: eprint 2024/463.
     """
 
     set: str
@@ -98,12 +103,12 @@ class Params:
 
     @property
     def slot_bits(self) -> int:
-        """w, bits of a slot that holds a sum."""
+        """w, bits of a slot that holds a sum: ``value_bits + ceil(log2 max_summands)``."""
         return noise.slot_bits(self.value_bits, self.max_summands)
 
     @property
     def slots_per_coefficient(self) -> int:
-        """S."""
+        """S, numbers in a coefficient, 1 to 16: that with the fewest bits a number."""
         return self._shape.slots
 
     @property
@@ -113,7 +118,7 @@ class Params:
 
     @property
     def drop_bits(self) -> tuple[int, int]:
-        """k0 and k1, bits rounded off the two components of a fresh ciphertext."""
+        """k0 and k1, bits rounded off the two components of a fresh ciphertext; 0 to 23 each."""
         return self._shape.k0, self._shape.k1
 
     @property
@@ -140,18 +145,24 @@ class Params:
 
     # -- noise ----------------------------------------------------------------------------------
     def max_noise(self, weight_sum: int, square_sum: int, compressions: int = 0) -> int:
-        """Largest noise of an honest sum with these weights; ``_rlwe_noise.max_noise``.
+        """Largest noise B of an honest sum with these weights, in units of the integers modulo q.
+
+        A coefficient exceeds it with probability below ``2**-128``.
 
         Args:
             weight_sum: ``sum |w|`` of the summands.
             square_sum: ``sum w^2``.
-            compressions: How often sums were compressed on the way.
+            compressions: For each sum that was compressed on the way the square of the weight that it then
+                got, together.
         """
         return _rlwe_noise.max_noise(self.N, *self.drop_bits, weight_sum, square_sum, compressions)
 
     @property
     def failure_log2(self) -> float:
-        """log2 of the bound on the probability that an honest sum is refused or decrypts to another."""
+        """log2 of the bound on the probability that an honest sum is refused or decrypts to another.
+
+        For the whole vector: below ``log2(n_elements * N) - 128``.
+        """
         return _rlwe_noise.failure_log2(self.n_elements * self.N)
 
     # -- inside ---------------------------------------------------------------------------------

@@ -76,6 +76,10 @@ class PublicKey:
     Attributes:
         set: Name of its parameter set.
         key_id: ``SHA-256(enc("SOTTOVOCE-V1-RLWE-KEY", to_bytes()))``, 32 bytes, in every ciphertext.
+
+    Timing: the key is public; encryption is independent of values and randomness, see :meth:`encrypt`.
+    Source: Lyubashevsky, Peikert, Regev, EUROCRYPT 2010; Fan, Vercauteren, eprint 2012/144 (LPR.ES);
+        docs/he-rlwe.md, "Construction".
     """
 
     __slots__ = ("_a", "_b", "_data", "key_id", "set")
@@ -133,27 +137,30 @@ class PublicKey:
         return cls._of(chosen, data[2:_HEAD_BYTES], data[_HEAD_BYTES:])
 
     def to_bytes(self) -> bytes:
-        """``34 + N L / 8`` bytes: version, set, seed of a (32), coefficients of b in L bits each."""
+        """``34 + N L / 8`` bytes: version (1), set (1), seed of a (32), coefficients of b in L bits each."""
         return self._data
 
     def encrypt(self, values: NDArray[np.int64], params: Params, *, threads: int = 1) -> Ciphertext:
         """Encrypt a vector: ``c0 = b u + e0 + 2^k m``, ``c1 = a u + e1``, both rounded.
 
         Args:
-            values: int64, shape ``(n_slots,)``, each within ``+-(2**(value_bits-1) - 1)``.  Read once,
-                never kept or written; what is checked is the copy that is encrypted.
+            values: int64, shape ``(n_slots,)``, any strides, each within ``+-(2**(value_bits-1) - 1)``.
+                Read once, never kept or written; what is checked is the copy that is encrypted.
             params: Of the key's set.
-            threads: Blocks of ring elements are spread over that many.
+            threads: Blocks of ring elements are spread over that many, 1 to 256.
 
         Returns:
             A fresh ciphertext, ``params.ciphertext_bytes`` bytes.
 
         Raises:
             TypeError: Not an int64 array, or a masked one: the masked numbers would be encrypted.
-            ParameterError: Another shape, or parameters of another set.
+            ParameterError: Another shape, parameters of another set, or ``threads`` out of range.
             RangeError: A value is too large; tells the index and the bound.
 
-        Timing: independent of the randomness, and of the values once these are in range.
+        Timing: independent of the values once these are in range, and of the randomness, but for how many
+            words of it were drawn again, which tells nothing of those that were kept.
+        Source: Fan, Vercauteren, eprint 2012/144 (LPR.ES.Encrypt), rounded after Brakerski, Vaikuntanathan,
+            FOCS 2011; docs/he-rlwe.md, "Construction".
         """
         return self._encrypt_derand(values, params, threads, None)
 
@@ -174,6 +181,8 @@ class PublicKey:
             ParameterError: A buffer of another size or that overlaps ``values``, or what cannot be written.
             OSError: The file takes no more.  After an error ``out`` may hold a part of a ciphertext, which
                 tells as little as the whole.
+
+        Timing: as :meth:`encrypt`.
         """
         self._encrypt_into(values, params, out, threads, None)
 

@@ -38,6 +38,10 @@ class SecretKey:
     Attributes:
         set: Name of its parameter set.
         public_key: The key to encrypt under.
+
+    Timing: decryption is independent of the key, see :meth:`decrypt`; comparing two keys too.
+    Source: Lyubashevsky, Peikert, Regev, EUROCRYPT 2010; Fan, Vercauteren, eprint 2012/144 (LPR.ES);
+        docs/he-rlwe.md, "Construction".
     """
 
     __slots__ = ("_error", "_hat", "_secret", "_seed", "public_key", "set")
@@ -90,6 +94,8 @@ class SecretKey:
         Raises:
             TypeError: ``data`` is not bytes.
             DecodeError: Anything that :meth:`to_bytes` would not have written; does not say what.
+
+        Timing: the same for every key; of what is no key it shows how far the checks came.
         """
         if not isinstance(data, bytes):
             raise TypeError(f"secret key: bytes expected, got {type(data).__name__}")
@@ -117,8 +123,13 @@ class SecretKey:
         return self if hmac.compare_digest(self.public_key.key_id, key_id) else None
 
     def to_bytes(self) -> bytes:
-        """``66 + N/4 + N`` bytes: version, set, key id (32), seed of a (32), s with 2 bits and e with 8 bits
-        a coefficient (plus 1, plus 21).  Secret; whoever stores it encrypts it."""
+        """THE SECRET: ``66 + N/4 + N`` bytes; whoever stores it encrypts it.
+
+        Version (1), set (1), key id (32), seed of a (32), ``s + 1`` with 2 bits and ``e + 21`` with 8 bits a
+        coefficient.
+
+        Timing: depends on N only.
+        """
         digits = (self._secret + 1).astype(np.uint8).reshape(-1, 4)
         packed = np.bitwise_or.reduce(digits << np.arange(0, 8, 2, dtype=np.uint8), axis=1)
         error = (self._error + ERROR_ETA).astype(np.uint8)
@@ -140,20 +151,23 @@ class SecretKey:
         the counted weights, a slot beyond ``sum |w|`` times the largest value, padding that is not zero.
 
         Args:
-            total: Of this key.
-            threads: Blocks of ring elements are spread over that many.
+            total: Of this key; read only.
+            threads: Blocks of ring elements are spread over that many, 1 to 256.
             progress: Called by this thread with values done and values in all, now and then.
 
         Returns:
-            int64, shape ``(n_slots,)``.
+            New int64 array of shape ``(n_slots,)``.
 
         Raises:
             TypeError: Not a ciphertext.
-            ParameterError: Of another key; or a sum to which nothing was added.
+            ParameterError: Of another key; a sum to which nothing was added, or that is of no use any more;
+                or ``threads`` out of range.
             OverflowDetected: Refused.  One message for every cause; it stays with the holder of the key:
                 whoever learns which ciphertexts are refused learns about the key.
 
-        Timing: the same whether refused or not; independent of the key and of the values.
+        Timing: independent of the key and of the values.  What is refused is opened as a whole like the
+            rest, and then overwritten, which takes a moment more.
+        Source: Fan, Vercauteren, eprint 2012/144 (LPR.ES.Decrypt); docs/he-rlwe.md, "Construction".
         """
         params = self._check(total)
         out = np.empty(params.n_slots, np.int64)
@@ -179,6 +193,8 @@ class SecretKey:
             As :meth:`decrypt`; ``out`` is zeros after OverflowDetected.
             TypeError: ``out`` is not an int64 array.
             ParameterError: Of another shape, read-only, not contiguous or not aligned.
+
+        Timing: as :meth:`decrypt`.
         """
         params = self._check(total)
         if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray) or out.dtype != np.int64:
@@ -324,9 +340,16 @@ def keygen(set: str) -> SecretKey:
     Args:
         set: One of ``he.SETS``.
 
+    Returns:
+        The secret key, ``66 + N/4 + N`` bytes when written, and in it the public one, ``34 + N L / 8``.
+
     Raises:
         TypeError: Not text.
         ParameterError: Unknown set.
+
+    Timing: shows how many keys were drawn before one was within the bounds, and nothing of that one.
+    Source: Lyubashevsky, Peikert, Regev, EUROCRYPT 2010; Fan, Vercauteren, eprint 2012/144
+        (LPR.ES.SecretKeyGen, PublicKeyGen); bounds: docs/he-rlwe.md, "Construction".
     """
     return _keygen_derand(set, None)
 

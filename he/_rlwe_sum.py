@@ -59,6 +59,10 @@ class CiphertextSum:
     Raises:
         TypeError: Wrong types.
         ParameterError: ``key_id`` is not 32 bytes.
+
+    Timing: nothing here is secret.
+    Source: Fan, Vercauteren, eprint 2012/144 (FV.SH.Add); docs/he-rlwe.md, "Construction"; what is counted:
+        docs/he-rlwe.md, "Noise".
     """
 
     __slots__ = ("_broken", "_counters", "_total", "key_id", "params")
@@ -96,9 +100,9 @@ class CiphertextSum:
         """Add ``weight`` times a ciphertext, fresh or a sum.
 
         Args:
-            ciphertext: Under the same key, of the same parameters.
+            ciphertext: Under the same key, of the same parameters; read, never kept.
             weight: Positive or negative, ``|weight| < 2**24``, not 0.
-            threads: 1 to 256.
+            threads: Blocks of ring elements added at the same time, 1 to 256.
 
         Raises:
             TypeError: Wrong types.
@@ -185,12 +189,12 @@ class CiphertextSum:
         """Add another sum under the same key; ``other`` is left as it is.
 
         Args:
-            other: Under the same key and parameters.
+            other: Under the same key and parameters; read only.
             threads: Ring elements added at the same time, 1 to 256.
 
         Raises:
             TypeError: Not a sum.
-            ParameterError: Of another key or other parameters.
+            ParameterError: Of another key or other parameters, or a sum that is of no use any more.
             RangeError: Together more than was declared.  Unchanged after an error.
         """
         if not isinstance(other, CiphertextSum):
@@ -239,9 +243,14 @@ class CiphertextSum:
         Args:
             threads: Ring elements rounded at the same time, 1 to 256.
 
+        Returns:
+            A ciphertext that is :attr:`Ciphertext.compressed`, not fresh.
+
         Raises:
             ParameterError: Nothing was added.
             RangeError: No room for its noise.
+
+        Source: Brakerski, Vaikuntanathan, FOCS 2011; at random as in docs/he-rlwe.md, "Noise".
         """
         return self._compress_derand(threads, None)
 
@@ -261,8 +270,8 @@ class CiphertextSum:
         """Write :meth:`to_bytes` to a binary file, or over a writable buffer, a block at a time.
 
         Args:
-            out: Binary file open for writing, or a writable buffer of exactly the length of
-                :meth:`to_bytes`.
+            out: Binary file open for writing, written from its position on, or a writable buffer of exactly
+                the length of :meth:`to_bytes`.
             threads: Ring elements written at the same time, 1 to 256.
 
         Raises:
@@ -281,7 +290,7 @@ class CiphertextSum:
             params: Parameters that it must have.
 
         Raises:
-            TypeError: ``data`` is not bytes.
+            TypeError: ``data`` is not bytes, or ``params`` not parameters.
             DecodeError: Other parameters, a compressed ciphertext, or anything that :meth:`to_bytes` would
                 not have written.
         """
@@ -294,7 +303,11 @@ class CiphertextSum:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of :meth:`to_bytes`: the same for every order and grouping of the same summands."""
+        """SHA-256 of :meth:`to_bytes`, 32 bytes: the same for every order and grouping of the same summands.
+
+        Raises:
+            ParameterError: Nothing was added, or the sum is of no use any more.
+        """
         return hashlib.sha256(self.to_bytes()).digest()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -417,15 +430,18 @@ def add(ciphertexts: Iterable[Ciphertext], weights: Iterable[int] | None = None)
 
     Args:
         ciphertexts: At least one; independent of each other.
-        weights: As many, or None for ones.
+        weights: As many, or None for ones; each as in :meth:`CiphertextSum.add`.
 
     Returns:
-        The sum; ``sum |w|`` and ``sum w^2`` are counted in it.
+        The sum, ``params.sum_bytes`` bytes; ``sum |w|`` and ``sum w^2`` are counted in it.
 
     Raises:
         TypeError: Wrong types.
         ParameterError: None at all, another number of weights, or what :meth:`CiphertextSum.add` refuses.
         RangeError: More than was declared.
+
+    Timing: nothing here is secret.
+    Source: Fan, Vercauteren, eprint 2012/144 (FV.SH.Add); docs/he-rlwe.md, "Construction".
     """
     items = list(ciphertexts)
     factors = [1] * len(items) if weights is None else list(weights)

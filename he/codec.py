@@ -35,12 +35,22 @@ class Codec:
     give: a malicious contributor may encrypt any integers; :meth:`dequantize` refuses what honest
     ones cannot reach, and anything below that is poisoning, which no sum can show.
 
+    Immutable and hashable; all parties of a round use equal ones.
+
     Attributes:
-        clip: c, finite and positive; entries beyond it are clipped.
+        clip: c, a float, finite and positive, in the unit of the entries; those beyond it are clipped.
         value_bits: b, 4 to 24.
         max_summands: Contributions that may be added, 1 to 2**24.
         rounding: ``"stochastic"`` (up with the probability of the fraction, cut to 32 bits: the mean is
             right in expectation within ``2**-32`` of a step) or ``"nearest"`` (ties to even).
+
+    Raises:
+        TypeError: ``clip`` is no number, or a count no int.
+        ParameterError: A number out of range, or another rounding.
+
+    Timing: not constant time in the values; the loops branch on none but one that is refused, and a float
+        operation may take longer for some operands.
+    Source: docs/he.md, "Codec".
     """
 
     clip: float
@@ -74,7 +84,7 @@ class Codec:
 
     @property
     def slot_bits(self) -> int:
-        """w: width of a slot that holds a sum."""
+        """w, bits of a slot that holds a sum: ``value_bits + ceil(log2 max_summands)``."""
         return slot_bits(self.value_bits, self.max_summands)
 
     @property
@@ -86,8 +96,11 @@ class Codec:
         """The weight of a client: ``round(G * examples / max_examples)``, at least 1.
 
         Args:
-            examples: 1 to ``max_examples``.
+            examples: 1 to ``max_examples``; ints, or numpy's.
             max_examples: The round's cap, the same for all.
+
+        Returns:
+            1 to :attr:`max_weight`; halves are rounded up.
 
         Raises:
             TypeError: Not integers.
@@ -111,7 +124,7 @@ class Codec:
             weight: g, 1 to ``max_weight``; ``max_weight`` when left out.
 
         Returns:
-            int64 array of shape ``(d + 1,)``, every entry in ``[-g, g]``.  Each number is read once, so
+            New int64 array of shape ``(d + 1,)``, every entry in ``[-g, g]``.  Each number is read once, so
             that holds while another thread writes to ``vector``, too.
 
         Raises:
@@ -151,7 +164,7 @@ class Codec:
             weight: As in :meth:`quantize`.
 
         Returns:
-            int64 array of shape ``(layout.size + 1,)``.
+            New int64 array of shape ``(layout.size + 1,)``, the arrays in order, each in C order.
 
         Raises:
             TypeError: No layout, an element that is not a numpy array, or a masked one; or a weight that
@@ -177,19 +190,22 @@ class Codec:
         """The weighted mean of a sum of quantized vectors, and the sum of their weights.
 
         Args:
-            total: int64, shape ``(d + 1,)``: the opened sum.
+            total: int64, shape ``(d + 1,)``: the opened sum; read, never kept or written.
             n_contributors: ``|S|``, 1 to ``max_summands``.
             dtype: float64 or float32.
 
         Returns:
-            ``c * total[:-1] / total[-1]``, computed in float64, as ``dtype`` ``(d,)``; and ``total[-1]``.
+            ``c * total[:-1] / total[-1]``, computed in float64, as a new array ``(d,)`` of ``dtype``, in the
+            unit of the clip; and ``total[-1]``, an int.
 
         Raises:
-            TypeError: Not an int64 array, or ``n_contributors`` is no int.
+            TypeError: Not an int64 array, ``n_contributors`` is no int, or ``dtype`` no dtype.
             ParameterError: Another shape or dtype, or ``n_contributors`` out of range.
             RangeError: A mean is beyond float32, which takes a clip that is.
             OverflowDetected: The sum of weights is not within ``|S| .. |S| G``, or a slot exceeds it:
                 no honest set gives such a sum.
+
+        Timing: not constant time in the sum, which is known to whoever opened it.
         """
         if np.dtype(dtype) not in (np.float64, np.float32):
             raise ParameterError(f"dtype: float64 or float32 expected, got {np.dtype(dtype)}")
@@ -208,11 +224,11 @@ class Codec:
 
         Args:
             layout: Of the arrays that were quantized.
-            total: int64, shape ``(layout.size + 1,)``: the opened sum.
+            total: int64, shape ``(layout.size + 1,)``: the opened sum; read, never kept or written.
             n_contributors: ``|S|``, 1 to ``max_summands``.
 
         Returns:
-            Fresh arrays of the layout's shapes and dtypes, and the sum of the weights.
+            Fresh arrays of the layout's shapes and dtypes, and the sum of the weights, an int.
 
         Raises:
             TypeError: No layout, not an int64 array, or ``n_contributors`` is no int.
@@ -220,6 +236,8 @@ class Codec:
             OverflowDetected: As :meth:`dequantize`.
             RangeError: A mean is no finite number of its array's dtype, which takes a clip above what the
                 dtype holds; names the array and the index in it.
+
+        Timing: as :meth:`dequantize`.
         """
         _check_layout(layout)
         if isinstance(total, np.ndarray) and total.shape != (layout.size + 1,):

@@ -35,19 +35,24 @@ SCHEMES: Final = {
 class Fit:
     """Figures of one scheme and set for values of so many bits, of which so many vectors are added.
 
+    Made by :func:`fit`.
+
     Attributes:
         scheme: ``kahe``, ``rlwe`` or ``paillier``.
         set: Parameter set.
-        value_bits: b.
+        value_bits: b: every number is within ``+-(2**(b-1) - 1)``.
         max_summands: Vectors that may be added.
         slots: Numbers in a coefficient (``paillier``: in a ciphertext).
         slot_bits: w, bits of such a number.
         wire_bits: Bits of a coefficient on the wire, both components of ``rlwe`` together (``paillier``: of a
             ciphertext).
-        bytes_per_value: Where all slots are used.
+        bytes_per_value: Bytes of a ciphertext for each number, where all slots are used.
         log2_failure: Logarithm to base 2 of a bound on the probability that the sum of the largest number
             of honest vectors is refused or wrong, for a vector of ``n_values``; None where it cannot be.
-        n_values: What ``log2_failure`` is for.
+        n_values: Numbers of the vector that ``log2_failure`` is for.
+
+    Timing: nothing here is secret.
+    Source: docs/he.md, "Parameters of a round"; docs/he-rlwe.md, "Noise"; docs/he-paillier.md, "Packing".
     """
 
     scheme: str
@@ -68,14 +73,17 @@ def fit(scheme: str, set: str, value_bits: int, max_summands: int, n_values: int
     Args:
         scheme: ``kahe``, ``rlwe`` or ``paillier``.
         set: One of :data:`SETS`; for ``paillier`` ``PAILLIER_2048``, ``PAILLIER_3072``, ``PAILLIER_4096``.
-        value_bits: b, 4 to 24.
+        value_bits: b, 4 to 24; for ``paillier`` to 32.
         max_summands: 1 to 2**24, for ``kahe`` from 3.
-        n_values: Length of the vector, for the failure bound.
+        n_values: Numbers in the vector, for the failure bound; 1 to what the scheme's ``Params`` take.
 
     Raises:
         TypeError: Wrong types.
         ParameterError: An unknown scheme or set, a number out of range; or the set cannot do it: the
             message names the nearest wishes that can be had.
+
+    Timing: public numbers only; a second where the nearest wishes are searched for.
+    Source: docs/he.md, "Parameters of a round"; docs/he-rlwe.md, "Noise"; docs/he-paillier.md, "Packing".
     """
     make = _maker(scheme, set, n_values)
     reason = ""

@@ -33,7 +33,7 @@ def save_key(path: str | os.PathLike[str], key: SecretKey, passphrase: bytes) ->
 
     Args:
         path: Nothing may be there.  The file system must have hard links and modes.
-        key: A secret key of :mod:`rlwe` or :mod:`paillier`.
+        key: A secret key of :mod:`rlwe` or :mod:`paillier`; stays usable.
         passphrase: 1 to 4096 bytes.  Its strength is the strength of the file.
 
     Raises:
@@ -44,7 +44,10 @@ def save_key(path: str | os.PathLike[str], key: SecretKey, passphrase: bytes) ->
         MemoryError: There are no 64 MiB for the key derivation.
         RuntimeError: ``cryptography`` was built without Argon2id.
 
-    Timing: Argon2id with 64 MiB, as for every key file (docs/keyfiles.md).
+    Timing: Argon2id with 64 MiB, as for every key file (docs/keyfiles.md); after its first half
+        pass the passphrase decides which memory it reads.
+    Source: RFC 9106, section 4, second recommended choice; docs/keyfiles.md, "The file"; what is inside:
+        docs/he-files.md, "Bytes".
     """
     outcome = _seal(key, passphrase)
     del key, passphrase  # a traceback keeps the variables of the frame that raises
@@ -61,7 +64,7 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: Any = None) 
     """Read a key file that nobody but its owner may read, and check the key again.
 
     Args:
-        path: The file; a symbolic link is followed.
+        path: The file, at most 64 KiB; a symbolic link is followed.
         passphrase: 1 to 4096 bytes.
         kind: The class expected, if only one will do.
 
@@ -69,7 +72,7 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: Any = None) 
         The secret key, of ``he.rlwe`` or ``he.paillier``.
 
     Raises:
-        PermissionError: Group or others may read or write the file.
+        PermissionError: Group or others may read, write or execute the file.
         OSError: It cannot be read.
         TypeError: Wrong types.
         DecodeError: Not a key file; told before the passphrase is used.
@@ -78,7 +81,8 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: Any = None) 
         MemoryError, RuntimeError: As :func:`save_key`.
 
     Timing: as :func:`save_key`, with the memory and passes that the file names; the commitment to the key
-        is compared in constant time.
+        is compared in constant time.  Then as ``from_bytes`` of the key, which is not.
+    Source: RFC 9106; docs/keyfiles.md, "The file"; what is inside: docs/he-files.md, "Bytes".
     """
     data = sealed.read_private(path)
     outcome = data if isinstance(data, Exception) else _open(data, passphrase, kind)

@@ -29,9 +29,16 @@ class ModelLayout:
     Immutable and hashable.  Two parties agree on a layout by its :attr:`digest`.
 
     Attributes:
-        shapes: Shape of every array.
+        shapes: Shape of every array, tuples of ints; 1 to 65536 arrays of at most 32 dimensions, and 1 to
+            2**40 numbers in all.
         dtypes: ``float16``, ``float32`` or ``float64`` for every array.  Integer state (counters, step
             numbers) has no mean worth taking and is refused: leave it out or convert it.
+
+    Raises:
+        ParameterError: Out of these bounds, or another number of dtypes than of shapes.
+
+    Timing: not constant time in the numbers, which numpy converts and looks at; shapes are public.
+    Source: docs/he.md, "Codec".
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -55,11 +62,12 @@ class ModelLayout:
         """The layout of these arrays.
 
         Args:
-            arrays: At least one of at least one number; float16, float32 or float64; read, never kept.
+            arrays: 1 to 65536, together of at least one number; float16, float32 or float64.  Only shapes and
+                dtypes are looked at.
 
         Raises:
-            TypeError: An element is not a numpy array.
-            ParameterError: A dtype other than native float16, float32, float64; or nothing in it.
+            TypeError: An element is not a numpy array; or one array, a mapping or text in place of a list.
+            ParameterError: A dtype other than native float16, float32, float64; or out of bounds.
         """
         _refuse_one_array(arrays)
         arrays = list(arrays)
@@ -82,13 +90,13 @@ class ModelLayout:
         return np.dtype(np.float64 if "float64" in self.dtypes else np.float32)
 
     def flatten(self, arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-        """One float64 vector of ``size`` numbers, the arrays in order, each in C order.
+        """One new float64 vector of shape ``(size,)``, the arrays in order, each in C order.
 
         Args:
-            arrays: Of exactly this layout; read, never kept.
+            arrays: Of exactly this layout, any strides; read, never kept.
 
         Raises:
-            TypeError: An element is not a numpy array, or a masked one.
+            TypeError: No list, or an element that is not a numpy array, or a masked one.
             ParameterError: Another number of arrays, shape or dtype.
             RangeError: NaN or infinity; names the array and the index in it.
         """
@@ -153,7 +161,11 @@ class ModelLayout:
         return arrays
 
     def to_bytes(self) -> bytes:
-        """Canonical CBOR: ``{"version": 1, "arrays": [[dtype, [n, ...]], ...]}``."""
+        """Canonical CBOR: ``{"version": 1, "arrays": [[dtype, [n, ...]], ...]}``.
+
+        Raises:
+            ParameterError: More than 2**24 bytes, which takes empty arrays of many long dimensions.
+        """
         arrays = [[d, list(s)] for d, s in zip(self.dtypes, self.shapes, strict=True)]
         return cbor.dumps({"version": 1, "arrays": arrays})
 

@@ -25,11 +25,16 @@ Progress: TypeAlias = Callable[[int, int], object]
 class RlweSet:
     """Ring ``Z_q[X]/(X^N + 1)`` with ``q`` the product of one or more primes.
 
+    Immutable; those of :data:`SETS` are the only ones that anything here takes, by name.
+
     Attributes:
-        name: Public name, sent in headers.
-        N: Coefficients of a ring element.
-        primes: Prime factors of ``q``, each 1 modulo ``2N``.
+        name: Public name, sent in headers; states the security that it claims.
+        N: Coefficients of a ring element, 2048 or 4096.
+        primes: Prime factors of ``q``, one or two of the same length, each 1 modulo ``2N``.
         roots: For each prime an element of order ``2N``.
+
+    Timing: nothing here is secret.
+    Source: the limits of eprint 2024/463; docs/he-choosing.md, "How the parameters were set".
     """
 
     name: str
@@ -39,12 +44,12 @@ class RlweSet:
 
     @property
     def q(self) -> int:
-        """The modulus."""
+        """The modulus, the product of the primes."""
         return prod(self.primes)
 
     @property
     def log_q(self) -> int:
-        """L, the bit length of the modulus."""
+        """L, the bit length of the modulus: 40 to 100."""
         return self.q.bit_length()
 
 

@@ -24,13 +24,17 @@ MOST_THREADS = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedBatch:
-    """What came of a batch of received words.
+    """What came of a batch of received words; made by ``decode_batch``.
 
     Attributes:
-        words: ``(words, n)``; corrected ones are codewords, failed ones are as they were received.
+        words: ``(words, n)``, uint8, or uint16 for ``c_exp > 8``; corrected ones are codewords, failed ones
+            are as they were received.  The caller's ``out``, if one was given.
         messages: ``(words, k)``: a view of the message symbols of ``words``.
         changed: ``(words,)`` int32: how many symbols were corrected, 0 for a word that was right, -1 for one
             that failed.
+
+    Timing: depends on how many words failed; nothing here is made for secrets.
+    Source: docs/rs-codec.md, "Words".
     """
 
     words: Words
@@ -39,12 +43,12 @@ class DecodedBatch:
 
     @property
     def ok(self) -> NDArray[np.bool_]:
-        """``(words,)``: whether the word is a codeword now."""
+        """``(words,)`` bool: whether the word is a codeword now."""
         return self.changed >= 0
 
     @property
     def failed(self) -> NDArray[np.intp]:
-        """Indices of the words that failed, ascending."""
+        """``(count,)`` ints: indices of the words that failed, ascending."""
         return np.flatnonzero(self.changed < 0)
 
 
@@ -74,7 +78,7 @@ def target(out: Any, shape: tuple[int, int], c_exp: int) -> Words:
 
     Raises:
         TypeError: No numpy array, or of another type of symbols.
-        ParameterError: Another shape, read-only, or rows not contiguous.
+        ParameterError: Another shape, or read-only.
     """
     if out is None:
         return np.empty(shape, dtype_of(c_exp))

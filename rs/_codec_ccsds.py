@@ -73,6 +73,9 @@ class CcsdsCodec:
     Raises:
         TypeError: Not integers.
         ParameterError: Another value.
+
+    Timing: depends on data and errors everywhere; nothing here is made for secrets.
+    Source: CCSDS 131.0-B, section 4 and, for the dual basis, annex F; docs/rs-codec.md, "Standards".
     """
 
     __slots__ = ("_codec", "_depth", "_dual_basis")
@@ -106,7 +109,8 @@ class CcsdsCodec:
         """One code block.
 
         Args:
-            data: ``depth * k`` bytes; ``k`` below 223 (239) shortens every word alike ("virtual fill").
+            data: ``depth * k`` bytes, read only; ``k`` from 1 to ``255 - nsym``, below which every word is
+                shortened alike ("virtual fill").
 
         Returns:
             ``depth * (k + nsym)`` bytes.
@@ -122,11 +126,12 @@ class CcsdsCodec:
         """Correct one code block.
 
         Args:
-            block: ``depth * n`` bytes.
-            erasures: Places in the block, or flags.
+            block: ``depth * n`` bytes, ``nsym < n <= 255``; read only.
+            erasures: Places in the block, ``[0, depth * n)``, or bool flags ``(depth * n,)``.
 
         Returns:
-            The data, and for each word of the block how many symbols were corrected.
+            The data, ``depth * (n - nsym)`` bytes, and for each word of the block how many symbols were
+            corrected, int32 ``(depth,)``.
 
         Raises:
             TypeError: No bytes.
@@ -144,11 +149,11 @@ class CcsdsCodec:
         """Code blocks of one length.
 
         Args:
-            data: ``(blocks, depth * k)`` uint8.
-            threads: Share the words out among so many.
+            data: ``(blocks, depth * k)`` uint8, rows contiguous; read, never kept.
+            threads: Share the words out among so many, 1 to 256.
 
         Returns:
-            ``(blocks, depth * (k + nsym))`` uint8.
+            New ``(blocks, depth * (k + nsym))`` uint8.
 
         Raises:
             TypeError, ParameterError: As :meth:`RSCodec.encode_batch`.
@@ -164,10 +169,10 @@ class CcsdsCodec:
         """Correct code blocks of one length.
 
         Args:
-            blocks: ``(blocks, depth * n)`` uint8.
+            blocks: ``(blocks, depth * n)`` uint8, rows contiguous; read, never kept.
             erasures: Places in every block, or bool flags of shape ``(blocks, depth * n)`` or
                 ``(depth * n,)``.
-            threads: Share the words out among so many.
+            threads: Share the words out among so many, 1 to 256.
 
         Returns:
             ``words`` are blocks and ``messages`` their data; ``changed`` has ``depth`` numbers a block, one

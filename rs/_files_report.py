@@ -18,10 +18,13 @@ class ShardState:
 
     Attributes:
         path: As given.
-        index: Of the shard; None if nothing there can be read as a shard.
+        index: Of the shard, 0 to n - 1; None if nothing there can be read as a shard.
         problem: What is wrong beside its blocks (its header, its length, the file itself), or None.
-        bad_blocks: Blocks that are damaged or missing.
-        first_bad_block: The first of them, or None.
+        bad_blocks: How many blocks are damaged or missing.
+        first_bad_block: The first of them, counted from 0, or None.
+
+    Timing: public; computes nothing.
+    Source: docs/rs-files.md, "What is checked, and what that is worth".
     """
 
     path: str
@@ -42,15 +45,18 @@ class ShardsReport:
 
     Attributes:
         format: ``"sottovoce"`` or ``"zfec"``.
-        k, n: Of the code.
-        n_bytes: Length of the file.
+        k, n: Of the code, ``1 <= k <= n <= 256``.
+        n_bytes: Length of the file, in bytes.
         file_id: 16 bytes, equal for the shards of one file cut the same way; None for zfec.
         shards: Every given path, those of shards first, by index.
         missing: Indices of which no shard was given, ascending.
         n_blocks: Blocks of a shard.
         lost_blocks: How many of them have fewer than k good ones; nothing gives their bytes back.
-        consistent: Whether parity follows from data wherever both are there.  None if there was
-            nothing to compare: k shards or fewer.
+        consistent: Whether parity follows from data wherever both are there, and the id from the blocks.
+            None if there was nothing to compare: fewer than k shards; in format zfec, k or fewer.
+
+    Timing: public; counts shards and blocks.
+    Source: docs/rs-files.md, "What is checked, and what that is worth".
     """
 
     format: str
@@ -66,7 +72,7 @@ class ShardsReport:
 
     @property
     def present(self) -> int:
-        """Different shards that were given."""
+        """How many different shards were given."""
         return self.n - len(self.missing)
 
     @property
@@ -86,9 +92,12 @@ class SplitFile:
 
     Attributes:
         paths: Of the shards, by index.
-        n_bytes: Length of the file.
-        shard_bytes: Length of each shard file.
+        n_bytes: Length of the file, in bytes.
+        shard_bytes: Length of each shard file, in bytes.
         file_id: 16 bytes, equal for the shards of one file cut the same way; None for zfec.
+
+    Timing: public; computes nothing.
+    Source: docs/rs-files.md, "Bytes".
     """
 
     paths: tuple[str, ...]
@@ -102,11 +111,14 @@ class JoinedFile:
     """What ``join_file`` wrote.
 
     Attributes:
-        n_bytes: Length of the file.
-        k, n: Of the code.
-        present: Different shards that were given.
-        bad_blocks: Blocks that were read, damaged, and done without.
+        n_bytes: Length of the file, in bytes.
+        k, n: Of the code, ``1 <= k <= n <= 256``.
+        present: How many different shards were given.
+        bad_blocks: How many blocks were read, damaged, and done without.
         unusable: Given paths where no shard could be read.
+
+    Timing: public; computes nothing.
+    Source: docs/rs-files.md, "What is checked, and what that is worth".
     """
 
     n_bytes: int
@@ -123,7 +135,10 @@ class RepairedFiles:
 
     Attributes:
         report: The state before.
-        written: Paths of the shards that were made again.
+        written: Paths of the shards that were made again; empty if nothing was wrong.
+
+    Timing: public; computes nothing.
+    Source: docs/rs-files.md, "What is checked, and what that is worth".
     """
 
     report: ShardsReport

@@ -37,13 +37,14 @@ class RSCodec:
 
     Args:
         nsym: Parity symbols of a word, ``1 <= nsym < nsize``.
-        nsize: Symbols of a whole word; above 255 it asks for a larger field.
+        nsize: Symbols of a whole word, at least 2; above 255 it asks for a larger field.
         fcr: Power of the first zero of the generator polynomial, any integer.
         prim: Polynomial of the field as a number.  The default stands for another one if ``c_exp`` is not 8:
             the first prime number that will do, as in ``reedsolo`` (0x22D, 0x409, 0x805, 0x1069 for
             9 to 12).
-        generator: Element whose powers are the places of a word; must generate the field.
-        c_exp: 2 to 16.
+        generator: Element whose powers are the places of a word, ``2 <= generator < 2**c_exp``; must generate
+            the field.
+        c_exp: Bits of a symbol, 2 to 16.
         single_gen: Whether ``gen`` has the generator polynomial for ``nsym`` only, or for each below
             ``nsize``.
 
@@ -52,7 +53,8 @@ class RSCodec:
         ParameterError: Out of range, or ``generator`` does not generate the field of ``prim``.
 
     Timing: depends on data and errors everywhere; nothing here is made for secrets.
-    Source: Reed and Solomon 1960; Forney 1965; Massey 1969; the conventions are those of reedsolo 1.7.
+    Source: Reed and Solomon 1960; Forney 1965; Massey 1969; Sarwate and Shanbhag 2001; the conventions are
+        those of reedsolo 1.7: docs/rs-codec.md, "Words".
     """
 
     __slots__ = ("_c_exp", "_fcr", "_generator", "_nsize", "_nsym", "_prim", "_single_gen")
@@ -107,7 +109,7 @@ class RSCodec:
 
     @property
     def nsize(self) -> int:
-        """Symbols of a whole word."""
+        """Symbols of a whole word, parity included."""
         return self._nsize
 
     @property
@@ -117,7 +119,7 @@ class RSCodec:
 
     @property
     def prim(self) -> int:
-        """Polynomial of the field."""
+        """Polynomial of the field as a number, of degree ``c_exp``."""
         return self._prim
 
     @property
@@ -127,7 +129,7 @@ class RSCodec:
 
     @property
     def c_exp(self) -> int:
-        """Bits of a symbol."""
+        """Bits of a symbol, 2 to 16."""
         return self._c_exp
 
     @property
@@ -154,6 +156,13 @@ class RSCodec:
         Args:
             data: Any sequence.
             chunksize: At least 1.
+
+        Yields:
+            Slices of ``data``.
+
+        Raises:
+            TypeError: ``data`` has no length, or ``chunksize`` is no int.
+            ValueError: ``chunksize`` is 0.
         """
         for start in range(0, len(data), chunksize):
             yield data[start : start + chunksize]
@@ -164,11 +173,11 @@ class RSCodec:
         Args:
             data: Bytes, a list of integers, or a one-dimensional array: uint8 up to ``c_exp`` 8 (an int64
                 array is refused: its bytes are not its numbers), any integers above.  Text only above 8, as
-                Latin-1.
+                Latin-1.  Read, never kept.
             nsym: Parity symbols instead of those of the codec; chunks are then of ``nsize - nsym``.
 
         Returns:
-            ``len(data) + nsym * ceil(len(data) / (nsize - nsym))`` symbols: a bytearray, or ``array("i")``
+            ``len(data) + nsym * ceil(len(data) / (nsize - nsym))`` symbols, a bytearray, or ``array("i")``
             for ``c_exp > 8``.
 
         Raises:
@@ -196,13 +205,15 @@ class RSCodec:
         """Correct words, and take the parity off.
 
         Args:
-            data: Words as :meth:`encode` makes them, received.
+            data: Words as :meth:`encode` makes them, received; read, never kept.
             nsym: Parity symbols instead of those of the codec.
-            erase_pos: Places in ``data`` of symbols that are missing; what stands there counts as 0.
+            erase_pos: Places in ``data``, ``[0, len(data))``, of symbols that are missing; what stands there
+                counts as 0.
             only_erasures: Refuse words with errors anywhere else.
 
         Returns:
-            The message; message and parity, corrected; and the places that were corrected: for each word,
+            Three bytearrays, or ``array("i")`` for ``c_exp > 8``; the message; message and parity, corrected;
+            and the places that were corrected: for each word,
             counted from its own start, the erasures as given and then the errors, descending.
 
         Raises:
@@ -258,6 +269,9 @@ class RSCodec:
             data: Words, as for :meth:`decode`.
             nsym: Parity symbols instead of those of the codec.
 
+        Returns:
+            One bool a word; nothing was corrected.
+
         Raises:
             TypeError, ParameterError: As :meth:`decode`.
         """
@@ -277,12 +291,13 @@ class RSCodec:
         """How many errors and erasures a word corrects.
 
         Args:
-            errors: If given, how many erasures can be corrected besides so many errors.
-            erasures: If given, how many errors can be corrected besides so many erasures.
-            verbose: Print it too.
+            errors: If given (and not negative), how many erasures can be corrected besides so many errors.
+            erasures: If given (and not negative), how many errors can be corrected besides so many erasures;
+                ``errors`` is not looked at then.
+            verbose: Print it too, on standard output.
 
         Returns:
-            ``(errors, erasures)``: at once if one was given, each without the other if not.
+            ``(errors, erasures)``, at once if one was given, each without the other if not.
 
         Raises:
             ReedSolomonError: More than the code corrects.
@@ -310,14 +325,15 @@ class RSCodec:
                 ``k + nsym < 2**c_exp``.  Read, never kept.
             out: Where to write, ``(words, k + nsym)`` of the same type; may have the messages in front
                 already (``messages`` is ``out[:, :k]``), any other overlap is refused.
-            threads: Share the words out among so many.
+            threads: Share the words out among so many, 1 to 256.
 
         Returns:
             The words, ``(words, k + nsym)``; ``out`` itself if given.
 
         Raises:
             TypeError: No numpy array, or of another type.
-            ParameterError: A wrong shape, a symbol outside the field, or overlap.
+            ParameterError: A wrong shape, a symbol outside the field, overlap, ``out`` that is read-only, or
+                ``threads`` out of range.
         """
         messages = batch.words_of("messages", messages, self._c_exp)
         n = messages.shape[1] + self._nsym
@@ -338,14 +354,15 @@ class RSCodec:
                 stands at such a place does not matter.
             out: Where to write, of the shape of ``words``; may be ``words`` itself, any other overlap is
                 refused.
-            threads: Share the words out among so many.
+            threads: Share the words out among so many, 1 to 256.
 
         Returns:
             Words, and for each how many symbols were changed, or that it failed.
 
         Raises:
             TypeError: No numpy array, or of another type.
-            ParameterError: A wrong shape, a symbol outside the field, a place outside the word, or overlap.
+            ParameterError: A wrong shape, a symbol outside the field, a place outside the word, overlap,
+                ``out`` that is read-only, or ``threads`` out of range.
         """
         words = batch.words_of("words", words, self._c_exp)
         n = words.shape[1]

@@ -106,9 +106,9 @@ class Collector:
     Threads: safe; shards are opened and packets decoded outside its lock.  Do not use across a fork.
 
     Args:
-        secret_key: The recipient's.
+        secret_key: The recipient's; kept.
         context: As given to :func:`disperse`.
-        k, n: Refuse shards with other values; None takes any.
+        k, n: Refuse shards with other values, ``1 <= k <= n <= 255``; None takes any.
         shard_bytes: Refuse shards of another length before opening them; None takes any.  At least what an
             empty packet needs, 108 or 1196, more where k is below 48.
         max_groups: Incomplete groups kept, and finished ones remembered.
@@ -119,12 +119,16 @@ class Collector:
             bound.  Counted for the 16,384 sources heard last: one that was silent while that many
             others spoke begins anew, so it holds only sources that cannot take new names at will.
         clock: Called without arguments, gives seconds; only differences matter.
-        group_timeout_s: An incomplete group is dropped this long after its FIRST shard, and a
-            finished one forgotten this long after its packet.  Looked at when a shard arrives.
+        group_timeout_s: Seconds, more than 0: an incomplete group is dropped this long after its FIRST
+            shard, and a finished one forgotten this long after its packet.  Looked at when a shard arrives.
 
     Raises:
         TypeError, ParameterError: Arguments of a wrong type or out of range, or a group of ``k`` shards of
             ``shard_bytes`` is more than ``max_bytes``.
+
+    Timing: shows which shards opened and which packets came out, and nothing of key, packet or key shares;
+        docs/rs.md, "What it does not give".
+    Source: Krawczyk, CRYPTO 1993; RFC 9180, section 6.1; bounds: docs/rs.md, "Opening".
     """
 
     def __init__(

@@ -81,23 +81,26 @@ def disperse(
     Dispersal says nothing about who sent: anyone can seal a shard to a public key.  Sign inside.
 
     Args:
-        packet: 0 to 2**30 bytes.
+        packet: 0 to 2**30 bytes; read, never kept.
         k: Shards needed, at least 1.
         n: Shards made, ``k <= n <= 255``.
         recipient: :attr:`ShardKey.public_key`, 32 bytes, or 1216 for the suite ``MLKEM768X25519``.
         context: Bound to every shard; :func:`gather` must name the same.
-        packet_bytes: Length to pad to, for instance that of the largest packet of a round; None pads
-            by Padme, which still shows the size class.
+        packet_bytes: Length to pad to, from that of the packet to 2**30, for instance that of the largest
+            packet of a round; None pads by Padme, which still shows the size class.
 
     Returns:
         n shards of ``shard_bytes(packet_bytes, k, n, suite)`` bytes each, shard i first to last.
 
     Raises:
         TypeError: A wrong Python type.
-        ParameterError: k, n, recipient or packet_bytes out of range, or the packet is longer.
+        ParameterError: k, n or packet_bytes out of range, or the packet is longer; ``recipient`` is of
+            another length, not reduced, of small order, or of a suite that this build of ``cryptography``
+            lacks.
 
     Timing: depends on lengths, k and n only (as far as ``cryptography`` keeps it so).
-    Source: Krawczyk, "Secret sharing made short", CRYPTO 1993; RFC 9180 for the seal.
+    Source: Krawczyk, "Secret sharing made short", CRYPTO 1993; Shamir, CACM 1979, for the key; RFC 9180,
+        section 6.1, for the seal; Padme: PETS 2019, section 4; docs/rs.md, "Dispersal".
     """
     k, n = check_shape(k, n, sharing.MAX_SHARES)
     info = check_context(context)
@@ -247,8 +250,8 @@ def gather(shards: Iterable[bytes], secret_key: ShardKey, *, context: bytes = b"
     take, and some three times as much as the largest group has in its first k.
 
     Args:
-        shards: Sealed shards of any number of packets.
-        secret_key: The recipient's.
+        shards: Sealed shards of any number of packets, each as it came.
+        secret_key: The recipient's; used, not kept.
         context: As given to :func:`disperse`.
 
     Returns:
@@ -259,7 +262,9 @@ def gather(shards: Iterable[bytes], secret_key: ShardKey, *, context: bytes = b"
         TooManyErasures: No packet came out.  ``needed`` and ``present`` are those of the group that
             misses fewest; a dropped group counts as ``present = 0``; without any group ``needed`` is 1.
 
-    Timing: shows how many shards opened and whether a packet came out; see docs/rs.md.
+    Timing: shows how many shards opened and whether a packet came out, and nothing of key, packet or key
+        shares; docs/rs.md, "What it does not give".
+    Source: Krawczyk, CRYPTO 1993; RFC 9180, section 6.1; docs/rs.md, "Opening".
     """
     info = check_context(context)
     if not isinstance(secret_key, ShardKey):

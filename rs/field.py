@@ -1,7 +1,8 @@
 """Arithmetic of GF(2^8)/0x11D on *public* numbers: coefficients of matrices, never data.
 
 Data goes through :mod:`sottovoce._ext.gf256`.  Here are logarithm tables, looked up by value, so
-nothing secret may pass through this module: its inputs are indices of shards.
+nothing secret may pass through this module: its inputs are indices of shards, and of shards that are
+searched for damage a few random combinations.
 
 Elements are bytes; bit i is the coefficient of x^i.  The generator of the logarithms is x = 2.
 """

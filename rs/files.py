@@ -59,7 +59,7 @@ def split_file(
 
     Args:
         source: Path (str, bytes or ``os.PathLike``), or a binary file, read from where it stands to its
-            end; a pipe will do.
+            end, at most 2**60 bytes; a pipe will do.  A file is left open.
         k: Shards that are needed.
         n: Shards that are made, ``1 <= k <= n <= 256``.
         folder: Where to; None is beside ``source``, and the working directory for an open file.
@@ -69,8 +69,9 @@ def split_file(
         block_bytes: Bytes that share a checksum: a multiple of 64, n times which is at most 16 MiB.  None
             is 64 KiB, less where n > 64.  Not for zfec.
         overwrite: Whether shard files that exist are replaced.
-        threads: That compute checksums, at least 1.
-        progress: Called after every stripe if the length of the source is known.
+        threads: That compute checksums, 1 to 256.
+        progress: Called with bytes done and bytes in all, after every stripe, if the length of the source is
+            known; what it raises ends the work.
 
     Returns:
         Paths, lengths, and the file's id.
@@ -85,6 +86,7 @@ def split_file(
             in the place of an older one: renaming many files is not one step.
 
     Timing: depends on k, n and the length only.
+    Source: docs/rs-files.md, "Bytes"; the code: docs/rs.md, "Erasure code".
     """
     k, n = check_shape(k, n)
     check_format(format)
@@ -185,14 +187,15 @@ def join_file(
     contradicts the others is done without.  In format zfec all given shards are read and compared at once.
 
     Args:
-        shards: Paths in any order and under any names; a second copy of a shard helps where the first is
-            damaged (in format zfec it is refused).
+        shards: 1 to 512 paths in any order and under any names; a second copy of a shard helps where the
+            first is damaged (in format zfec it is refused).
         target: Path of a new file, which appears when it is whole and checked, mode 0600; or a binary file
             open for writing, of which nothing may be used after an error.
         format: As they were written.
         overwrite: Whether a regular file at ``target`` is replaced.
-        threads: At least 1.
-        progress: Called after every stripe; begins anew if all is read once more.
+        threads: 1 to 256.
+        progress: Called with bytes done and bytes in all, after every stripe; begins anew if all is read once
+            more.
 
     Returns:
         Length, and what was done without.
@@ -206,7 +209,10 @@ def join_file(
             are right.
         FileExistsError: ``target`` exists; or, whatever ``overwrite`` is, it is one of the given shards,
             under this name or another.
-        OSError: Writing failed.
+        OSError: Writing failed, or the process has no descriptors left; what cannot be read is damage.
+
+    Timing: depends on k, n and lengths, and on what is damaged; shards are no secrets here.
+    Source: docs/rs-files.md, "What is checked, and what that is worth"; bytes: docs/rs-files.md, "Bytes".
     """
     with mapping(threads) as across, Shards(shards, format, across) as given:
         given.require()
@@ -276,10 +282,10 @@ def verify_files(
     In format zfec there is nothing to look at unless more than k shards are given.
 
     Args:
-        shards: Paths, in any order.
+        shards: 1 to 512 paths, in any order.
         format: As they were written.
-        threads: At least 1.
-        progress: Called after every stripe.
+        threads: 1 to 256.
+        progress: Called with bytes done and bytes in all, after every stripe.
 
     Returns:
         The report; all given shards are intact.
@@ -288,6 +294,10 @@ def verify_files(
         TypeError, ParameterError, MixedShardsError, DecodeError: As :func:`join_file`.
         DamageError: A given path is damaged or no shard, or shards contradict each other.  Its ``report``
             says which, and whether the file can be recovered.
+        OSError: The process has no descriptors left; what cannot be read is damage.
+
+    Timing: depends on k, n and lengths, and on what is damaged; shards are no secrets here.
+    Source: docs/rs-files.md, "What is checked, and what that is worth"; bytes: docs/rs-files.md, "Bytes".
     """
     with mapping(threads) as across, Shards(shards, format, across) as given:
         report, _ = scan(given, progress, 1)
@@ -316,13 +326,14 @@ def repair_files(
     their shards count as missing.
 
     Args:
-        shards: Paths of what there is, in any order; at least k shards, or enough good blocks.
-        folder: Where missing shards are written.
+        shards: 1 to 512 paths of what there is, in any order; at least k shards, with k good blocks of every
+            stripe.
+        folder: Where missing shards are written; None is beside the first given shard.
         prefix: Of their names, as in :func:`split_file`; None takes it from the first given shard.
         format: As they were written.  Without checksums (zfec) only missing shards are made.
         overwrite: Whether a file that is in the way of a missing shard is replaced.
-        threads: At least 1.
-        progress: Called after every stripe; shards are read twice.
+        threads: 1 to 256.
+        progress: Called with bytes done and bytes in all, after every stripe; shards are read twice.
 
     Returns:
         The state before, and what was written; nothing if nothing was wrong.
@@ -332,7 +343,10 @@ def repair_files(
         DamageError: Shards contradict each other, and nothing tells which is right.
         FileExistsError: Something is in the way of a missing shard; whatever ``overwrite`` is if that is
             another of the given shards.
-        OSError: Writing failed.
+        OSError: Writing failed, or the process has no descriptors left; what cannot be read is damage.
+
+    Timing: depends on k, n and lengths, and on what is damaged; shards are no secrets here.
+    Source: docs/rs-files.md, "What is checked, and what that is worth"; bytes: docs/rs-files.md, "Bytes".
     """
     with mapping(threads) as across, Shards(shards, format, across) as given:
         given.require()

@@ -99,11 +99,14 @@ def shard_bytes(packet_bytes: int, k: int, n: int, suite: str = "X25519") -> int
         suite: That of the recipient's key: ``"X25519"`` or ``"MLKEM768X25519"``.
 
     Returns:
-        ``107 + ceil((packet_bytes + 48) / k)``, or 1195 and that.
+        ``107 + ceil((packet_bytes + 48) / k)``, or ``1195 + ceil((packet_bytes + 48) / k)``.
 
     Raises:
         TypeError: A wrong Python type.
         ParameterError: Out of range, or no such suite.
+
+    Timing: public numbers only.
+    Source: docs/rs.md, "Dispersal".
     """
     seal_bytes = suite_of(suite).seal_bytes
     k, n = check_shape(k, n, MAX_SHARES)

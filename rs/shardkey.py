@@ -29,10 +29,15 @@ class ShardKey:
     Immutable; safe to share between threads; cannot be pickled, and its repr shows no secret.
 
     Args:
-        secret: Of the suite ``X25519``.  Other ways to a key: :meth:`generate`, :meth:`from_bytes`.
+        secret: Of the suite ``X25519``; kept.  Other ways to a key: :meth:`generate`, :meth:`from_bytes`.
 
     Raises:
         TypeError: Another type.
+
+    Timing: X25519 and ML-KEM-768 of ``cryptography``, as constant as that keeps them; here nothing depends on
+        the secret.
+    Source: RFC 7748, section 5, and RFC 9180, section 4.1 (X25519); draft-connolly-cfrg-xwing-kem, section
+        5.2, and FIPS 203 (MLKEM768X25519); docs/rs.md, "Dispersal".
     """
 
     __slots__ = ("_bytes", "_public", "_secret", "_suite")
@@ -107,12 +112,12 @@ class ShardKey:
         return out
 
     def to_bytes(self) -> bytes:
-        """The secret; keep it as such.  X25519: 32 bytes.  MLKEM768X25519: 33, a 2 and the X-Wing seed."""
+        """THE SECRET.  X25519: 32 bytes.  MLKEM768X25519: 33, a 2 and the X-Wing seed."""
         return self._bytes
 
     @property
     def suite(self) -> str:
-        """Name of the suite that shards to this key are sealed with."""
+        """Name of the suite that shards to this key are sealed with: ``X25519`` or ``MLKEM768X25519``."""
         return self._suite.name
 
     @property

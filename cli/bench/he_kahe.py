@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ... import he
 from ...he import _kahe_public, kahe
+from . import he_parts
 from .areas import Area
 from .he_common import SIZE, SUMMANDS, VALUE_BITS, D, codec, new_context, numpy_add, values, vector
 from .he_peers import decrypting, encrypting
-from .measurement import Operation, Work, measurement, threads
+from .measurement import Operation, Parts, Work, measurement, threads
 
 MEMBERS: Final = 5
 CONTRIBUTORS: Final = 8
@@ -54,6 +55,7 @@ def _encrypt(name: str) -> Operation:
     work=Work(D, "parameter"),
     size=_sized(SET),
     peers=encrypting(*ENCRYPT_AIMS),
+    parts=Parts(he_parts.encrypt(params())),
     one_core=True,
     threaded=True,
 )
@@ -101,6 +103,7 @@ def _encrypted(context: bytes, contributors: int) -> tuple[kahe.CiphertextSum, l
     work=Work(D, "parameter"),
     size=_sized(SET, contributors=CONTRIBUTORS),
     peers=decrypting(DECRYPT_AIM),
+    parts=Parts(he_parts.open_sum(params(), CONTRIBUTORS)),
     one_core=True,
     threaded=True,
 )
@@ -114,8 +117,8 @@ def open_sum() -> Operation:
         received = kahe.CiphertextSum.from_bytes(data, chosen, context)
         answered = [kahe.ShareSum.from_bytes(one, chosen, j) for j, one in enumerate(answers, 1)]
         opened = kahe.open_sum(chosen, context, received, answered, CONTRIBUTORS, threads=n)
-        mean, _ = of.dequantize(opened.values, CONTRIBUTORS)
-        return mean.astype(np.float32)
+        mean, _ = of.dequantize(opened.values, CONTRIBUTORS, np.float32)
+        return mean
 
     assert float(np.abs(call() - vector()).max()) < 2.0 / of.max_weight
 

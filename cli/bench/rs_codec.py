@@ -185,6 +185,20 @@ def decode_clean() -> Operation:
 
 @measurement(
     Area.RS,
+    "RS(255, 223) 1 error",
+    work=_WORK,
+    size={"words": WORDS, "errors in each": 1},
+    one_core=True,
+    threaded=True,
+    quick=False,
+)
+def decode_one() -> Operation:
+    """One error in every word: what correction costs before the number of errors counts."""
+    return _decode(1)
+
+
+@measurement(
+    Area.RS,
     f"RS(255, 223) {ERRORS} errors",
     work=_WORK,
     size={"words": WORDS, "errors in each": ERRORS},

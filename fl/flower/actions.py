@@ -27,6 +27,8 @@ def install(app: ClientApp) -> ClientApp:
 
     Raises:
         ValueError: The app was made from a ``client_fn``, or has these actions already.
+
+    Source: docs/fl-flower.md, "What changes in an app".
     """
     actions = {COSIGN: _cosign, CHECK: _check, ANSWER: _answer, ASK_KEYS: ask_keys, TAKE_KEYS: take_keys}
     for name, action in actions.items():

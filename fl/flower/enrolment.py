@@ -157,6 +157,8 @@ def enrol(
 
     Returns:
         How many keys the nodes finished.
+
+    Source: docs/fl-flower.md, "Keys of a new epoch".
     """
     mail: dict[int, list[bytes]] = {}
     finished = 0

@@ -165,6 +165,8 @@ class NodeFolder(_Folder):
 
     Args:
         path: The folder.
+
+    Source: docs/fl-flower.md, "The folders".
     """
 
     @classmethod
@@ -254,6 +256,8 @@ class ServerFolder(_Folder):
 
     Args:
         path: The folder.
+
+    Source: docs/fl-flower.md, "The folders".
     """
 
     @classmethod

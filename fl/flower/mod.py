@@ -42,6 +42,8 @@ def seal_mod(message: Message, context: Context, call_next: ClientAppCallable) -
 
     Returns:
         The reply that may leave.
+
+    Source: docs/fl-flower.md, "What changes in an app".
     """
     kind = category(message)
     if kind == "train":

@@ -66,6 +66,8 @@ def provision(
     Raises:
         ParameterError: Impossible numbers.
         FileExistsError: ``out`` is there.
+
+    Source: docs/fl-flower.md, "A trial on one machine".
     """
     if not 4 <= n_members <= n_nodes or not 1 <= valid_s <= 86_400:
         raise ParameterError("4 <= n_members <= n_nodes and an epoch of at most a day expected")

@@ -35,6 +35,8 @@ class SealedRound:
         published: The signed result, for :meth:`sottovoce.fl.Client.read_result`.
         result: The same, as an object.
         refused: How often something was refused, by kind.
+
+    Source: docs/fl-flower.md, "Rounds".
     """
 
     server_round: int

@@ -123,6 +123,8 @@ class SealedStrategy(Strategy):
     Raises:
         TypeError, ParameterError: Another kind of strategy, a folder or numbers that will not do.
         OSError, StoreError: The folder for records, or the store, fails.
+
+    Source: docs/fl-flower.md, "Rounds".
     """
 
     def __init__(

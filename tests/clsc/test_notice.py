@@ -12,6 +12,7 @@ NOTICE = sign_notice(ROOT, "roster", b"body")
 
 def test_comes_back():
     assert read_notice(NOTICE, "roster", ROOT.public_key) == b"body"
+    assert read_notice(NOTICE, "roster", ROOT.public_key, max_bytes=len(b"body")) == b"body"
     assert len(NOTICE) == len(b"body") + len("roster") + 131
     assert read_notice(sign_notice(ROOT, "x" * 32, b""), "x" * 32, ROOT.public_key) == b""
 
@@ -22,6 +23,7 @@ def test_of_another_topic_root_or_length_is_refused():
         lambda: read_notice(NOTICE, "beacon", ROOT.public_key),
         lambda: read_notice(NOTICE, "roster", other.public_key),
         lambda: read_notice(NOTICE + bytes(400), "roster", ROOT.public_key, max_bytes=100),
+        lambda: read_notice(NOTICE, "roster", ROOT.public_key, max_bytes=len(b"body") - 1),
         lambda: read_notice(NOTICE[:-1], "roster", ROOT.public_key),
         lambda: read_notice(NOTICE + b"\0", "roster", ROOT.public_key),
         lambda: read_notice(b"", "roster", ROOT.public_key),

@@ -35,6 +35,15 @@ def test_identity_usages_have_their_own_quota(both):
         assert issue_identity(issuer, "alice", usage, token).usage is usage
 
 
+@pytest.mark.parametrize("party", ["", "x" * 65, "\u00e4" * 33, "\ud800"])
+def test_a_party_is_1_to_64_bytes_of_utf8(both, party):
+    issuer, _ = both
+    with pytest.raises(ParameterError, match="party"):
+        issuer.enrol(party)
+    with pytest.raises(ParameterError, match="party"):
+        issuer.enrol(party, identity=b"x")
+
+
 @pytest.mark.parametrize("usage", Usage)
 def test_one_unit_of_blind_quota_is_one_key_of_either_usage(both, usage):
     _, issuer = both

@@ -187,6 +187,18 @@ class TestResult:
         assert np.array_equal(read.mean, mean)
         assert read.mean.dtype == sealed.header.layout.vector_dtype
 
+    def test_a_mean_of_more_bytes_than_the_model_takes_is_too_long(self, fed, opened):
+        """Nothing of it is read: of a float32 model 4 bytes a value, of one with float64 in it 8."""
+        size = 10_000
+        wide = ModelLayout.of([np.zeros(size - 1, np.float32), np.zeros(1)])
+        header = fed.header(layout=wide)
+        data = self.changed(opened[1], mean=np.zeros(size)).to_bytes(header, fed.aggregator_keys)
+        with pytest.raises(clsc.DecodeError, match="root and count"):
+            RoundResult.of_aggregator(data, header)
+        narrow = fed.header(layout=ModelLayout.of([np.zeros(size, np.float32)]))
+        with pytest.raises(clsc.DecodeError, match="longer than any"):
+            RoundResult.of_aggregator(data, narrow)
+
     @pytest.mark.parametrize(("value", "said"), [(1e38, "root and count"), (np.inf, "means within")])
     def test_infinity_is_no_mean_where_the_clip_is_beyond_float32(self, fed, sealed, opened, value, said):
         """The first passes this check, and is refused later: its set is that of the header as it was."""

@@ -95,6 +95,26 @@ def test_wire_bits_one_below_what_opens_every_sum_is_refused(fed):
         fed.header(wire_bits=header.wire_bits - 1, packet_bytes=header.packet_bytes)
 
 
+class TestClip:
+    """Half of float32's least number, 2**-149, is rounded to 0: all means of such a round would be."""
+
+    LEAST = 2.0**-150
+
+    def header(self, fed, dtype, clip):
+        return fed.header(layout=he.ModelLayout.of([np.zeros(50, dtype)]), clip=clip)
+
+    @pytest.mark.parametrize("dtype", [np.float16, np.float32])
+    def test_that_is_0_where_the_mean_travels_as_float32_is_refused(self, fed, dtype):
+        fields = _fields(self.header(fed, dtype, np.nextafter(self.LEAST, 1)))
+        with pytest.raises(clsc.ParameterError, match=r"clip: above 7\.006.*, got 7\.006"):
+            self.header(fed, dtype, self.LEAST)
+        with pytest.raises(clsc.DecodeError, match="clip"):
+            _decode(fed, {**fields, "clip": self.LEAST})
+
+    def test_that_small_is_one_where_it_travels_as_float64(self, fed):
+        assert self.header(fed, np.float64, 5e-324).clip == 5e-324
+
+
 class TestCommittee:
     def test_of_three_is_refused(self, fed):
         with pytest.raises(clsc.ParameterError, match="4 to 64"):

@@ -21,12 +21,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TypedDict
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from fuzz.core import CHOICE_BYTES, MAX_STORED_BYTES, Finding, Target, inputs  # noqa: E402
 from fuzz.targets import TARGETS  # noqa: E402
+
+
+class Entry(TypedDict):
+    """What ``one.py`` does in one process."""
+
+    targets: list[str]
+    options: list[str]
+    log: str
+
 
 MAX_FOUND = 4
 """Merging keeps so many of a target: the corpus is read in every run of the suite."""
@@ -57,13 +67,18 @@ def replay(targets: list[Target], tries: int) -> bool:
     return found
 
 
-def label_of(targets: list[Target]) -> str:
-    return targets[0].name.replace("/", "-") if len(targets) == 1 else "together"
+def label_of(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else "together"
 
 
-def entry(folder: Path, targets: list[Target], seconds: int) -> dict[str, object]:
+def file_of(targets: list[Target]) -> str:
+    """The label as a part of a file's name."""
+    return label_of([target.name for target in targets]).replace("/", "-")
+
+
+def entry(folder: Path, targets: list[Target], seconds: int) -> Entry:
     """What ``one.py`` is to do: the seeds lie in a folder, to which the fuzzer adds."""
-    label = label_of(targets)
+    label = file_of(targets)
     corpus = folder / "corpus" / label
     corpus.mkdir(parents=True, exist_ok=True)
     longest = 0
@@ -96,11 +111,12 @@ def summary(label: str, log: Path) -> tuple[str, bool]:
     return f"{label:34} {count:>9} inputs, {cov} edges, {features} features, {kept} kept: {verdict}", found
 
 
-def start(folder: Path, entries: list[dict[str, object]]) -> bool:
+def start(folder: Path, entries: list[Entry]) -> bool:
     """Run a plan, and print what came of it as it goes on."""
     (folder / "crashes").mkdir(parents=True, exist_ok=True)
     plan = folder / "plan.json"
     plan.write_text(json.dumps(entries))
+    labels = {one["log"]: label_of(one["targets"]) for one in entries}
     found = False
     with subprocess.Popen(
         [sys.executable, str(HERE / "one.py"), str(plan)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -108,8 +124,8 @@ def start(folder: Path, entries: list[dict[str, object]]) -> bool:
     ) as running:  # fmt: skip
         assert running.stdout is not None
         for line in running.stdout:
-            log = Path(line.rsplit(maxsplit=1)[0])
-            said, bad = summary(log.stem, log)
+            log = line.rsplit(maxsplit=1)[0]
+            said, bad = summary(labels[log], Path(log))
             print(said, flush=True)
             found |= bad
     return found or running.returncode != 0
@@ -117,22 +133,22 @@ def start(folder: Path, entries: list[dict[str, object]]) -> bool:
 
 def merge(folder: Path, targets: list[Target]) -> None:
     """Short inputs of the grown corpora that reach what the stored seeds do not."""
-    entries = []
+    entries: list[Entry] = []
     for target in targets:
         for old in target.corpus.glob("found-*"):
             old.unlink()
-        merged = folder / "merged" / label_of([target])
+        merged = folder / "merged" / file_of([target])
         merged.mkdir(parents=True, exist_ok=True)
         for i, seed in enumerate(target.seeds()):
             (merged / f"seed-{i}").write_bytes(seed)
-        grown = folder / "corpus" / label_of([target])
-        log = folder / f"merge-{label_of([target])}.log"
+        grown = folder / "corpus" / file_of([target])
+        log = folder / f"merge-{file_of([target])}.log"
         options = ["-merge=1", "-timeout=60", str(merged), str(grown)]
         entries.append({"targets": [target.name], "options": options, "log": str(log)})
     start(folder, entries)
     for target in targets:
         seeds = set(target.seeds())
-        found = {path.read_bytes() for path in (folder / "merged" / label_of([target])).iterdir()}
+        found = {path.read_bytes() for path in (folder / "merged" / file_of([target])).iterdir()}
         room = min(MAX_STORED_BYTES, 100 + max(map(len, seeds)))
         # The shortest reach the readers' first refusals, which the suite sees anyway: the longest that fit.
         fresh = sorted((d for d in found - seeds if len(d) <= room), key=lambda d: (-len(d), d))[:MAX_FOUND]
