@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from ..console import http_command as _command
-from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
-from ..serve.commands import As, SenderMode
-from ..serve.options import CaFile
+from ..groups import grouped
+from ..serve.options import As, CaFile, KeyOptions, PolicyFile, SenderMode
 from ..user.options import Force, Home, Json, Output
 
 client = typer.Typer(
@@ -22,7 +21,6 @@ client = typer.Typer(
 From = Annotated[
     str, typer.Option("--from", metavar="URL", help="A relay, or the aggregator: for what is public.")
 ]
-PolicyFile = Annotated[Path, typer.Option("--policy", metavar="FILE", help="Your conditions, TOML.")]
 Outbox = Annotated[
     Path,
     typer.Option("--outbox", metavar="FOLDER", help="What has left: never two updates for one model."),
@@ -31,6 +29,7 @@ Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for 
 
 
 @client.command()
+@grouped
 def keys(
     issuer: Annotated[str, typer.Option("--issuer", metavar="URL", help="The issuer's service.")],
     enrolment: Annotated[
@@ -40,9 +39,8 @@ def keys(
     label: Annotated[
         str | None, typer.Option("--as", metavar="LABEL", help="Your own name for the key.")
     ] = None,
-    home: Home = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_fd: PassphraseFd = None,
+    *,
+    own: KeyOptions,
     ca_file: CaFile = None,
 ) -> None:
     """Get keys from an issuer's service: ask and finish in one step. For servers, too.
@@ -50,16 +48,14 @@ def keys(
     What keygen does with files in two. Interrupted, the same command goes on with the same request.
     """
     with _command():
-        from ..keyring import Keyring
         from . import asking
 
-        secret = Passphrase(passphrase_file, passphrase_fd)
-        asking.keys(
-            Keyring(home), secret, issuer, enrolment, None if mode is None else mode.value, label, ca_file
-        )
+        chosen = None if mode is None else mode.value
+        asking.keys(own.ring(), own.passphrase(), issuer, enrolment, chosen, label, ca_file)
 
 
 @client.command()
+@grouped
 def submit(
     update: Annotated[str, typer.Argument(metavar="UPDATE", help="What to contribute, .npz or .npy.")],
     source: From,
@@ -84,9 +80,8 @@ def submit(
         typer.Option("--header", metavar="FILE", help="Keep the round's header here, for client result."),
     ] = None,
     label: As = None,
-    home: Home = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_fd: PassphraseFd = None,
+    *,
+    own: KeyOptions,
     ca_file: CaFile = None,
     force: Force = False,
     json_target: Json = None,
@@ -97,12 +92,11 @@ def submit(
     that packet again, whatever the update.
     """
     with _command():
-        from ..keyring import Keyring
         from . import sending
 
         sending.submit(
-            Keyring(home),
-            Passphrase(passphrase_file, passphrase_fd),
+            own.ring(),
+            own.passphrase(),
             label,
             update_file=update,
             source=source,
@@ -147,6 +141,7 @@ def model(
 
 
 @client.command()
+@grouped
 def result(
     header: Annotated[str, typer.Argument(metavar="HEADER", help="The round's header, of client submit.")],
     source: From,
@@ -161,9 +156,8 @@ def result(
     ] = None,
     wait: Wait = 0.0,
     label: As = None,
-    home: Home = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_fd: PassphraseFd = None,
+    *,
+    own: KeyOptions,
     ca_file: CaFile = None,
     force: Force = False,
     json_target: Json = None,
@@ -173,12 +167,11 @@ def result(
     With -o the mean is written, in the model's shapes. Exit code 1 if an update was sent and is not in it.
     """
     with _command():
-        from ..keyring import Keyring
         from . import sending
 
         sending.result(
-            Keyring(home),
-            Passphrase(passphrase_file, passphrase_fd),
+            own.ring(),
+            own.passphrase(),
             label,
             header_file=header,
             source=source,

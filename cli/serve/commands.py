@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from ..._ext.errors import ParameterError
 from ..._ext.limits import CLOCK_SKEW_S
 from ..console import http_command as _service
+from ..groups import grouped
 from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
-from ..user.options import Home
-from .options import CaFile, Exposed, Host, Log, LogLevel, Port, TlsCert, TlsKey, TrustedProxy, binding
-
-ROUND: Final = "The round"
+from .options import (
+    ROUND,
+    As,
+    CaFile,
+    Clip,
+    CloseAt,
+    KeyOptions,
+    Listening,
+    MaxContributors,
+    MemberPatience,
+    PolicyFile,
+    SenderMode,
+)
 
 serve = typer.Typer(
     help="Run one role of a round as a process that speaks HTTP.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
-
-As = Annotated[
-    str | None, typer.Option("--as", metavar="LABEL", help="Whose keys; needed if there are several.")
-]
 
 
 @contextlib.contextmanager
@@ -39,28 +44,16 @@ def _as_usage() -> Iterator[None]:
         raise typer.BadParameter(str(error), param_hint=ROUND) from None
 
 
-class SenderMode(StrEnum):
-    """Modes of contributors' keys, before anything heavy is imported."""
-
-    IDENTITY = "identity"
-    TRACEABLE = "traceable"
-    BLIND = "blind"
-
-
 @serve.command()
+@grouped
 def issuer(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="The issuer's folder (kgc init).", show_default=False)
     ],
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseFd = None,
-    host: Host = "127.0.0.1",
-    port: Port = 0,
-    tls_cert: TlsCert = None,
-    tls_key: TlsKey = None,
-    exposed: Exposed = False,
-    proxies: TrustedProxy = None,
-    log_level: Log = LogLevel.INFO,
+    *,
+    listening: Listening,
 ) -> None:
     """Answer requests for keys out of a folder of kgc, whose commands go on working beside it.
 
@@ -71,11 +64,12 @@ def issuer(
         from . import roles
 
         secret = Passphrase(passphrase_file, passphrase_fd)
-        where = binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies)
-        roles.issuer(where, log_level.value, Folder(folder), secret)
+        where = listening.binding()
+        roles.issuer(where, listening.log_level.value, Folder(folder), secret)
 
 
 @serve.command()
+@grouped
 def relay(
     next_hop: Annotated[str, typer.Option("--next", metavar="URL", help="The aggregator, or another relay.")],
     threshold: Annotated[
@@ -85,52 +79,43 @@ def relay(
         float, typer.Option("--wait", min=0, max=3600, help="Seconds after which fewer leave.")
     ] = 5.0,
     ca_file: CaFile = None,
-    host: Host = "127.0.0.1",
-    port: Port = 0,
-    tls_cert: TlsCert = None,
-    tls_key: TlsKey = None,
-    exposed: Exposed = False,
-    proxies: TrustedProxy = None,
-    log_level: Log = LogLevel.INFO,
+    *,
+    listening: Listening,
 ) -> None:
     """Take sealed shards from anybody and give them on in batches, shuffled. It holds no key."""
     with _service():
         from ...fl.http.relay import Mixing
         from . import roles
 
-        where = binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies)
-        roles.relay(where, log_level.value, next_hop, Mixing(threshold=threshold, wait_s=wait), ca_file)
+        where = listening.binding()
+        roles.relay(
+            where, listening.log_level.value, next_hop, Mixing(threshold=threshold, wait_s=wait), ca_file
+        )
 
 
 @serve.command()
+@grouped
 def member(
-    policy: Annotated[Path, typer.Option("--policy", metavar="FILE", help="Your conditions, TOML.")],
+    policy: PolicyFile,
     state: Annotated[
         Path, typer.Option("--state", metavar="FOLDER", help="What was signed and answered; never lose it.")
     ],
     label: As = None,
-    home: Home = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_fd: PassphraseFd = None,
-    host: Host = "127.0.0.1",
-    port: Port = 0,
-    tls_cert: TlsCert = None,
-    tls_key: TlsKey = None,
-    exposed: Exposed = False,
-    proxies: TrustedProxy = None,
-    log_level: Log = LogLevel.INFO,
+    *,
+    own: KeyOptions,
+    listening: Listening,
 ) -> None:
     """Be a member of committees: co-sign headers that your policy accepts, check, and answer once a round."""
     with _service():
-        from ..keyring import Keyring
         from . import roles
 
-        secret = Passphrase(passphrase_file, passphrase_fd)
-        where = binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies)
-        roles.member(where, log_level.value, Keyring(home), secret, label, policy, state)
+        secret = own.passphrase()
+        where = listening.binding()
+        roles.member(where, listening.log_level.value, own.ring(), secret, label, policy, state)
 
 
 @serve.command()
+@grouped
 def aggregator(
     members: Annotated[
         list[str], typer.Option("--member", metavar="NAME=URL", help="The committee in order; repeat it.")
@@ -141,10 +126,7 @@ def aggregator(
     state: Annotated[
         Path, typer.Option("--state", metavar="FOLDER", help="What a restart goes on with, and results.")
     ],
-    clip: Annotated[
-        float,
-        typer.Option("--clip", help="Values are clipped to plus and minus this.", rich_help_panel=ROUND),
-    ],
+    clip: Clip,
     rounds: Annotated[
         int, typer.Option("--rounds", min=1, help="How many results in all.", rich_help_panel=ROUND)
     ] = 1,
@@ -154,10 +136,7 @@ def aggregator(
     collect: Annotated[
         float, typer.Option("--collect", min=1, help="Seconds of collecting.", rich_help_panel=ROUND)
     ] = 600.0,
-    close_at: Annotated[
-        int,
-        typer.Option("--close-at", min=0, help="End it when so many count; 0: no.", rich_help_panel=ROUND),
-    ] = 0,
+    close_at: CloseAt = 0,
     close: Annotated[
         float, typer.Option("--close", min=1, help="Seconds for members after it.", rich_help_panel=ROUND)
     ] = 600.0,
@@ -168,9 +147,7 @@ def aggregator(
     min_contributors: Annotated[
         int, typer.Option("--min-contributors", min=3, help="Fewer: no result.", rich_help_panel=ROUND)
     ] = 8,
-    max_contributors: Annotated[
-        int, typer.Option("--max-contributors", min=3, help="More are refused.", rich_help_panel=ROUND)
-    ] = 1024,
+    max_contributors: MaxContributors = 1024,
     max_examples: Annotated[
         int,
         typer.Option(
@@ -193,9 +170,7 @@ def aggregator(
         bool,
         typer.Option("--replace", help="Clients send models, not differences.", rich_help_panel=ROUND),
     ] = False,
-    member_patience: Annotated[
-        float, typer.Option("--member-patience", min=0.1, help="Seconds that a member may take.")
-    ] = 60.0,
+    member_patience: MemberPatience = 60.0,
     check_first: Annotated[
         bool,
         typer.Option("--check-first", help="Members check the set before any answers: one request more."),
@@ -209,24 +184,16 @@ def aggregator(
         typer.Option("--control-token-file", metavar="FILE", help="Who shows it may end the collecting."),
     ] = None,
     label: As = None,
-    home: Home = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_fd: PassphraseFd = None,
+    *,
+    own: KeyOptions,
     ca_file: CaFile = None,
-    host: Host = "127.0.0.1",
-    port: Port = 0,
-    tls_cert: TlsCert = None,
-    tls_key: TlsKey = None,
-    exposed: Exposed = False,
-    proxies: TrustedProxy = None,
-    log_level: Log = LogLevel.INFO,
+    listening: Listening,
 ) -> None:
     """Open rounds, collect, close them at the members, publish means. The page for people is at /."""
     with _service():
         from ...clsc import Mode
         from ...fl.http import RoundPlan
-        from ...fl.http.rounds import Patience
-        from ..keyring import Keyring
+        from ...fl.http.asking import Patience
         from . import roles
 
         with _as_usage():
@@ -246,10 +213,10 @@ def aggregator(
                 replace=replace,
             )
         roles.aggregator(
-            binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies),
-            log_level.value,
-            Keyring(home),
-            Passphrase(passphrase_file, passphrase_fd),
+            listening.binding(),
+            listening.log_level.value,
+            own.ring(),
+            own.passphrase(),
             label,
             members=members,
             model_file=model,
@@ -264,6 +231,7 @@ def aggregator(
 
 
 @serve.command()
+@grouped
 def peer(
     rosters: Annotated[
         list[str],
@@ -292,10 +260,7 @@ def peer(
             "--train", metavar="COMMAND", help="Is run as COMMAND MODEL UPDATE ROUND VIEW, and writes UPDATE."
         ),
     ],
-    clip: Annotated[
-        float,
-        typer.Option("--clip", help="Values are clipped to plus and minus this.", rich_help_panel=ROUND),
-    ],
+    clip: Clip,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="The model after each round, .npz; is replaced."),
@@ -306,12 +271,7 @@ def peer(
     first_round: Annotated[
         int, typer.Option("--first-round", min=1, help="Number of the first.", rich_help_panel=ROUND)
     ] = 1,
-    close_at: Annotated[
-        int,
-        typer.Option(
-            "--close-at", min=0, help="End collecting when so many count; 0: no.", rich_help_panel=ROUND
-        ),
-    ] = 0,
+    close_at: CloseAt = 0,
     close: Annotated[
         int,
         typer.Option(
@@ -324,24 +284,13 @@ def peer(
             "--margin", min=1, help="Seconds from it to the end of the turn: clocks.", rich_help_panel=ROUND
         ),
     ] = CLOCK_SKEW_S,
-    max_contributors: Annotated[
-        int, typer.Option("--max-contributors", min=3, help="More are refused.", rich_help_panel=ROUND)
-    ] = 1024,
-    member_patience: Annotated[
-        float, typer.Option("--member-patience", min=0.1, help="Seconds that a member may take.")
-    ] = 60.0,
+    max_contributors: MaxContributors = 1024,
+    member_patience: MemberPatience = 60.0,
     label: As = None,
-    home: Home = None,
-    passphrase_file: PassphraseFile = None,
-    passphrase_fd: PassphraseFd = None,
+    *,
+    own: KeyOptions,
     ca_file: CaFile = None,
-    host: Host = "127.0.0.1",
-    port: Port = 0,
-    tls_cert: TlsCert = None,
-    tls_key: TlsKey = None,
-    exposed: Exposed = False,
-    proxies: TrustedProxy = None,
-    log_level: Log = LogLevel.INFO,
+    listening: Listening,
 ) -> None:
     """Be one of equals: contribute to every round, sit in its committee, and collect when it is your turn.
 
@@ -350,8 +299,7 @@ def peer(
     """
     with _service():
         from ...fl.http import PeerPlan
-        from ...fl.http.rounds import Patience
-        from ..keyring import Keyring
+        from ...fl.http.asking import Patience
         from . import peering
 
         with _as_usage():
@@ -365,10 +313,10 @@ def peer(
                 first_round=first_round,
             )
         peering.peer(
-            binding(host, port, tls_cert, tls_key, exposed=exposed, proxies=proxies),
-            log_level.value,
-            Keyring(home),
-            Passphrase(passphrase_file, passphrase_fd),
+            listening.binding(),
+            listening.log_level.value,
+            own.ring(),
+            own.passphrase(),
             label,
             sender=sender,
             rosters=rosters,

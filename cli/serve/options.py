@@ -1,17 +1,44 @@
-"""Options that the services have in common."""
+"""Options that the services, and the device that talks to them, have in common."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from ..passphrase import Passphrase, PassphraseFd, PassphraseFile
+from ..user.options import Home
+
 if TYPE_CHECKING:
     from ...fl.http import Binding
+    from ..keyring import Keyring
 
-LISTENING = "Listening"
+LISTENING: Final = "Listening"
+ROUND: Final = "The round"
+
+As = Annotated[
+    str | None, typer.Option("--as", metavar="LABEL", help="Whose keys; needed if there are several.")
+]
+PolicyFile = Annotated[Path, typer.Option("--policy", metavar="FILE", help="Your conditions, TOML.")]
+Clip = Annotated[
+    float,
+    typer.Option("--clip", help="Values are clipped to plus and minus this.", rich_help_panel=ROUND),
+]
+CloseAt = Annotated[
+    int,
+    typer.Option(
+        "--close-at", min=0, help="End collecting when so many count; 0: no.", rich_help_panel=ROUND
+    ),
+]
+MaxContributors = Annotated[
+    int, typer.Option("--max-contributors", min=3, help="More are refused.", rich_help_panel=ROUND)
+]
+MemberPatience = Annotated[
+    float, typer.Option("--member-patience", min=0.1, help="Seconds that a member may take.")
+]
 
 Host = Annotated[str, typer.Option("--host", help="Address to listen on.", rich_help_panel=LISTENING)]
 Port = Annotated[
@@ -53,6 +80,14 @@ CaFile = Annotated[
 ]
 
 
+class SenderMode(StrEnum):
+    """Modes of contributors' keys, before anything heavy is imported."""
+
+    IDENTITY = "identity"
+    TRACEABLE = "traceable"
+    BLIND = "blind"
+
+
 class LogLevel(StrEnum):
     """Levels of :mod:`logging`."""
 
@@ -65,32 +100,61 @@ class LogLevel(StrEnum):
 Log = Annotated[LogLevel, typer.Option("--log-level", help="Of the JSON lines on stderr.")]
 
 
-def binding(
-    host: str,
-    port: int,
-    cert: Path | None,
-    key: Path | None,
-    *,
-    exposed: bool,
-    proxies: list[str] | None = None,
-) -> Binding:
-    """Where to listen.
+@dataclass(frozen=True)
+class Listening:
+    """Where a service listens, and what it logs."""
 
-    Raises:
-        typer.BadParameter: Half of TLS, or beyond loopback without it; a proxy that is no address.
-    """
-    from ..._ext.errors import ParameterError
-    from ...fl.http import Binding
+    host: Host = "127.0.0.1"
+    port: Port = 0
+    tls_cert: TlsCert = None
+    tls_key: TlsKey = None
+    exposed: Exposed = False
+    proxies: TrustedProxy = None
+    log_level: Log = LogLevel.INFO
 
-    try:
-        return Binding(host, port, cert, key, exposed, tuple(proxies or ()))
-    except ParameterError as error:
-        about_proxy = str(error).startswith("proxy")
-        hint = (
-            "'--trusted-proxy'"
-            if about_proxy
-            else "'--tls-cert' / '--tls-key'"
-            if cert or key
-            else "'--host'"
-        )
-        raise typer.BadParameter(str(error), param_hint=hint) from None
+    def binding(self) -> Binding:
+        """Where to listen.
+
+        Raises:
+            typer.BadParameter: Half of TLS, or beyond loopback without it; a proxy that is no address.
+        """
+        from ..._ext.errors import ParameterError
+        from ...fl.http import Binding
+
+        try:
+            return Binding(
+                self.host, self.port, self.tls_cert, self.tls_key, self.exposed, tuple(self.proxies or ())
+            )
+        except ParameterError as error:
+            about_proxy = str(error).startswith("proxy")
+            hint = (
+                "'--trusted-proxy'"
+                if about_proxy
+                else "'--tls-cert' / '--tls-key'"
+                if self.tls_cert or self.tls_key
+                else "'--host'"
+            )
+            raise typer.BadParameter(str(error), param_hint=hint) from None
+
+
+@dataclass(frozen=True)
+class KeyOptions:
+    """Where the keys are, and what opens them."""
+
+    home: Home = None
+    passphrase_file: PassphraseFile = None
+    passphrase_fd: PassphraseFd = None
+
+    def ring(self) -> Keyring:
+        """The folder of keys."""
+        from ..keyring import Keyring
+
+        return Keyring(self.home)
+
+    def passphrase(self) -> Passphrase:
+        """What opens them.
+
+        Raises:
+            typer.BadParameter: Both a file and a descriptor are given.
+        """
+        return Passphrase(self.passphrase_file, self.passphrase_fd)

@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..._ext.limits import ROSTER_MAX_BYTES
 from ...fl import Peer, Roster
 from ...fl.http import Binding, PeerPlan, PeerService
+from ...fl.http.asking import Patience
 from ...fl.http.outgoing import quiet_client
-from ...fl.http.rounds import Patience
 from .. import files
 from ..console import CheckFailed, Refused
 from ..he import arrays

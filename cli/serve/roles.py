@@ -24,10 +24,10 @@ from ...fl.http import (
     RoundPlan,
     serve,
 )
+from ...fl.http.asking import Patience
 from ...fl.http.logs import log_to
 from ...fl.http.outgoing import quiet_client
 from ...fl.http.relay import Mixing
-from ...fl.http.rounds import Patience
 from .. import files
 from ..console import Refused
 from ..he import arrays

@@ -20,7 +20,8 @@ from .courier import Courier, Delivery
 from .errors import TransportError
 from .issuer import IssuerDesk, IssuerService
 from .member import MemberService
-from .peer import PeerPlan, PeerService
+from .peer import PeerService
+from .peer_plan import PeerPlan
 from .relay import RelayService
 from .round_plan import RoundPlan
 from .runner import Binding, serve

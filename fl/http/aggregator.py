@@ -20,19 +20,27 @@ from starlette.types import ASGIApp
 from ... import clsc
 from ..._ext.errors import ParameterError, StoreError
 from ..server import ServerKeys
-from ..stores import AggregatorStore
-from .base import application, bytes_answer, cbor_answer, route
+from ..stores import AggregatorStore, MemoryAggregatorStore
+from .asking import Patience
+from .base import RoleThread, application, bytes_answer, cbor_answer, route
 from .downloads import Buffer, Downloads
+from .erasing import Eraser
 from .errors import Refusal
 from .guard import Limits, read_body, source_of
-from .health import is_full, reason_of
+from .health import Health, is_full, reason_of
 from .journal import JournalFullError
 from .logs import log
 from .metrics import Metrics
+from .model_bytes import Arrays
+from .open_round import Opener, OpenRound
+from .outgoing import quiet_client
 from .page import CONTENT_SECURITY_POLICY, page
+from .proposing import Proposer
+from .records import Records
 from .round_plan import RoundPlan
-from .rounds import Patience
-from .series import Arrays, OpenRound, RoundSeries
+from .rounds import Committee
+from .series import RoundSeries
+from .state import RoundFolder
 from .status import shown
 
 _TOKEN_BYTES: Final = 16
@@ -44,29 +52,34 @@ class AggregatorService(RoundSeries):
     """One aggregator and its rounds.
 
     Args:
-        keys: Its keys.
+        keys: Its keys, of the epoch of the rounds.
         trust: What it believes.
-        sender_params: Of the contributors' keys.
-        members: Name -> URL of the committee, in order.
-        model: The first global model, float arrays.
+        sender_params: Of the contributors' keys; their mode and epoch.
+        members: Name -> URL of the committee, 4 to 64, in the order of the headers.
+        model: The first global model, float arrays of any shapes; kept, never written.
         plan: The rounds.
-        patience: For members.
+        patience: For members; the usual if None.
         store: Keeps what was accepted; in memory if None.
         folder: Keeps what a restart needs to go on with a round; None: nothing is kept.
         keep_results: Results, with audit records and convictions, of so many rounds stay in the folder; of
             rounds before their audit deadline in any case.
-        control_token: Who shows it may end the collecting; None: nobody may.
-        bounds: Limits of requests.
-        client: Talks to members; made if None.
+        control_token: Who shows it may end the collecting, at least 16 bytes; None: nobody may.
+        bounds: Limits of requests; the usual if None.
+        client: Talks to members; made if None, and closed in any case.
         clock: Unix seconds.
 
     Attributes:
-        app: The ASGI application.
+        app: The ASGI application; its lifespan runs the rounds.
         status: Where the round is.
+        health: What is not well.
         finished: Set when no more rounds come.
 
     Raises:
         ParameterError: Too short a ``control_token``, or a negative ``keep_results``.
+
+    Timing: with ``keys`` as :class:`sottovoce.fl.Aggregator`; a token that is shown is compared in a time
+        that depends on lengths only.
+    Source: docs/fl-http.md, "Endpoints"; the round is docs/fl.md, "What happens".
     """
 
     def __init__(
@@ -91,10 +104,22 @@ class AggregatorService(RoundSeries):
             raise ParameterError(f"control token: at least {_TOKEN_BYTES} bytes expected")
         if keep_results < 0:
             raise ParameterError("keep_results: no negative number expected")
-        super().__init__(
-            keys, trust, sender_params, members, model, plan, patience=patience, store=store, folder=folder,
-            keep_results=keep_results, client=client, clock=clock,
+        self._keys = keys
+        self._client = client if client is not None else quiet_client()
+        self._store = store if store is not None else MemoryAggregatorStore()
+        state = RoundFolder(folder) if folder is not None else None
+        records = Records(state.results) if state is not None else None
+        committee = Committee(members, self._client, patience)
+        thread, health = RoleThread("aggregator"), Health()
+        eraser = Eraser(
+            self._store, state, records, thread, health, keep_results=keep_results,
+            latest_s=plan.collect_s + plan.close_s + plan.audit_s, clock=clock,
         )  # fmt: skip
+        proposer = Proposer(keys, trust, sender_params, committee, plan, state, thread, clock)
+        opener = Opener(keys, trust, self._store, state, clock)
+        super().__init__(
+            plan, model, committee, proposer, opener, eraser, state, records, health, thread, clock
+        )
         self._token = control_token
         self._downloads = Downloads()
         self._no_room: Counter[str] = Counter(source=0, round=0, disk=0)
@@ -142,7 +167,7 @@ class AggregatorService(RoundSeries):
     @property
     def _journal_bytes(self) -> int:
         opened = self._open
-        return 0 if opened is None or opened.journal is None else opened.journal.n_bytes
+        return 0 if opened is None else opened.journal_bytes
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
@@ -157,8 +182,8 @@ class AggregatorService(RoundSeries):
                 # Complete packets are opened and stored, so that they count at once after a restart.
                 with contextlib.suppress(OSError, StoreError):  # their shards are in the journal
                     await self._thread(self._open.role.process)
-            if self._open is not None and self._open.journal is not None:
-                await self._thread(self._open.journal.close)
+            if self._open is not None:
+                await self._thread(self._open.close_journal)
             await self._thread.end()
             await self._client.aclose()
 

@@ -43,7 +43,9 @@ class Delivery:
     Attributes:
         taken: Shards that a relay has taken.
         needed: Shards that suffice.
-        failed: Relay -> why it did not take its shard.
+        failed: URL of a relay -> why it did not take its shard.
+
+    Source: docs/fl-http.md, "What a relay sees".
     """
 
     taken: int
@@ -62,7 +64,9 @@ class Courier:
     Args:
         source: URL for what is public: a relay's, or the aggregator's.
         tls: Whom to believe; None: the system's authorities.
-        make_client: Makes the connection to one process; for tests.
+        make_client: Makes the connection to one process, closed after each call; for tests.
+
+    Source: docs/fl-http.md, "What a relay sees", and its endpoints.
     """
 
     def __init__(
@@ -81,11 +85,15 @@ class Courier:
         """The signed header of the round that collects.
 
         Args:
-            wait_s: Wait for one at most this long.
+            wait_s: Wait for one at most this many seconds.
             after: Only of a round with a higher number.
+
+        Returns:
+            At most 256 KiB, as they came: :meth:`sottovoce.fl.SignedHeader.from_bytes` verifies them.
 
         Raises:
             TransportError: There is none, or no answer.
+            DecodeError: What was answered is none.
         """
         until = time.monotonic() + wait_s
         async with self._make() as client:
@@ -109,7 +117,10 @@ class Courier:
 
         Args:
             header: Of the round.
-            wait_s: For whoever is asked and busy, at most.
+            wait_s: Seconds for whoever is asked and busy, at most.
+
+        Returns:
+            Arrays of the shapes and dtypes of ``header.layout``, whose digest is the header's; at most 1 GiB.
 
         Raises:
             TransportError: No answer.
@@ -135,7 +146,7 @@ class Courier:
         Args:
             sealed: What :meth:`sottovoce.fl.Client.seal` gave: it is in the outbox already.
             relays: URLs, at least as many as there are shards; more: some are picked at random.
-            patience_s: For a relay that is busy or away.
+            patience_s: Seconds for a relay that is busy or away.
             spread_s: Each shard leaves at a random time within this many seconds.
 
         Returns:
@@ -171,7 +182,10 @@ class Courier:
 
         Args:
             header: Of the round.
-            wait_s: Wait for it at most this long.
+            wait_s: Wait for it at most this many seconds.
+
+        Returns:
+            At most 1 GiB, as they came: nothing is verified here.
 
         Raises:
             TransportError: There is none (yet), or no answer.

@@ -53,8 +53,11 @@ class IssuerDesk(Protocol):
         """An acknowledgement (mode ``blind``, several servers).
 
         Args:
-            party: Who asks, as the message says.
-            request: Bytes of the request.
+            party: Who asks, as the message says; nothing shows yet that it is true.
+            request: Bytes of the request, under 32 KiB.
+
+        Returns:
+            Bytes of the acknowledgement.
 
         Raises:
             DecodeError, IssueError: Malformed; refused.
@@ -64,8 +67,8 @@ class IssuerDesk(Protocol):
         """The answer to a request; the same again for the same request.
 
         Args:
-            party: Who asks, as the message says.
-            request: Bytes of the request.
+            party: Who asks, as the message says; nothing shows yet that it is true.
+            request: Bytes of the request, under 32 KiB.
             admissions: Acknowledgements of servers, mode ``blind`` with several servers only.
 
         Raises:
@@ -77,12 +80,14 @@ class IssuerService:
     """One issuer, or one server of several.
 
     Args:
-        desk: Answers.
-        bounds: Limits of requests.
+        desk: Answers; called from one thread of this service.
+        bounds: Limits of requests; if None the usual, with fewer a second of one address.
 
     Attributes:
         app: The ASGI application.
         counts: How often it gave a ``challenge``, ``admitted``, ``issued``, ``refused``.
+
+    Source: docs/fl-http.md, "Endpoints"; the requests are those of docs/clsc-issuing.md.
     """
 
     def __init__(self, desk: IssuerDesk, *, bounds: Limits | None = None) -> None:

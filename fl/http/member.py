@@ -37,7 +37,7 @@ class MemberService:
     """One member.
 
     Args:
-        member: The role.
+        member: The role; called from one thread of this service.
         identity: Its public keys, for aggregators that plan a round.
         trust: Verifies headers before large bodies are read; may be the member's own.
         bounds: Limits of requests; those at work at once hold for checks and answers wherever the routes
@@ -47,6 +47,9 @@ class MemberService:
         app: The ASGI application.
         routes: Its endpoints, for an application that has others besides.
         counts: How often it ``cosigned``, ``checked``, ``answered``, and ``refused``.
+
+    Source: docs/fl-http.md, "Endpoints"; what it is asked is docs/fl-protocol.md, "Closing, and nobody
+        complains".
     """
 
     def __init__(

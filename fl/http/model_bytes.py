@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from ... import he
 from ..._ext.errors import DecodeError
 
+Arrays = list[NDArray[np.floating]]
+"""A global model."""
+
 
 def dump(arrays: Sequence[NDArray[np.floating]]) -> bytes:
     """The values of a model."""
@@ -28,7 +31,7 @@ def n_bytes(layout: he.ModelLayout) -> int:
     )
 
 
-def load(data: bytes, layout: he.ModelLayout) -> list[NDArray[np.floating]]:
+def load(data: bytes, layout: he.ModelLayout) -> Arrays:
     """Inverse of :func:`dump`; whoever calls it compares the digest.
 
     Raises:
@@ -36,7 +39,7 @@ def load(data: bytes, layout: he.ModelLayout) -> list[NDArray[np.floating]]:
     """
     if len(data) != n_bytes(layout):
         raise DecodeError(f"model: {n_bytes(layout)} bytes expected, got {len(data)}")
-    arrays: list[NDArray[np.floating]] = []
+    arrays: Arrays = []
     at = 0
     for shape, name in zip(layout.shapes, layout.dtypes, strict=True):
         dtype = np.dtype(name)

@@ -13,10 +13,11 @@ from ..model import model_digest
 from ..plan import plan_round
 from ..server import ServerIdentity, ServerKeys
 from ..signed import SignedHeader
+from .asking import MemberState
 from .base import RoleThread
 from .errors import TransportError
 from .round_plan import RoundPlan
-from .rounds import Committee, MemberState
+from .rounds import Committee
 from .state import RoundFolder, SavedRound
 
 

@@ -59,10 +59,10 @@ class Mixing:
     """How a relay mixes.
 
     Attributes:
-        threshold: Shards that leave together as soon as so many are there.
-        wait_s: Fewer leave when the oldest has waited this long.
+        threshold: Shards that leave together as soon as so many are there; at least 1.
+        wait_s: Fewer leave when the oldest has waited so many seconds.
         queue_bytes: Most that is held; more gets 503.
-        shutdown_s: After the end was asked for, what is held gets this long to leave.
+        shutdown_s: After the end was asked for, what is held gets so many seconds to leave.
     """
 
     threshold: int = 8
@@ -80,8 +80,8 @@ class RelayService:
 
     Args:
         next_hop: URL of the aggregator, or of another relay.
-        mixing: Batches.
-        bounds: Limits of requests.
+        mixing: Batches; the usual if None.
+        bounds: Limits of requests; the usual if None.
         make_client: Makes the connections to the next hop, as ``outgoing.quiet_client``; called for each of
             three that must not wait for each other: shards, what is small, models and results.
         clock: Seconds; only differences matter.
@@ -89,6 +89,9 @@ class RelayService:
     Attributes:
         app: The ASGI application.
         counts: Shards ``taken``, ``forwarded``, ``refused`` by the next hop, ``lost``.
+
+    Source: docs/fl-http.md, "What a relay sees"; a mix of threshold or time as in Serjantov, Dingledine and
+        Syverson, Information Hiding 2002, where the time is that of the oldest.
     """
 
     def __init__(

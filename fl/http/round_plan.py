@@ -15,7 +15,7 @@ class RoundPlan:
     """What the rounds of one aggregator have in common.
 
     Attributes:
-        clip: Values are clipped to ``[-clip, clip]``.
+        clip: Values are clipped to ``[-clip, clip]``; finite and positive.
         rounds: How many results in all; those that the state folder has count.
         first_round: Number of the first; with a state folder at least the one after the last.
         collect_s: Seconds for which a round collects at most.
@@ -28,6 +28,8 @@ class RoundPlan:
 
     Raises:
         ParameterError: A number out of its range.
+
+    Source: docs/fl-http.md, "How to run one"; the header's fields are docs/fl.md, "Messages".
     """
 
     clip: float

@@ -1,7 +1,7 @@
 """Driving one round at the members: their names, their co-signatures, checks and answers.
 
 Everything that the aggregator asks of somebody else over the network is here, so that a change of the
-closing half is a change of this file.
+closing half is a change of this file; how it is asked is :mod:`.asking`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import httpx
@@ -19,7 +17,7 @@ import httpx
 from ... import clsc
 from ..._ext import limits
 from ..._ext.enc import enc
-from ..._ext.errors import SottovoceError, StoreError
+from ..._ext.errors import SottovoceError
 from ..aggregator import Aggregator, State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
@@ -27,43 +25,17 @@ from ..header import TAG_MEMBER
 from ..request import reply_max_bytes
 from ..server import ServerIdentity
 from ..signed import SignedHeader
+from .asking import Members, MemberState, Patience
 from .base import RoleThread, read_cbor
 from .errors import TransportError, UnheardMemberError
 from .health import reason_of
 from .logs import log
-from .outgoing import get, post_patiently
+from .outgoing import get
 
 _AGAIN_S: Final = 0.5
 
 
-class MemberState(StrEnum):
-    """What is known of a member in this round; the value is the text shown to people."""
-
-    WAITING = "not heard yet"
-    SIGNED = "signed the header"
-    CHECKED = "checked"
-    ANSWERED = "answered"
-    SILENT = "does not answer"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How members are asked, and how long they are waited for.
-
-    Attributes:
-        ask_s: For one member to sign, check or answer.
-        more_s: For the others, once enough have.
-        check_first: Whether all check before any of them answers (:meth:`Aggregator.close`): a round trip
-            more, and a client that sends members what does not open costs its place and not the round.
-    """
-
-    ask_s: float = 60.0
-    more_s: float = 3.0
-    check_first: bool = False
-
-
-class Committee:
+class Committee(Members):
     """The members of a committee, by URL.
 
     Args:
@@ -72,7 +44,7 @@ class Committee:
         patience: Time limits.
 
     Attributes:
-        states: What is known of each member in this round.
+        states: What was last known of each member in this round.
         check_first: As in ``patience``; true from the first round on that found no quorum.  Whoever goes on
             in another process keeps it.
     """
@@ -80,25 +52,8 @@ class Committee:
     def __init__(
         self, members: Mapping[bytes, str], client: httpx.AsyncClient, patience: Patience | None = None
     ) -> None:
-        self._urls = {name: url.rstrip("/") for name, url in members.items()}
-        self._client = client
-        self._patience = patience if patience is not None else Patience()
-        self._reply_bytes = limits.MEMBER_REPLY_BYTES
+        super().__init__(members, client, patience if patience is not None else Patience())
         self.check_first = self._patience.check_first
-        self.states: dict[bytes, MemberState] = dict.fromkeys(members, MemberState.WAITING)
-
-    @property
-    def names(self) -> tuple[bytes, ...]:
-        """In the committee's order."""
-        return tuple(self._urls)
-
-    def begin(self) -> None:
-        """Forget what members did in the round before."""
-        self.states = dict.fromkeys(self._urls, MemberState.WAITING)
-
-    def count(self, *states: MemberState) -> int:
-        """Members in one of these states."""
-        return sum(state in states for state in self.states.values())
 
     async def identities(
         self, trust: clsc.TrustStore, known: Mapping[bytes, ServerIdentity] | None = None
@@ -157,7 +112,7 @@ class Committee:
             ProtocolError: Fewer than ``t`` (:attr:`Reason.HEADER_SIGNATURE`).
         """
         data, header = proposal.to_bytes(), proposal.header
-        self._reply_bytes = reply_max_bytes(header)
+        self.reply_bytes = reply_max_bytes(header)
         signatures: dict[int, bytes] = {}
 
         async def take(index: int, signature: bytes) -> None:
@@ -166,7 +121,7 @@ class Committee:
             signatures[index] = signature
 
         everybody = range(1, len(self._urls) + 1)
-        await self._ask("cosign", dict.fromkeys(everybody, data), take, MemberState.SIGNED,
+        await self.ask("cosign", dict.fromkeys(everybody, data), take, MemberState.SIGNED,
                         lambda: len(signatures) >= proposal.header.threshold)  # fmt: skip
         return proposal.with_members(signatures)
 
@@ -189,7 +144,7 @@ class Committee:
             ProtocolError: Too few contributors, no quorum, or a sum that does not open.
             StoreError, OSError: A step could not be kept; what was kept counts.
         """
-        self._reply_bytes = reply_max_bytes(aggregator.header)
+        self.reply_bytes = reply_max_bytes(aggregator.header)
         if aggregator.state in (State.COLLECTING, State.CLOSING):
             requests = await self._agree(aggregator, signed_header, role, closed)
         elif aggregator.state is State.ANSWERING:
@@ -210,7 +165,7 @@ class Committee:
             return requests
         framed = _framed(signed_header, requests, aggregator.checked)
         take = _taking(role, aggregator.receive_check)
-        await self._ask(
+        await self.ask(
             "check", framed, take, MemberState.CHECKED, lambda: len(aggregator.checked) >= threshold
         )
         return await role(aggregator.settle)
@@ -222,9 +177,8 @@ class Committee:
         threshold, until = aggregator.header.threshold, time.monotonic() + 2 * self._patience.ask_s
         check, enough = _taking(role, aggregator.receive_check), threshold
         while True:
-            spare = await self._gather_answers(aggregator, signed_header, role, requests, enough)
             try:
-                return await self._open_with(aggregator, role, spare)
+                return await self._ask_and_open(aggregator, signed_header, role, requests, enough)
             except ProtocolError as error:
                 # Wrong answers among them, or too few: those that are missing may help.
                 heard = {*aggregator.answered, *aggregator.complaints}
@@ -235,125 +189,66 @@ class Committee:
                 log("warning", "not opened yet", answers=len(aggregator.answered), reason=error.reason.value)
             # Who does not answer may hold a share that convicts its sender: then the set is another.
             framed = _framed(signed_header, requests, aggregator.answered)
-            await self._ask("check", framed, check, MemberState.CHECKED, _convicted(aggregator))
+            await self.ask("check", framed, check, MemberState.CHECKED, _convicted(aggregator))
             if _convicted(aggregator)():
                 requests, enough = await role(aggregator.settle), threshold
             else:
                 enough = len(aggregator.answered) + 1
                 await asyncio.sleep(_AGAIN_S)
 
-    async def _gather_answers(
+    async def _ask_and_open(
         self,
         aggregator: Aggregator,
         signed_header: bytes,
         role: RoleThread,
         requests: Mapping[int, bytes],
         enough: int,
-    ) -> dict[int, bytes]:
+    ) -> RoundResult:
         """Ask those that have not answered; what comes is opened together, as soon as it could be enough.
 
-        What counts as enough is what was taken: junk that comes quickly must not cut slow members off.
-
-        Returns:
-            Member index -> its answer, of those that came when there were enough: opening one costs as much
-            as a client's packet, and the sum needs no more than ``t``.
+        What counts as enough is what was taken: junk that comes quickly must not cut slow members off.  Then
+        the sum is opened at once, and whoever has not answered is not waited for.  Where it does not open,
+        the others have their time, and it is opened once more with what they sent: opening an answer costs
+        as much as a client's packet, and the sum needs no more than ``t``.
         """
         found: dict[int, bytes] = {}
-        refused: set[int] = set()
+        opened: list[RoundResult] = []
+        failed: list[ProtocolError] = []
 
         async def keep(index: int, data: bytes) -> None:
             found[index] = data
+            self.note(index, MemberState.RECEIVED)
             while found and enough <= len(aggregator.answered) + len(found) and not reached():
                 batch = dict(found)
                 found.clear()
-                refused.update(await self._take_answers(aggregator, role, batch))
+                await self._take_answers(aggregator, role, batch)
+
+        async def opens() -> bool:
+            try:
+                opened.append(await role(aggregator.open))
+            except ProtocolError as error:
+                failed.append(error)
+            return bool(opened)
 
         reached = _reached(aggregator, enough)
         framed = _framed(signed_header, requests, aggregator.answered)
-        await self._ask("answer", framed, keep, MemberState.ANSWERED, reached)
-        for index in refused:
-            self.states[self.names[index - 1]] = MemberState.REFUSED
-        return found
-
-    async def _open_with(
-        self, aggregator: Aggregator, role: RoleThread, spare: dict[int, bytes]
-    ) -> RoundResult:
-        """Open the sum; where it does not open, once more with the answers that were not needed."""
-        try:
-            return await role(aggregator.open)
-        except ProtocolError:
-            if not spare:
-                raise
-        await self._take_answers(aggregator, role, spare)
+        await self.ask("answer", framed, keep, None, reached, opens)
+        if opened:
+            return opened[0]
+        if found:
+            await self._take_answers(aggregator, role, found)
+        elif failed:
+            raise failed[0]
         return await role(aggregator.open)
 
     async def _take_answers(
         self, aggregator: Aggregator, role: RoleThread, answers: dict[int, bytes]
-    ) -> set[int]:
-        """Members whose answers were refused."""
+    ) -> None:
         refused = await role(aggregator.receive_answers, answers)
+        for index in answers:
+            self.note(index, MemberState.REFUSED if index in refused else MemberState.ANSWERED)
         for index, error in refused.items():
-            self.states[self.names[index - 1]] = MemberState.REFUSED
             log("warning", "answer: answer refused", member=index, reason=type(error).__name__)
-        return set(refused)
-
-    async def _ask(
-        self,
-        what: str,
-        bodies: Mapping[int, bytes],
-        take: Callable[[int, bytes], Awaitable[None]],
-        then: MemberState,
-        enough: Callable[[], bool],
-    ) -> None:
-        """Ask members at once; end when all have answered, or enough have and the others had their time."""
-        until = time.monotonic() + self._patience.ask_s
-        tasks = {asyncio.create_task(self._ask_one(what, j, b, take, then, until)) for j, b in bodies.items()}
-        try:
-            while tasks and not enough():
-                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                _raise_of(done)
-            if tasks:
-                done, tasks = await asyncio.wait(tasks, timeout=self._patience.more_s)
-                _raise_of(done)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _ask_one(
-        self,
-        what: str,
-        index: int,
-        body: bytes,
-        take: Callable[[int, bytes], Awaitable[None]],
-        then: MemberState,
-        until: float,
-    ) -> None:
-        name = self.names[index - 1]
-        url = f"{self._urls[name]}/v1/{what}"
-        try:
-            answer = await post_patiently(self._client, url, body, at_most=self._reply_bytes, until=until)
-        except TransportError as error:
-            self.states[name] = MemberState.SILENT if error.retryable else MemberState.REFUSED
-            log("warning", f"{what}: member refused", member=index, status=error.status, reason=error.reason)
-            return
-        except asyncio.CancelledError:
-            self.states[name] = MemberState.SILENT
-            raise
-        except Exception:
-            # What a member makes of HTTP is its own matter: the others go on.
-            self.states[name] = MemberState.SILENT
-            log("error", f"{what}: no answer", member=index, exc_info=True)
-            return
-        try:
-            await take(index, answer)
-        except StoreError:
-            raise  # ours, not the member's fault
-        except SottovoceError as error:
-            self.states[name] = MemberState.REFUSED
-            log("warning", f"{what}: answer refused", member=index, reason=type(error).__name__)
-        else:
-            self.states[name] = then
 
 
 def _trouble(error: Exception) -> str:
@@ -372,12 +267,6 @@ def _taking(
         await role(receive, index, data)
 
     return take
-
-
-def _raise_of(done: Collection[asyncio.Task[None]]) -> None:
-    """What no member caused: a store that fails, a bug."""
-    for task in done:
-        task.result()
 
 
 def _framed(signed_header: bytes, requests: Mapping[int, bytes], done: Collection[int]) -> dict[int, bytes]:

@@ -32,9 +32,9 @@ class Binding:
 
     Attributes:
         host: An address; loopback unless said otherwise.
-        port: 0: any free one.
-        certificate: PEM file; with ``key`` the service speaks TLS.
-        key: PEM file.
+        port: 0 to 65535; 0: any free one.
+        certificate: PEM file of the chain; with ``key`` the service speaks TLS.
+        key: PEM file, for its owner only.
         exposed: Listen beyond loopback without TLS, because something in front of it has it.
         trusted_proxies: Addresses, or networks, of what is in front of it: only what comes from one of them
             is counted under the address in ``X-Forwarded-For``.
@@ -42,6 +42,8 @@ class Binding:
     Raises:
         ParameterError: Only one of certificate and key; beyond loopback without TLS and not ``exposed``; or
             a proxy that is no address.
+
+    Source: docs/fl-http.md, "TLS".
     """
 
     host: str = "127.0.0.1"
@@ -208,11 +210,13 @@ def serve(
         role: For the log.
         ready: Called with the URL when connections are taken.
         end_soon: Called when the end is asked for, before what is going on is waited for.
-        grace_s: Seconds.
+        grace_s: Whole seconds.
 
     Raises:
         ParameterError: The file of the TLS key is open to others than its owner.
         OSError: The address is taken, or a TLS file cannot be read.
+
+    Source: docs/fl-http.md, "Logs, metrics, ends".
     """
     if binding.key is not None and binding.key.stat().st_mode & 0o077:
         raise ParameterError(f"{binding.key} is open to others than its owner (chmod 600)")

@@ -12,36 +12,27 @@ import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Final
 
-import httpx
-import numpy as np
-from numpy.typing import NDArray
-
-from ... import clsc, rs
 from ..._ext.errors import SottovoceError, StoreError
-from ..aggregator import Aggregator, State
+from ..aggregator import State
 from ..closing import RoundResult
 from ..errors import ProtocolError, Reason
-from ..header import RoundHeader
 from ..model import model_digest
-from ..server import ServerKeys
-from ..signed import SignedHeader
-from ..stores import AggregatorStore, MemoryAggregatorStore
 from . import model_bytes
+from .asking import MemberState
 from .base import RoleThread
 from .erasing import Eraser
 from .errors import TransportError
 from .health import BackOff, Health, reason_of
-from .journal import ShardJournal
 from .logs import log
-from .outgoing import quiet_client
+from .model_bytes import Arrays
+from .open_round import Opener, OpenRound
 from .proposing import Proposer
 from .records import Records
 from .round_plan import RoundPlan
-from .rounds import Committee, MemberState, Patience
+from .rounds import Committee
 from .state import RoundFolder, SavedRound
 from .status import RoundStatus, refused_by_kind, shown
 
@@ -50,37 +41,22 @@ _TICK_S: Final = 0.2
 _ROOM_S: Final = 5.0
 """How often a disk that took no shard is looked at: perhaps nobody sends another one."""
 
-Arrays = list[NDArray[np.floating]]
-
-
-@dataclass(frozen=True)
-class OpenRound:
-    """A round that clients can see.
-
-    Attributes:
-        signed_header: With the members' signatures.
-        header: The header.
-        role: The aggregator of this round.
-        shard_bytes: Length of a shard.
-        until: Unix seconds when collecting ends.
-        journal: Of its shards while it collects, or None.
-    """
-
-    signed_header: bytes
-    header: RoundHeader
-    role: Aggregator
-    shard_bytes: int
-    until: int
-    journal: ShardJournal | None
-
-    def drop_journal(self) -> None:
-        """The set is fixed: what is in the journal cannot count any more, or counts already."""
-        if self.journal is not None:
-            self.journal.remove()
-
 
 class RoundSeries:
-    """The rounds of one aggregator; arguments as of :class:`.AggregatorService`.
+    """The rounds of one aggregator, made of the parts that it shares with its service.
+
+    Args:
+        plan: The rounds.
+        model: The first global model.
+        committee: The members.
+        proposer: Makes headers.
+        opener: Opens rounds.
+        eraser: Forgets what is due.
+        folder: Keeps where the series is; or None.
+        records: Keeps the results, where there is a folder.
+        health: Told what is not well; that of ``eraser``.
+        thread: Where all of them are used.
+        clock: Unix seconds.
 
     Attributes:
         status: Where the round is.
@@ -90,30 +66,27 @@ class RoundSeries:
 
     def __init__(
         self,
-        keys: ServerKeys,
-        trust: clsc.TrustStore,
-        sender_params: clsc.EpochParams,
-        members: dict[bytes, str],
-        model: Arrays,
         plan: RoundPlan,
-        *,
-        patience: Patience | None,
-        store: AggregatorStore | None,
-        folder: Path | None,
-        keep_results: int,
-        client: httpx.AsyncClient | None,
-        clock: Callable[[], float] = time.time,
+        model: Arrays,
+        committee: Committee,
+        proposer: Proposer,
+        opener: Opener,
+        eraser: Eraser,
+        folder: RoundFolder | None,
+        records: Records | None,
+        health: Health,
+        thread: RoleThread,
+        clock: Callable[[], float],
     ) -> None:
-        self._keys = keys
-        self._trust = trust
         self._plan = plan
-        self._store = store if store is not None else MemoryAggregatorStore()
-        self._folder = RoundFolder(folder) if folder is not None else None
-        self._records = Records(self._folder.results) if self._folder is not None else None
+        self._committee = committee
+        self._proposer = proposer
+        self._opener = opener
+        self._eraser = eraser
+        self._folder = folder
+        self._records = records
         self._clock = clock
-        self._client = client if client is not None else quiet_client()
-        self._committee = Committee(members, self._client, patience)
-        self._thread = RoleThread("aggregator")
+        self._thread = thread
         self._use_model(model)
         self._at: SavedRound | None = None  # where the series is; None: not looked yet
         self._open: OpenRound | None = None  # the last one that was seen by clients
@@ -124,14 +97,7 @@ class RoundSeries:
         self._pause = BackOff()
         self._bytes = 0
         self.status = RoundStatus()
-        self.health = Health()
-        self._eraser = Eraser(
-            self._store, self._folder, self._records, self._thread, self.health, keep_results=keep_results,
-            latest_s=plan.collect_s + plan.close_s + plan.audit_s, clock=clock,
-        )  # fmt: skip
-        self._proposer = Proposer(
-            keys, trust, sender_params, self._committee, plan, self._folder, self._thread, clock
-        )
+        self.health = health
         self.finished = asyncio.Event()
 
     def _use_model(self, model: Arrays) -> None:
@@ -296,42 +262,14 @@ class RoundSeries:
         )
         if not at.signed:
             at = await self._proposer.sign(at, self._keep)
-        opened = await self._thread(self._reopen, at)
+        opened = await self._thread(self._opener.open, at)
         self._eraser.audits[opened.header.hash] = opened.header.audit_deadline
         self._open, self._going, self._reread = opened, True, False
 
     def _read_again(self, at: SavedRound) -> OpenRound:
-        if self._open is not None and self._open.journal is not None:
-            self._open.journal.close()
-        return self._reopen(at)
-
-    def _reopen(self, at: SavedRound) -> OpenRound:
-        """The round as it was saved; what the store has accepted counts."""
-        assert at.shard_key is not None
-        if self._folder is not None:  # before there is anything to erase
-            header = SignedHeader.from_bytes(at.signed_header, self._trust).header
-            self._folder.keep_until(header.hash, header.audit_deadline)
-        role = Aggregator(
-            self._keys, at.shard_key, self._trust, at.signed_header, store=self._store, clock=self._clock
-        )
-        header = role.header
-        size = rs.shard_bytes(header.packet_bytes, header.shard_k, header.shard_n)
-        journal = None
-        if self._folder is not None:
-            journal = ShardJournal(
-                self._folder.shards(header), size, header.max_contributors * header.shard_n
-            )
-            if role.state is not State.COLLECTING:
-                journal.remove()
-            else:
-                try:
-                    with contextlib.suppress(ProtocolError):  # after the deadline: the round says so itself
-                        for shard in journal:
-                            role.receive_shard(shard, "journal")
-                except BaseException:
-                    journal.close()
-                    raise
-        return OpenRound(at.signed_header, header, role, size, at.until, journal)
+        if self._open is not None:
+            self._open.close_journal()
+        return self._opener.open(at)
 
     async def _go_on(self, opened: OpenRound) -> None:
         if opened.role.state is State.COLLECTING:

@@ -18,9 +18,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ... import clsc, he, rs
 from ..._ext import cbor
 from ..._ext.enc import enc
@@ -59,7 +56,7 @@ class SavedRound:
 
     signed_header: bytes
     shard_key: rs.ShardKey | None = field(repr=False)
-    model: list[NDArray[np.floating]] = field(repr=False)
+    model: model_bytes.Arrays = field(repr=False)
     until: int
     next_round: int
     signed: bool = False

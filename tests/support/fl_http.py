@@ -8,9 +8,9 @@ import httpx
 
 from sottovoce.fl import Client, Member, MemoryOutbox
 from sottovoce.fl.http import AggregatorService, Courier, MemberService, RelayService, RoundPlan
+from sottovoce.fl.http.asking import Patience
 from sottovoce.fl.http.outgoing import quiet_client
 from sottovoce.fl.http.relay import Mixing
-from sottovoce.fl.http.rounds import Patience
 
 from .fl_federation import CLIP, MODEL, NOW, member_name, update_of
 

@@ -6,7 +6,7 @@ import time
 
 from sottovoce.fl import BeaconServer, Peer, PeerPolicy, RosterBook, combine_beacon
 from sottovoce.fl.http import PeerPlan, PeerService
-from sottovoce.fl.http.rounds import Patience
+from sottovoce.fl.http.asking import Patience
 
 from .fl_federation import CLIP, EPOCH, MODEL, NOW, update_of
 from .fl_http import Net

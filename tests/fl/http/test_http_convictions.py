@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
+import time
 
 import httpx
 import numpy as np
 import pytest
 
-from sottovoce.fl import ProtocolError, Reason, SignedHeader
+from sottovoce.fl import ProtocolError, Reason, SignedHeader, State
 from sottovoce.fl.http import MemberService
+from sottovoce.fl.http.asking import MemberState, Patience
 from sottovoce.fl.http.base import RoleThread
 from sottovoce.fl.http.outgoing import quiet_client
-from sottovoce.fl.http.rounds import Committee, MemberState, Patience
+from sottovoce.fl.http.rounds import Committee
 from support.fl_federation import craft, member_name, wrong_sum
 
 
@@ -125,12 +127,27 @@ def test_junk_that_comes_quickly_does_not_cut_a_slow_member_off(fed, sealed):
 
 def test_no_more_answers_are_opened_than_the_sum_needs(fed, sealed):
     aggregator = sealed.aggregator(sealed.packets)
-    net, run = over_http(fed, sealed, [aggregator], more_s=10)
-    # Honest, and not needed: it would count if it were opened.
+    net, run = over_http(fed, sealed, [aggregator])
+    # Honest, and not needed: it would count if it were opened.  It is there before the sum is.
     net.until[5] = lambda: len(aggregator.answered) >= 4
+    open_when(aggregator, lambda: net.states[member_name(5)] is MemberState.RECEIVED)
     (result,) = run()
     assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids))
     assert sorted(result.member_signatures) == sorted(aggregator.answered) == [1, 2, 3, 4]
+    assert [net.states[member_name(j)] for j in range(1, 6)] == [*["answered"] * 4, "answer not opened"]
+
+
+def test_a_member_that_hangs_is_not_waited_for_once_the_sum_opens(fed, sealed):
+    """It would be waited for longer than a test may take."""
+    aggregator = sealed.aggregator(sealed.packets)
+    net, run = over_http(fed, sealed, [aggregator], more_s=3600)
+    net.until[5] = lambda: aggregator.state is State.DONE
+    (result,) = run()
+    assert np.array_equal(aggregator.opened_sum, sealed.sum_of(sealed.pids))
+    assert sorted(result.member_signatures) == [1, 2, 3, 4]
+    # It was asked, and nobody knows what it would have said.
+    assert net.asked.count((5, "answer")) == 1
+    assert net.states[member_name(5)] == "not waited for"
 
 
 def test_an_answer_that_was_not_needed_is_opened_when_another_one_lies(fed, sealed):
@@ -143,6 +160,21 @@ def test_an_answer_that_was_not_needed_is_opened_when_another_one_lies(fed, seal
     assert sorted(aggregator.answered) == [1, 2, 3, 4, 5]
     assert net.asked.count((5, "answer")) == 1
     assert len(result.entries) == len(sealed.pids)
+    assert set(net.states.values()) == {"answered"}
+
+
+def open_when(aggregator, condition):
+    """The sum is not opened before this holds; in the role's thread, while members are heard."""
+    really = aggregator.open
+
+    def opened():
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.01)
+        return really()
+
+    aggregator.open = opened
 
 
 def over_http(fed, sealed, aggregators, more_s=0.3):
@@ -155,6 +187,7 @@ def over_http(fed, sealed, aggregators, more_s=0.3):
             async with quiet_client(transport=net) as client:
                 urls = {member_name(j): f"http://member-{j}" for j in range(1, 6)}
                 committee = Committee(urls, client, Patience(ask_s=max(2, more_s), more_s=more_s))
+                net.states = committee.states
                 for aggregator in aggregators:
                     net.services = services_of(fed, sealed)
                     try:
@@ -165,7 +198,7 @@ def over_http(fed, sealed, aggregators, more_s=0.3):
             role.stop()
         return outcomes
 
-    return net, lambda: asyncio.run(whole())
+    return net, lambda: asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 @pytest.mark.parametrize("n_wrong", [1, 2])
@@ -219,7 +252,7 @@ def test_members_that_are_silent_do_not_keep_the_others_from_being_heard():
             client = await stack.enter_async_context(quiet_client(timeout_s=3))
             committee = Committee(urls, client, Patience(ask_s=3, more_s=0.1))
             bodies = dict.fromkeys(range(1, n + 1), b"x")
-            await committee._ask("answer", bodies, take, MemberState.ANSWERED, lambda: len(heard) >= n - f)
+            await committee.ask("answer", bodies, take, MemberState.ANSWERED, lambda: len(heard) >= n - f)
 
     asyncio.run(asyncio.wait_for(whole(), 20))
     assert heard == set(range(f + 1, n + 1))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sottovoce.fl import MemoryAggregatorStore, Reason, StoreError
-from sottovoce.fl.http.rounds import Patience
+from sottovoce.fl.http.asking import Patience
 from sottovoce.fl.http.state import RoundFolder
 from sottovoce.fl.stores import StepKind
 from support.fl_federation import NOW, member_name

@@ -279,9 +279,9 @@ class OfPeer(Service):
         self.service, self.other = peers.services[first], peers.services[(first + 1) % 7]
         self.app = self.service.app
         self.task = self.loop.create_task(self.service.run_round(1))
-        opened = lambda: self.service._open is not None and len(self.accepted) == 1  # noqa: E731
+        opened = lambda: self.service._turn.opened is not None and len(self.accepted) == 1  # noqa: E731
         self.run(peers.until(opened))  # it has sent its own update
-        self.header = self.service._open.signed_header
+        self.header = self.service._turn.opened.signed_header
         self.packet = self.seal(self.other)
         roster, beacon = peer_world.signed_roster(), peer_world.beacon(1).to_bytes()
         self.endpoints = {
@@ -302,7 +302,7 @@ class OfPeer(Service):
 
     @property
     def accepted(self):
-        return self.service._open.role.accepted
+        return self.service._turn.opened.role.accepted
 
     def seal(self, service):
         return service._peer.client.seal(self.header, MODEL, update_of(service is self.other)).packet
@@ -311,7 +311,8 @@ class OfPeer(Service):
         book, service = self.service._peer.book, self.service
         store = service._peer.member._store
         return (
-            snapshot(service._open.role), dict(service.counts), dict(store._headers), dict(store._answers),
+            snapshot(service._turn.opened.role), dict(service.counts),
+            dict(store._headers), dict(store._answers),
             {epoch: [roster.digest for roster in known] for epoch, known in book._rosters.items()},
             {epoch: sorted(known) for epoch, known in book._beacons.items()},
             {fate: n for fate, n in service._member.counts.items() if fate != "refused"},

@@ -56,21 +56,21 @@ def test_a_round_with_everybody(peer_world):
 
 
 def test_a_turn_that_fails_for_no_reason_goes_on_and_is_told(peer_world, monkeypatch):
-    def once(leader, step):
-        work = getattr(leader, step)
+    def once(turn, step):
+        work = getattr(turn, step)
 
         async def broken(*arguments):
-            monkeypatch.setattr(leader, step, work)
+            monkeypatch.setattr(turn, step, work)
             raise ZeroDivisionError
 
-        monkeypatch.setattr(leader, step, broken)
+        monkeypatch.setattr(turn, step, broken)
 
     async def whole():
         async with Peers(peer_world) as peers:
             await peers.release(1)
             leader = peers.services[peers.chosen(1, 0)]
-            once(leader, "_begin")
-            once(leader, "_collect")
+            once(leader._turn, "_begin")
+            once(leader._turn, "_collect")
             tasks = peers.begin(1)
             await peers.until(lambda: leader._tasks.unwell)
             async with peers.net.client() as client:
@@ -84,7 +84,7 @@ def test_a_turn_that_fails_for_no_reason_goes_on_and_is_told(peer_world, monkeyp
             check(peers, results, 1, 0, range(7))
             assert (leader.counts["led"], leader._tasks.failures) == (1, {"lead": 2})
             # Packets are counted when the collecting is over, and not while they come.
-            assert b'path="/v1/packet",role="peer",status="202"} 7.0' in leader._metrics.text()
+            assert b'path="/v1/packet",role="peer",status="202"} 7.0' in leader._turn._metrics.text()
             assert not leader._tasks.unwell
 
     asyncio.run(whole())
@@ -205,13 +205,15 @@ def test_a_training_that_fails_is_given_up_when_the_view_is_over(peer_world):
             await peers.release(1)
             first = peers.chosen(1, 0)
             ill = next(i for i in range(7) if i != first)
-            peers.services[ill]._abandon = lambda *which: ended.append(which)
-            peers.services[first]._plan = PeerPlan(clip=CLIP)
+            peers.services[ill]._parts._abandon = lambda *which: ended.append(which)
+            peers.services[first]._turn._plan = PeerPlan(clip=CLIP)
             tasks = peers.begin(1)
-            await peers.until(lambda: len(views) >= 2 and len(peers.services[first]._open.role.accepted) == 6)
+            await peers.until(
+                lambda: len(views) >= 2 and len(peers.services[first]._turn.opened.role.accepted) == 6
+            )
             await peers.kill(first, tasks)
             for service in peers.services:
-                service._plan = dataclasses.replace(service._plan, close_at=6)
+                service._turn._plan = dataclasses.replace(service._turn._plan, close_at=6)
             peers.now += VIEW_S
             results = await asyncio.gather(*tasks.values())
             check(peers, results, 1, 1, peers.alive)
@@ -236,18 +238,20 @@ def test_a_peer_that_begins_a_round_again_goes_on_with_what_it_sent(peer_world):
             await peers.release(1)
             service = peers.services[3 if peers.chosen(1, 0) != 3 else 4]
             leader = peers.services[peers.chosen(1, 0)]
-            finish, go = leader._finish, asyncio.Event()
+            finish, go = leader._turn._finish, asyncio.Event()
 
             async def held(*arguments):
                 await go.wait()
                 return await finish(*arguments)
 
-            leader._finish = held
+            leader._turn._finish = held
             service._plan = dataclasses.replace(service._plan, rounds=1)
             running = asyncio.create_task(service._run())
             others = [asyncio.create_task(s.run_round(1)) for s in peers.services if s is not service]
             # Here the others wait for the result, and no round collects.
-            await peers.until(lambda: all(s._parts and s._parts[1, 0].fate for s in peers.services))
+            await peers.until(
+                lambda: all(s._parts.parts and s._parts.parts[1, 0].fate for s in peers.services)
+            )
             choice = service._peer.choice
 
             def once(number):
@@ -295,20 +299,20 @@ def test_members_that_are_slow_are_asked_no_longer_than_to_the_deadline(peer_wor
         async with Peers(peer_world) as peers:
             await peers.release(1)
             first = peers.services[peers.chosen(1, 0)]
-            lead = first._lead_view
+            lead = first._turn._lead_view
 
-            async def listened(choice):
+            async def listened(choice, model):
                 try:
-                    await lead(choice)
+                    await lead(choice, model)
                 except ProtocolError as error:
                     reasons.append(error.reason)
                     raise
 
-            first._lead_view = listened
+            first._turn._lead_view = listened
             peers.now = NOW + VIEW_S - first._plan.margin_s - 1
             tasks = peers.begin(1)
             await peers.until(lambda: reasons)
-            assert not first._published
+            assert not first._turn.published
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
@@ -319,7 +323,7 @@ def test_members_that_are_slow_are_asked_no_longer_than_to_the_deadline(peer_wor
 
 
 def collected(peers, i):
-    opened = peers.services[i]._open
+    opened = peers.services[i]._turn.opened
     return opened is not None and len(opened.role.accepted) == 7
 
 
@@ -328,7 +332,7 @@ def test_dead_after_it_collected_clients_train_anew(peer_world):
         async with Peers(peer_world, close_at=6) as peers:
             await peers.release(1)
             first, second = peers.chosen(1, 0), peers.chosen(1, 1)
-            peers.services[first]._plan = PeerPlan(clip=CLIP)  # it collects to the end of its turn
+            peers.services[first]._turn._plan = PeerPlan(clip=CLIP)  # it collects to the end of its turn
             tasks = peers.begin(1)
             await peers.until(lambda: collected(peers, first))
             await peers.kill(first, tasks)
@@ -343,7 +347,7 @@ def test_dead_after_it_collected_clients_train_anew(peer_world):
 
 
 def sat_out(service):
-    return "sat_out" in [part.fate for part in service._parts.values()]
+    return "sat_out" in [part.fate for part in service._parts.parts.values()]
 
 
 def test_who_contributed_is_told_when_the_round_has_ended(peer_world):
@@ -371,12 +375,14 @@ def test_who_contributed_is_told_when_the_round_has_ended(peer_world):
             peers.services[0]._peer.client.seal = reused
             await peers.release(1)
             first = peers.chosen(1, 0)
-            peers.services[first]._plan = PeerPlan(clip=CLIP)  # it collects on
+            peers.services[first]._turn._plan = PeerPlan(clip=CLIP)  # it collects on
             tasks = peers.begin(1)
-            await peers.until(lambda: all(s._parts and s._parts[1, 0].fate for s in peers.services))
+            await peers.until(
+                lambda: all(s._parts.parts and s._parts.parts[1, 0].fate for s in peers.services)
+            )
             answers = await told(peers)
             assert counts(answers, "contributed") == counts(answers, "sat_out") == [0] * 7
-            peers.now = peers.services[first]._open.until + 1
+            peers.now = peers.services[first]._turn.opened.until + 1
             await asyncio.gather(*tasks.values())
             answers = await told(peers)
             assert counts(answers, "contributed") == [0, 1, 1, 1, 1, 1, 1]
@@ -393,7 +399,7 @@ def test_dead_after_it_collected_the_same_vector_never_goes_again(peer_world):
         async with Peers(peer_world, close_at=6, train=same) as peers:
             await peers.release(1)
             first, second = peers.chosen(1, 0), peers.chosen(1, 1)
-            peers.services[first]._plan = PeerPlan(clip=CLIP)
+            peers.services[first]._turn._plan = PeerPlan(clip=CLIP)
             tasks = peers.begin(1)
             await peers.until(lambda: collected(peers, first))
             await peers.kill(first, tasks)
@@ -461,9 +467,9 @@ def test_a_packet_that_comes_too_late_is_not_read(peer_world):
             assert await post(app) == 404
             await asyncio.gather(*peers.begin(1).values())
             assert await post(app) == 409
-            collecting = types.SimpleNamespace(state=State.COLLECTING, header=leader._open.header)
-            leader._open = dataclasses.replace(leader._open, role=collecting)
-            peers.now = leader._open.header.deadline + CLOCK_SKEW_S + 1
+            collecting = types.SimpleNamespace(state=State.COLLECTING, header=leader._turn.opened.header)
+            leader._turn.opened = dataclasses.replace(leader._turn.opened, role=collecting)
+            peers.now = leader._turn.opened.header.deadline + CLOCK_SKEW_S + 1
             assert await post(app) == 410
 
     asyncio.run(whole())

@@ -17,8 +17,8 @@ from sottovoce.fl import (
     SignedHeader,
     SqliteAggregatorStore,
 )
+from sottovoce.fl.http.asking import Patience
 from sottovoce.fl.http.base import RoleThread, cbor_answer
-from sottovoce.fl.http.rounds import Patience
 from sottovoce.fl.http.state import RoundFolder
 from support.fl_federation import MODEL, NOW, update_of
 from support.fl_http import HttpFederation

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from sottovoce.fl import DecodeError, Reason, RoundResult, SqliteAggregatorStore
-from sottovoce.fl.http.rounds import Patience
+from sottovoce.fl.http.asking import Patience
 from sottovoce.fl.http.series import RoundSeries
 from sottovoce.fl.http.state import RoundFolder
 from support.fl_federation import MODEL, NOW, craft, update_of

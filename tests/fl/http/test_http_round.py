@@ -52,7 +52,10 @@ def test_a_round_gives_the_mean_and_every_client_finds_itself_in_it(done):
         for mean, expected in zip(layout.unflatten(result.mean), plain_mean(), strict=True):
             np.testing.assert_allclose(mean, expected, atol=1e-4)
     assert http.aggregator.status.state == "ended"
-    assert set(http.aggregator.status.members.values()) == {"answered"}
+    # Three of four are needed; the fourth's answer may be there in time, and is not looked at.
+    *rest, a, b, c = sorted(http.aggregator.status.members.values(), key="answered".__eq__)
+    assert {a, b, c} == {"answered"}
+    assert set(rest) < {"not waited for", "answer not opened"}
     for model, old, mean in zip(http.aggregator._model, MODEL, plain_mean(), strict=True):
         np.testing.assert_allclose(model, old + mean, atol=1e-4)
 
@@ -108,7 +111,7 @@ def test_a_relay_may_forward_to_another_relay_and_a_member_may_be_away(fed):
     http = asyncio.run(whole())
     status = http.aggregator.status
     assert status.results == 1
-    assert status.members["committee member number 3"] == "does not answer"
+    assert status.members["committee member number 3"] == "not waited for"
     assert sorted(status.members.values()).count("answered") == 4
     # Through relay-2 by way of relay-1: of each packet still one shard only arrived by the client's own hand.
     assert http.relays[1].counts["taken"] == 2 * len(CLIENTS)
