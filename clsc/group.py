@@ -190,6 +190,16 @@ _masks1: Final[list[G1]] = []
 _masks2: Final[list[G2]] = []
 
 
+def _forget_masks() -> None:
+    """In a forked child: else it would go on with the masks of its parent."""
+    _masks1.clear()
+    _masks2.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_masks)
+
+
 _WINDOWS: Final = 64  # of 4 bits
 _WINDOW_OFFSET: Final = (sum(16**i for i in range(_WINDOWS)) + 16 ** (_WINDOWS - 1)) % ORDER
 

@@ -140,8 +140,7 @@ class Issuer:
             ParameterError: A name or the quota is out of range, or ``party`` has no UTF-8 (a lone surrogate).
             IssueError: The party or the identity is enrolled already.
         """
-        if not isinstance(party, str):
-            raise TypeError(f"party: str expected, got {type(party).__name__}")
+        _check_party(party)
         try:
             own_name = party.encode("utf-8")
         except UnicodeEncodeError:
@@ -166,8 +165,10 @@ class Issuer:
             party: Its name here, as :meth:`enrol` took it.
 
         Raises:
+            TypeError: Wrong types.
             IssueError: The party is not enrolled.
         """
+        _check_party(party)
         self._registry.disable(party)
 
     def challenge(self) -> bytes:
@@ -273,6 +274,7 @@ class Issuer:
 
     def _authenticated(self, party: str, request: bytes) -> tuple[IssueRequest, bytes]:
         """The parsed request, and the name that the party may have keys for."""
+        _check_party(party)
         parsed = parse_request(request)
         params = self._master.params
         if parsed.mode is not params.mode or parsed.params_id != params.params_id:
@@ -298,7 +300,8 @@ class Issuer:
         """The name that the party may ask for; None if it does not hold the token."""
         account = self._registry.account(party)
         # Same work whether the party is unknown or the token is wrong.
-        token = account.token if account is not None else secrets.token_bytes(TOKEN_BYTES)
+        nobodys = secrets.token_bytes(TOKEN_BYTES)
+        token = account.token if account is not None else nobodys
         expected = token_mac(token, parsed.params_id, parsed.usage, parsed.issued)
         if not hmac.compare_digest(expected, parsed.mac) or account is None:
             return None
@@ -417,3 +420,8 @@ class Issuer:
 
     def __reduce__(self) -> Any:
         raise TypeError("an Issuer holds a master secret and cannot be pickled")
+
+
+def _check_party(party: str) -> None:
+    if not isinstance(party, str):
+        raise TypeError(f"party: str expected, got {type(party).__name__}")

@@ -161,8 +161,8 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: type[K] | No
         The secret key, whose class says what it is.
 
     Raises:
-        PermissionError: Group or others may read or write the file.  Everybody who has it can guess at
-            the passphrase; with :func:`load_key_bytes` it is the caller who decides about that.
+        PermissionError: Group or others may read, write or execute the file.  Everybody who has it can
+            guess at the passphrase; with :func:`load_key_bytes` it is the caller who decides about that.
         OSError: It cannot be read.
         DecodeError: As :func:`load_key_bytes`, or not a regular file.
         TypeError, KeyFileError, ParameterError, MemoryError, RuntimeError: As :func:`load_key_bytes`.

@@ -50,8 +50,9 @@ class PublicKey:
 
     Threads: safe.  May be pickled.
 
-    Timing: variable, of public data only.  A key keeps tables once it was used three times, so what is done
-        with it tells by its time whether it was used before.
+    Timing: variable, of public data only.  A key keeps the hash of its name from the first use on, and
+        tables, while there is room, from the third: what is done with it tells by its time whether it was
+        used before.
     Source: Al-Riyami and Paterson, ASIACRYPT 2003, section 5.1 (``X`` is hashed into the name); RFC 9380,
         section 8.8.1 (the hash); docs/clsc.md, "Symbols and the code" and "Epochs, modes, trust".
     """

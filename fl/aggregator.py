@@ -55,6 +55,7 @@ class Aggregator(CollectingAggregator):
         state: Where the round is.
 
     Raises:
+        TypeError: Wrong types.
         DecodeError, SenderError, ProtocolError: The header is not valid, or another one was opened for its
             round number.
         ParameterError: ``keys`` or ``shard_key`` are not those of the header; ``worker_key`` without an
@@ -186,6 +187,7 @@ class Aggregator(CollectingAggregator):
             answer: What :meth:`Member.answer` gave.
 
         Raises:
+            TypeError: Wrong types.
             UnsigncryptError, SenderError, DecodeError, SignatureError: Not an answer of this member.
             ProtocolError: Not settled, done, or for another set.
         """

@@ -180,7 +180,7 @@ class BeaconServer:
             round_number: The one that is over.
 
         Returns:
-            A part for :func:`combine_beacon`, 48 bytes.
+            A part for :func:`combine_beacon`: canonical CBOR around 48 bytes, at most 256 in all.
 
         Raises:
             TypeError: Not an int.

@@ -154,8 +154,8 @@ class Client:
                 header (:attr:`Reason.MODEL`), or an update for it, or this update for any model, has left
                 (:attr:`Reason.MODEL_REUSED`, :attr:`Reason.UPDATE_REUSED`).
             TypeError: Not lists of numpy arrays, or ``examples`` is no integer.
-            ParameterError: ``update`` has other shapes or dtypes, NaN or infinity (array and index named);
-                ``examples`` out of range.
+            RangeError: ``model`` or ``update`` has NaN or infinity; names the array and the index.
+            ParameterError: ``update`` has other shapes or dtypes; ``examples`` out of range.
 
         Timing: rounding is as :meth:`sottovoce.he.Codec.quantize`, not constant in the values; encryption and
             sharing neither branch nor index on secrets (docs/he.md); signatures are as
@@ -251,6 +251,9 @@ class Client:
 
         Args:
             result: Of :meth:`read_result`.
+
+        Raises:
+            TypeError: Wrong types.
         """
         expect("result", result, RoundResult)
         return self.pid in dict(result.entries)

@@ -128,6 +128,7 @@ class Conviction:
             The fault.
 
         Raises:
+            TypeError: Wrong types.
             ProtocolError: It does not convict (:attr:`Reason.CONVICTION`).
 
         Timing: public data only.
@@ -226,6 +227,9 @@ def show_conviction(header: RoundHeader, conviction: Conviction) -> bytes:
 
     Returns:
         ``enc(tag, EpochParams of the servers, header, conviction)``, at most 512 KiB.
+
+    Raises:
+        TypeError: Wrong types.
 
     Source: docs/fl-audit.md, "The bytes".
     """

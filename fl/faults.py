@@ -34,6 +34,9 @@ class Faults:
         stranger: Let a client take part that another issuer enrolled.
         absent_members: How many members neither sign the header nor answer, other ones every round.
 
+    Raises:
+        ParameterError: A fraction outside [0, 1), or a negative count.
+
     Source: docs/fl.md, "In memory".
     """
 

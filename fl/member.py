@@ -46,6 +46,9 @@ class Member:
         clock: Unix seconds.
         meter: Listens to time and bytes of each stage.
 
+    Raises:
+        TypeError: Wrong types.
+
     Timing: shows which packets opened and which shares were right; of the keys what
         :func:`sottovoce.clsc.unsigncrypt` and :func:`sottovoce.clsc.sign` show.
     Source: docs/fl.md, "What happens"; a set without the convicted is docs/fl-audit.md, "Complaints and

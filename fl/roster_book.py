@@ -36,6 +36,9 @@ class RosterBook:
         trust: Pins the issuer's root key, and knows the parameters of the peers' keys.
         clock: Unix seconds.
 
+    Raises:
+        TypeError: No TrustStore.
+
     Source: docs/fl-peers.md, "Why so".
     """
 

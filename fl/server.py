@@ -18,6 +18,10 @@ class ServerIdentity:
         sign: Key of mode ``identity`` and usage ``sign``.
         decrypt: Key of mode ``identity`` and usage ``decrypt``, same name and parameters.
 
+    Raises:
+        TypeError: Wrong types.
+        ParameterError: Another mode or usage, or keys of two names or epochs.
+
     Source: docs/fl.md, "Messages".
     """
 

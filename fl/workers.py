@@ -36,6 +36,9 @@ def handover(key: clsc.SecretKey) -> tuple[bytes, bytes]:
     Returns:
         A key file under a passphrase of 32 random bytes, and that passphrase.
 
+    Raises:
+        TypeError: No SecretKey.
+
     Timing: as :func:`sottovoce.clsc.dump_key`.
     Source: docs/fl-scale.md, "An aggregator over an executor".
     """
@@ -52,7 +55,7 @@ def hold_key(key_file: bytes, passphrase: bytes) -> None:
         passphrase: That opens it, 1 to 4096 bytes.
 
     Raises:
-        KeyFileError, DecodeError, ParameterError: As :func:`sottovoce.clsc.load_key_bytes`.
+        TypeError, KeyFileError, DecodeError, ParameterError: As :func:`sottovoce.clsc.load_key_bytes`.
 
     Timing: as :func:`sottovoce.clsc.load_key_bytes`.
     Source: docs/fl-scale.md, "An aggregator over an executor".
@@ -79,6 +82,9 @@ class HeldKey:
 
     Attributes:
         public_key: Of the key.
+
+    Raises:
+        TypeError: No PublicKey.
 
     Source: docs/fl-scale.md, "An aggregator over an executor".
     """

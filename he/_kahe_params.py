@@ -185,7 +185,7 @@ class Params:
         A coefficient exceeds it with probability below ``2**-128``.
 
         Args:
-            n_summands: Ciphertexts in the sum, at least 1.
+            n_summands: Ciphertexts in the sum, at least 1; not checked.
         """
         return noise.max_residual(self.q, self.wire_bits, n_summands)
 
@@ -193,7 +193,7 @@ class Params:
         """Bound on the sum of squared residuals of one ring element, in squared units of the last wire bit.
 
         Args:
-            n_summands: Ciphertexts in the sum, at least 1.
+            n_summands: Ciphertexts in the sum, at least 1; not checked.
         """
         return noise.max_square_sum(self.q, self.wire_bits, n_summands, self.N)
 

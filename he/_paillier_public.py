@@ -107,8 +107,8 @@ class PublicKey:
             progress: Called by this thread with values done and values in all, now and then.
 
         Returns:
-            A ciphertext of weight 1, ``params.ciphertext_bytes`` bytes when written, 6.6 a value with 16 bits
-            and 1024 summands.
+            A ciphertext of weight 1, ``params.ciphertext_bytes`` bytes when written: at 3072 bits 6.5 a
+            value of 16 bits in sums of 1024.
 
         Raises:
             TypeError: Not an int64 array, or a masked one; or ``params`` is none.

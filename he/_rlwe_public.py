@@ -77,7 +77,8 @@ class PublicKey:
         set: Name of its parameter set.
         key_id: ``SHA-256(enc("SOTTOVOCE-V1-RLWE-KEY", to_bytes()))``, 32 bytes, in every ciphertext.
 
-    Timing: the key is public; encryption is independent of values and randomness, see :meth:`encrypt`.
+    Timing: the key is public; encryption is independent of the values; of the randomness see
+        :meth:`encrypt`.
     Source: Lyubashevsky, Peikert, Regev, EUROCRYPT 2010; Fan, Vercauteren, eprint 2012/144 (LPR.ES);
         docs/he-rlwe.md, "Construction".
     """

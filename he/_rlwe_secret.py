@@ -347,7 +347,8 @@ def keygen(set: str) -> SecretKey:
         TypeError: Not text.
         ParameterError: Unknown set.
 
-    Timing: shows how many keys were drawn before one was within the bounds, and nothing of that one.
+    Timing: shows how many keys were drawn before one was within the bounds, and how many of its random words
+        were drawn again, which tells nothing of its coefficients.
     Source: Lyubashevsky, Peikert, Regev, EUROCRYPT 2010; Fan, Vercauteren, eprint 2012/144
         (LPR.ES.SecretKeyGen, PublicKeyGen); bounds: docs/he-rlwe.md, "Construction".
     """

@@ -81,7 +81,7 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes, kind: Any = None) 
         MemoryError, RuntimeError: As :func:`save_key`.
 
     Timing: as :func:`save_key`, with the memory and passes that the file names; the commitment to the key
-        is compared in constant time.  Then as ``from_bytes`` of the key, which is not.
+        is compared in constant time.  Then as ``from_bytes`` of the key, which for ``paillier`` is not.
     Source: RFC 9106; docs/keyfiles.md, "The file"; what is inside: docs/he-files.md, "Bytes".
     """
     data = sealed.read_private(path)

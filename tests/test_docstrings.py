@@ -97,6 +97,8 @@ def raised_by(function):
             name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
             if name[:1].isupper():
                 names.add(name)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "expect":
+            names.add("TypeError")  # fl.wire.expect
     return names - {"AssertionError", "NotImplementedError", "AttributeError"}
 
 
@@ -178,6 +180,11 @@ def lacks_of_class(cls):
                 continue  # described where it comes from
             if not field.name.startswith("_") and field.name not in named:
                 yield "", f"Attributes: {field.name}"
+        if "__post_init__" in vars(cls):
+            errors = section(docstring, "Raises") or ""
+            for name in sorted(raised_by(cls.__post_init__)):
+                if name not in errors:
+                    yield "", f"Raises: {name}"
     elif own(cls.__init__) and inspect.isfunction(cls.__init__):
         init = cls.__init__.__doc__ or ""
         if refuses(cls.__init__):

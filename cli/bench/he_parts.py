@@ -75,14 +75,18 @@ def _noise(params: kahe.Params) -> Operation:
 def _rounding(params: kahe.Params) -> Operation:
     rows, out = _rows(params), np.empty(params.ciphertext_bytes, np.uint8)
     product = _kahe_public.expand_planes(params, _WARM, 0, rows)
-    small = np.resize(values().astype(np.int32), rows * params._slots)
+    padded = np.zeros(params.n_elements * params._slots, np.int64)
+    padded[: len(values())] = values()
+    small = np.empty(rows * params._slots, np.int32)
     random = np.zeros(rows * params.N * kernel.CBD_BYTES, np.uint8)
 
     def work(start: int, n: int) -> None:
+        first, count = start * params._slots, n * params._slots
+        codec_kernel.narrow(small[:count], padded[first : first + count], 1 << (params.value_bits - 1))
         params._scale.encrypt(
             out[start * params._row_bytes : (start + n) * params._row_bytes],
             product[:, :n],
-            small[: n * params._slots],
+            small[:count],
             random[: n * params.N * kernel.CBD_BYTES],
         )
 
@@ -96,12 +100,16 @@ def encrypt(params: kahe.Params) -> tuple[Part, ...]:
         Part("public elements (AES-CTR)", lambda: _public_elements(params)),
         Part("products, inverse transforms", lambda: _transforms(params)),
         Part("bytes of the noise (AES-CTR)", lambda: _noise(params)),
-        Part("noise, rounding, packing", lambda: _rounding(params)),
+        Part("narrowing, noise, rounding, packing", lambda: _rounding(params)),
     )
 
 
-def _read_sum(params: kahe.Params) -> Operation:
-    data = kahe.CiphertextSum(params, _WARM).to_bytes()
+def _read_sum(params: kahe.Params, contributors: int) -> Operation:
+    total = kahe.CiphertextSum(params, _WARM)
+    one = kahe.OneTimeKey.generate(params, _WARM).encrypt(values())
+    for _ in range(contributors):
+        total.add(one)
+    data = total.to_bytes()
     return Operation(lambda: kahe.CiphertextSum.from_bytes(data, params, _WARM))
 
 
@@ -122,7 +130,7 @@ def _residuals(params: kahe.Params) -> Operation:
 def open_sum(params: kahe.Params, contributors: int) -> tuple[Part, ...]:
     """Of reading a sum, opening it in a new round, and the mean as float32."""
     return (
-        Part("read the sum", lambda: _read_sum(params)),
+        Part("read the sum", lambda: _read_sum(params, contributors)),
         Part("public elements (AES-CTR)", lambda: _public_elements(params)),
         Part("products, inverse transforms", lambda: _transforms(params)),
         Part("rounding, residuals", lambda: _residuals(params)),

@@ -1,5 +1,6 @@
 """The group layer: both back ends give equal bytes; secrets are blinded; borders are strict."""
 
+import os
 import secrets
 import subprocess
 import sys
@@ -393,6 +394,32 @@ def test_coordinates_are_random_before_a_secret_multiplication(monkeypatch):
             results = [times(point, k) for _ in range(2)]
             assert results[0] == results[1]
             assert repr(results[0].triple) != repr(results[1].triple)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+def test_a_forked_child_has_masks_of_its_own():
+    for point in (group.P1, group.P2):
+        group.rerandomise(point)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            masks = []
+            for point, kept in ((group.P1, group._masks1), (group.P2, group._masks2)):
+                group.rerandomise(point)
+                masks.append(kept[0].to_compressed_bytes())
+            os.write(writing, b"".join(masks))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        theirs = pipe.read()
+    os.waitpid(child, 0)
+    group.rerandomise(group.P1)
+    group.rerandomise(group.P2)
+    assert len(theirs) == 48 + 96
+    assert theirs[:48] != group._masks1[0].to_compressed_bytes()
+    assert theirs[48:] != group._masks2[0].to_compressed_bytes()
 
 
 def test_inverse_is_right():

@@ -44,6 +44,14 @@ def test_a_party_is_1_to_64_bytes_of_utf8(both, party):
         issuer.enrol(party, identity=b"x")
 
 
+def test_a_party_is_text_wherever_it_is_named(both):
+    for issuer in both:
+        for call in (issuer.enrol, issuer.disable, lambda party, by=issuer: by.issue(party, b"")):
+            for party in (5, b"alice", [], None):
+                with pytest.raises(TypeError, match="party"):
+                    call(party)
+
+
 @pytest.mark.parametrize("usage", Usage)
 def test_one_unit_of_blind_quota_is_one_key_of_either_usage(both, usage):
     _, issuer = both
