@@ -94,9 +94,10 @@ licences: $(VENV)/.installed-release
 LOWEST_TESTS ?= tests/ext tests/clsc tests/he tests/rs
 lowest: $(VENV)/.installed-release
 	rm -rf $(VENV)/lowest && $(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)/lowest
-	$(BIN)/uv pip install --quiet --python $(VENV)/lowest --resolution lowest-direct $(VENV)/wheel/*.whl
+	$(BIN)/uv pip install --quiet --python $(VENV)/lowest --resolution lowest-direct -r pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(VENV)/lowest --no-deps $(VENV)/wheel/*.whl
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest "pytest>=8" "pytest-xdist>=3.6" "hypothesis>=6.100" "py_ecc>=8" "pytest-benchmark>=5"
-	$(BIN)/uv pip list --python $(VENV)/lowest
+	$(VENV)/lowest/bin/python tests/lowest.py
 	$(VENV)/lowest/bin/python -m pytest -n $(JOBS) $(LOWEST_TESTS)
 
 clean:
