@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -42,6 +43,12 @@ _BENCH_HELP = (
     "What one unit counts is named in the table. The machine, its kernels and all versions stand above it, "
     "and in the file of [bold]--json[/]. Two such files are compared by "
     "[bold]--compare OLD.json NEW.json --fail-over 1.2[/]."
+)
+
+_SELFTEST_HELP = (
+    "Check on this machine that the installed package computes the right things.\n\n"
+    "Runs the known answers, whose vectors are part of the package, and properties that must hold for any "
+    "input (extra selftest), one line each. Exit code 1 if any fails."
 )
 
 app = typer.Typer(
@@ -187,9 +194,9 @@ def bench(
         command.main(wanted)
 
 
-@app.command(epilog=_EPILOG)
+@app.command(help=_SELFTEST_HELP, epilog=_EPILOG)
 def selftest(
-    area: Annotated[Area, typer.Option("--area", metavar="AREA", help="clsc, he, rs, fl or all.")] = Area.ALL,
+    area: Annotated[Area, typer.Argument(metavar="[AREA]", help="clsc, he, rs, fl or all.")] = Area.ALL,
     seconds: Annotated[
         float, typer.Option(min=0.0, help="About how long; known answers are run whole.")
     ] = 60.0,
@@ -201,16 +208,16 @@ def selftest(
         bool, typer.Option("--known-answers", help="Leave the properties out; needs no extra.")
     ] = False,
     listing: Annotated[bool, typer.Option("--list", help="List the checks and run none.")] = False,
-    json_target: JsonTarget = None,
+    json_target: Annotated[
+        str | None,
+        console.side_file("--json", "Write the outcomes as JSON; - is stdout, the lines then go to stderr."),
+    ] = None,
 ) -> None:
-    """Check on this machine that the installed package computes the right things.
-
-    Runs the known answers, whose vectors are part of the package, and properties that must hold for any
-    input (extra selftest), one line each.  Exit code 1 if any fails.
-    """
     with console.command():
         from .selftest import command
 
+        if not math.isfinite(seconds):
+            raise typer.BadParameter("a finite number expected", param_hint="--seconds")
         if listing:
             if json_target is not None:
                 raise typer.BadParameter("--list writes no JSON", param_hint="--json")

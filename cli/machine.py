@@ -77,6 +77,7 @@ def version_text() -> str:
     c = card()
     kernels = ", ".join(f"{name} {backend}" for name, backend in sorted(c["kernels"].items()))
     lines = {
+        **({"commit": c["commit"]} if c["commit"] else {}),
         "python": c["python"],
         "system": c["system"],
         "kernels": f"{kernels} (ceiling {c['ceiling']} of {', '.join(c['levels'])})",

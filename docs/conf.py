@@ -57,7 +57,7 @@ OTHERS = (
 PRIVATE = (
     r"_ext\.sqlite_store\..*",
     r"clsc\.(evidence\.Addressee|keyfile\.K|server_share\..*|sqlite_epochs\..*)",
-    r"fl\.(flower\.folders\._Folder|http\.(guard\.Limits|relay\.Mixing|rounds\.Patience|series\..*))",
+    r"fl\.(flower\.folders\._Folder|http\.(guard\.Limits|relay\.Mixing|asking\.Patience|series\..*))",
     r"he\.keyfile\.K",
 )
 nitpick_ignore_regex = [

@@ -21,9 +21,11 @@ _STYLES: Final = {Status.OK: "green", Status.FAILED: "bold red", Status.SKIPPED:
 def print_card(console: Console, card: machine.Card) -> None:
     """The machine and the kernels, in two lines."""
     kernels = ", ".join(f"{name} {backend}" for name, backend in sorted(card["kernels"].items()))
+    commit = f" (commit {card['commit']})" if card["commit"] else ""
     console.print(
-        f"[bold]sottovoce {card['sottovoce']}[/] on {card['cpu']}, {card['cores']} cores, {card['system']}, "
-        f"{card['python']}\nkernels: {kernels} (ceiling {card['ceiling']}); group: {card['group']}\n",
+        f"[bold]sottovoce {card['sottovoce']}[/]{commit} on {card['cpu']}, {card['cores']} cores, "
+        f"{card['system']}, {card['python']}\n"
+        f"kernels: {kernels} (ceiling {card['ceiling']}); group: {card['group']}\n",
         soft_wrap=True,
     )
 
@@ -48,7 +50,7 @@ def print_outcome(console: Console, outcome: Outcome, limits: Limits) -> None:
 
 def again(check: Check, limits: Limits) -> str:
     """The command that runs a check in the same way."""
-    line = f"sottovoce selftest --area {check.area}"
+    line = f"sottovoce selftest {check.area}"
     if isinstance(check, Property):
         return f"{line} --seed {limits.seed} --examples {limits.examples} --seconds 600"
     return f"{line} --known-answers"

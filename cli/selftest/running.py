@@ -8,6 +8,7 @@ so that it comes to its end: the last that failed is what is reported.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import shutil
@@ -197,6 +198,7 @@ class _Trial:
             _TimeOver: The time is over, and all inputs held.
             _Ended: A signal arrived.
         """
+        _let_signals_through()
         key = repr(inputs)
         over = self.count >= _LEAST_EXAMPLES and self._clock() >= self._until
         if over and not self._failing:
@@ -225,6 +227,16 @@ class _Trial:
         if type(error) is not type(failure):  # for example: it does not fail every time
             problems.append(_words(error))
         return problems, example
+
+
+def _let_signals_through() -> None:
+    """Take away hypothesis's listener of the garbage collector, which only measures.
+
+    Python throws away whatever a listener raises, so a Ctrl-C that arrives in it would be lost.
+    """
+    for listener in tuple(gc.callbacks):
+        if str(getattr(listener, "__module__", "")).startswith("hypothesis"):
+            gc.callbacks.remove(listener)
 
 
 def _cases(check: KnownAnswers) -> tuple[int, list[str]]:

@@ -135,17 +135,17 @@ class Processes:
             return _end(process)
 
     def stop(self) -> None:
-        """SIGTERM to each and its children, in the order in which shards flow; then all are killed."""
+        """SIGTERM to all and their children, stage by stage as shards flow; who is left of one is killed."""
         self._ending = True
         with self._lock:
-            order = sorted(
-                self.running, key=lambda name: (not name.startswith("device"), not name.startswith("relay"))
-            )
-            for name in order:
-                process = self.running.pop(name)
-                _signal(process, signal.SIGTERM)
-                _has_ended(process, STOP_S)
-                _end(process)
+            for stage in ("device", "relay", ""):
+                processes = [self.running.pop(name) for name in tuple(self.running) if name.startswith(stage)]
+                for process in processes:
+                    _signal(process, signal.SIGTERM)
+                until = time.monotonic() + STOP_S
+                for process in processes:
+                    _has_ended(process, until - time.monotonic())
+                    _end(process)
 
 
 def _signal(process: subprocess.Popen[str], number: int) -> None:

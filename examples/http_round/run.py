@@ -28,6 +28,11 @@ DEVICES = [f"device-{i}" for i in range(training.N_DEVICES)]
 DEADLINE_S = 540
 
 
+def say(line: str) -> None:
+    """At once, also into a pipe: the next step may take a minute."""
+    print(line, flush=True)
+
+
 def found(work: Path, processes: Processes) -> Path:
     """An issuer with two epochs of a day: names for servers, blind pseudonyms for devices."""
     passphrase = work / "passphrase"
@@ -115,9 +120,11 @@ def private(work: Path, processes: Processes, rounds: int) -> list[np.ndarray]:
     """All processes, all rounds; gives the last model."""
     kgc = found(work, processes)
     issuer = processes.serve("issuer", "issuer", str(kgc), "--passphrase-file", str(work / "passphrase"))
+    say(f"enrolling {1 + len(MEMBERS) + len(DEVICES)} parties ...")
     processes.together(
         lambda party: enrol(work, processes, kgc, issuer, party), ["aggregator", *MEMBERS, *DEVICES]
     )
+    say("starting the servers ...")
     started = processes.together(lambda name: serve_member(work, processes, name), MEMBERS)
     urls = dict(zip(MEMBERS, started, strict=True))
     np.savez(work / "model.npz", *training.start())
@@ -142,7 +149,7 @@ def private(work: Path, processes: Processes, rounds: int) -> list[np.ndarray]:
         "--collect",
         "120",
     )
-    print(f"aggregator: {aggregator} (open it in a browser)")
+    say(f"aggregator: {aggregator} (open it in a browser)")
     relays = [
         processes.serve(f"relay-{i}", "relay", "--next", aggregator, "--threshold", "5", "--wait", "1")
         for i in range(3)

@@ -1,6 +1,7 @@
 """``sottovoce selftest``: what holds is told in a line, what does not is found, made small and reported."""
 
 import filecmp
+import gc
 import json
 import re
 import subprocess
@@ -129,6 +130,19 @@ def test_a_faulty_kernel_fails_its_property(monkeypatch):
     assert int(outcome.example["length"]) > 100
 
 
+def test_no_signal_is_lost_in_the_garbage_collector():
+    """Python throws away what a listener of it raises, Ctrl-C too; hypothesis adds one."""
+    heard = []
+
+    def holds(number):
+        heard.extend(one for one in gc.callbacks if one.__module__.startswith("hypothesis"))
+
+    one = Property(Area.RS, "x", "it holds", holds, lambda st: {"number": st.integers()})
+    with Runner(Limits(20, 60.0, 1), 1) as runner:
+        assert runner.run(one).count == 20
+    assert heard == []
+
+
 def test_the_smallest_input_is_reported_and_the_next_property_is_run(monkeypatch):
     def holds(number, text):
         expect.true(number <= 1000, f"{number} is large")
@@ -137,14 +151,14 @@ def test_the_smallest_input_is_reported_and_the_next_property_is_run(monkeypatch
     fails = Property(Area.RS, "fails", "numbers are small", holds, strategies)
     good = Property(Area.RS, "good", "it holds", lambda number, text: None, strategies)
     monkeypatch.setattr(command, "load", lambda area: [fails, good])
-    done = invoke("--area", "rs", "--seed", "3", "--examples", "50")
+    done = invoke("rs", "--seed", "3", "--examples", "50")
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     (at,) = (i for i, line in enumerate(lines) if line.startswith("FAIL"))
     assert lines[at + 1 : at + 4] == [
         "      Mismatch: 1001 is large",
         "      smallest input that was found: number=1001, text=0 bytes",
-        "      again: sottovoce selftest --area rs --seed 3 --examples 50 --seconds 600",
+        "      again: sottovoce selftest rs --seed 3 --examples 50 --seconds 600",
     ]
     assert re.match(r"ok    rs       50 examples .* it holds$", lines[at + 4])
     assert "1 ok, 1 failed" in done.stdout
@@ -169,13 +183,13 @@ def test_a_faulty_vector_is_named_and_the_rest_goes_on(monkeypatch):
         return data
 
     monkeypatch.setattr(answers_rs, "load", load)
-    done = invoke("--area", "rs", "--known-answers")
+    done = invoke("rs", "--known-answers")
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     (at,) = (i for i, line in enumerate(lines) if line.startswith("FAIL"))
     assert "14 cases" in lines[at]
     assert re.match(r"      case 3 .*: Mismatch: parity: expected", lines[at + 1])
-    assert lines[at + 2] == "      again: sottovoce selftest --area rs --known-answers"
+    assert lines[at + 2] == "      again: sottovoce selftest rs --known-answers"
     assert sum(line.startswith("ok") for line in lines[at:]) == 2, "the next ones are run"
     assert "2 ok, 1 failed" in done.stdout
     assert "SECURITY.md" in done.stdout
@@ -344,7 +358,7 @@ def test_seconds_that_one_property_leaves_are_for_the_next():
 
 def test_the_command_checks_and_leaves_nothing_behind(tmp_path):
     """Lines go to standard output, also beside the progress bar of a terminal."""
-    arguments = ("--area", "rs", "--seed", "5", *FEW, "--json", "out.json")
+    arguments = ("rs", "--seed", "5", *FEW, "--json", "out.json")
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
     terminal = Terminal(tmp_path, "selftest", *arguments, **streams)
     lines = terminal.process.stdout.read().decode().splitlines()
@@ -367,7 +381,7 @@ def test_the_command_checks_and_leaves_nothing_behind(tmp_path):
 
 
 def test_without_hypothesis_the_known_answers_are_run_and_the_rest_is_named(tmp_path):
-    done = sottovoce("selftest", "--area", "fl", cwd=tmp_path, blocked=["hypothesis"])
+    done = sottovoce("selftest", "fl", cwd=tmp_path, blocked=["hypothesis"])
     assert done.returncode == 2
     assert "1 ok, 0 failed" in done.stdout
     assert "known answers only" in done.stderr
@@ -376,7 +390,7 @@ def test_without_hypothesis_the_known_answers_are_run_and_the_rest_is_named(tmp_
 
 def test_known_answers_alone_need_no_hypothesis(monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
-    done = invoke("--area", "fl", "--known-answers", "--json", "-")
+    done = invoke("fl", "--known-answers", "--json", "-")
     assert done.exit_code == 0
     document = json.loads(done.stdout)
     assert (document["ok"], document["complete"]) == (True, False)
@@ -385,7 +399,7 @@ def test_known_answers_alone_need_no_hypothesis(monkeypatch):
 
 def test_list_runs_nothing(monkeypatch):
     monkeypatch.setattr(command, "main", None)
-    done = invoke("--list", "--area", "he")
+    done = invoke("--list", "he")
     assert done.exit_code == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == [f"he.{c.id}" for c in load(Area.HE)]
     assert invoke("--list", "--json", "list.json").exit_code == 2
