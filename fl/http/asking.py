@@ -30,6 +30,7 @@ class MemberState(StrEnum):
     UNNEEDED = "not waited for"
     """The sum was opened before it answered."""
     SILENT = "does not answer"
+    """It failed, or had its time."""
     REFUSED = "refused"
 
 
@@ -152,7 +153,12 @@ class Members:
         url = f"{self._urls[name]}/v1/{what}"
         try:
             reply = await post_patiently(
-                self._client, url, body, at_most=self.reply_bytes, until=question.until
+                self._client,
+                url,
+                body,
+                at_most=self.reply_bytes,
+                until=question.until,
+                failed=lambda: self.note(index, MemberState.SILENT),
             )
         except TransportError as error:
             self.states[name] = MemberState.SILENT if error.retryable else MemberState.REFUSED

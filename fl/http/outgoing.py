@@ -86,7 +86,13 @@ async def get_patiently(client: httpx.AsyncClient, url: str, *, at_most: int, un
 
 
 async def post_patiently(
-    client: httpx.AsyncClient, url: str, body: bytes, *, at_most: int, until: float
+    client: httpx.AsyncClient,
+    url: str,
+    body: bytes,
+    *,
+    at_most: int,
+    until: float,
+    failed: Callable[[], None] | None = None,
 ) -> bytes:
     """As :func:`post`; what may succeed later is tried again, ever more seldom.
 
@@ -96,11 +102,14 @@ async def post_patiently(
         body: The same bytes every time.
         at_most: Bytes of the answer.
         until: ``time.monotonic()`` after which it is not tried again.
+        failed: Called each time that it did not succeed and is tried again.
     """
-    return await _patiently(lambda: post(client, url, body, at_most=at_most), until)
+    return await _patiently(lambda: post(client, url, body, at_most=at_most), until, failed)
 
 
-async def _patiently(ask: Callable[[], Awaitable[bytes]], until: float) -> bytes:
+async def _patiently(
+    ask: Callable[[], Awaitable[bytes]], until: float, failed: Callable[[], None] | None = None
+) -> bytes:
     delay = _FIRST_DELAY_S
     while True:
         try:
@@ -110,6 +119,8 @@ async def _patiently(ask: Callable[[], Awaitable[bytes]], until: float) -> bytes
             wait = delay * (0.5 + _RANDOM.random())
             if not error.retryable or time.monotonic() + wait > until:
                 raise
+        if failed is not None:
+            failed()
         await asyncio.sleep(wait)
         delay = min(2 * delay, _LONGEST_DELAY_S)
 

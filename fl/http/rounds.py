@@ -145,6 +145,8 @@ class Committee(Members):
             StoreError, OSError: A step could not be kept; what was kept counts.
         """
         self.reply_bytes = reply_max_bytes(aggregator.header)
+        for index in aggregator.answered:  # before a restart, or a store that failed
+            self.note(index, MemberState.ANSWERED)
         if aggregator.state in (State.COLLECTING, State.CLOSING):
             requests = await self._agree(aggregator, signed_header, role, closed)
         elif aggregator.state is State.ANSWERING:
@@ -214,14 +216,17 @@ class Committee(Members):
         found: dict[int, bytes] = {}
         opened: list[RoundResult] = []
         failed: list[ProtocolError] = []
+        taking = asyncio.Lock()
 
         async def keep(index: int, data: bytes) -> None:
             found[index] = data
             self.note(index, MemberState.RECEIVED)
-            while found and enough <= len(aggregator.answered) + len(found) and not reached():
-                batch = dict(found)
-                found.clear()
-                await self._take_answers(aggregator, role, batch)
+            # One batch at a time: while it is noted, what was taken grows, and is not yet enough.
+            async with taking:
+                while found and enough <= len(aggregator.answered) + len(found) and not reached():
+                    batch = dict(found)
+                    found.clear()
+                    await self._take_answers(aggregator, role, batch)
 
         async def opens() -> bool:
             try:

@@ -228,7 +228,8 @@ class RoundSeries:
 
     def _tell_failed(self, reason: str) -> None:
         self.health.ill("rounds", reason)
-        self.status = replace(self.status, state="failed", error=reason)
+        members = self._members() if self._going else self.status.members
+        self.status = replace(self.status, state="failed", error=reason, members=members)
 
     def _leave_behind(self, at: SavedRound) -> None:
         """A round that gives no result: its packets go after the audit deadline, its model is used up."""
@@ -335,6 +336,9 @@ class RoundSeries:
             return means
         return [(a + m).astype(a.dtype) for a, m in zip(self._model, means, strict=True)]
 
+    def _members(self) -> dict[str, str]:
+        return {shown(name): state.value for name, state in self._committee.states.items()}
+
     def _tell(self, state: str) -> None:
         opened = self._open
         assert opened is not None
@@ -352,6 +356,6 @@ class RoundSeries:
             refused=refused_by_kind(role),
             shards=role.shard_stats["received"],
             n_bytes=self._bytes,
-            members={shown(name): state.value for name, state in self._committee.states.items()},
+            members=self._members(),
             results=self._at.done,
         )

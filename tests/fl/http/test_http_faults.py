@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sottovoce.fl import MemoryAggregatorStore, Reason, StoreError
-from sottovoce.fl.http.asking import Patience
+from sottovoce.fl.http.asking import MemberState, Patience
 from sottovoce.fl.http.state import RoundFolder
 from sottovoce.fl.stores import StepKind
 from support.fl_federation import NOW, member_name
@@ -271,8 +271,83 @@ def test_a_quorum_that_refuses_is_not_waited_for(fed):
         await http.until(http.aggregator.finished.is_set)
         assert http.aggregator.status.state == "failed"
         assert await health(http) == (503, f"rounds: {Reason.NO_QUORUM.value}")
+        told = {name.rsplit()[-1]: state for name, state in http.aggregator.status.members.items()}
+        assert told == {"1": "answered", "2": "answered", "3": "refused", "4": "refused"}
 
     run(work, fed, patience=Patience(ask_s=5, more_s=1))
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_member_that_fails_is_told_although_nobody_waits_for_it(fed, status):
+    async def work(http):
+        await collecting(http)
+        http.net.status["member-4"] = status
+        await asyncio.gather(*(http.submit(i) for i in range(4)))
+        await http.until(http.aggregator.finished.is_set)
+        assert http.aggregator.status.state == "ended"
+        assert sorted(http.aggregator.status.members.values()) == [*["answered"] * 3, "does not answer"]
+
+    run(work, fed, patience=Patience(ask_s=60, more_s=60))
+
+
+def test_answers_that_were_kept_before_the_store_failed_are_told_as_opened(fed):
+    class Third(MemoryAggregatorStore):
+        left = 3
+
+        def note(self, header_hash, step):
+            self.left -= step.kind is StepKind.ANSWER
+            if step.kind is StepKind.ANSWER and self.left == 0:
+                raise StoreError("file: locked")
+            super().note(header_hash, step)
+
+    async def work(http):
+        await asyncio.gather(*(http.submit(i) for i in range(4)))
+        await http.until(http.aggregator.finished.is_set)
+        answered = http.aggregator._open.role.answered
+        assert http.aggregator.health.troubles["rounds"] == 1
+        told = {name.rsplit()[-1]: state for name, state in http.aggregator.status.members.items()}
+        assert {j for j, state in told.items() if state == "answered"} == set(map(str, answered))
+
+    run(work, fed, store=Third(), patience=Patience(ask_s=5, more_s=1))
+
+
+def test_a_spare_answer_that_comes_while_others_are_noted_is_not_opened(fed):
+    class Third(MemoryAggregatorStore):
+        """At the third answer that is noted, two of three that are enough count, and the fourth arrives."""
+
+        noted, third = 0, None
+
+        def note(self, header_hash, step):
+            self.noted += step.kind is StepKind.ANSWER
+            if step.kind is StepKind.ANSWER and self.noted == 3:
+                self.third()
+            super().note(header_hash, step)
+
+    store = Third()
+
+    async def work(http):
+        await collecting(http)
+        loop, release, send = asyncio.get_running_loop(), asyncio.Event(), http.net.handle_async_request
+
+        def third():
+            loop.call_soon_threadsafe(release.set)
+            end = time.monotonic() + 20
+            while http.aggregator._committee.count(MemberState.RECEIVED) < 4 and time.monotonic() < end:
+                time.sleep(0.01)
+
+        async def held(request):
+            response = await send(request)
+            if (request.url.host, request.url.path) == ("member-4", "/v1/answer"):
+                await release.wait()
+            return response
+
+        store.third, http.net.handle_async_request = third, held
+        await asyncio.gather(*(http.submit(i) for i in range(4)))
+        await http.until(http.aggregator.finished.is_set)
+        assert http.aggregator._open.role.answered == (1, 2, 3)
+        assert http.aggregator.status.members["committee member number 4"] == "answer not opened"
+
+    run(work, fed, store=store, patience=Patience(ask_s=30, more_s=1))
 
 
 def test_erasing_that_fails_is_told_and_tried_again(fed):

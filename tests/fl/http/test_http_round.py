@@ -111,7 +111,7 @@ def test_a_relay_may_forward_to_another_relay_and_a_member_may_be_away(fed):
     http = asyncio.run(whole())
     status = http.aggregator.status
     assert status.results == 1
-    assert status.members["committee member number 3"] == "not waited for"
+    assert status.members["committee member number 3"] == "does not answer"
     assert sorted(status.members.values()).count("answered") == 4
     # Through relay-2 by way of relay-1: of each packet still one shard only arrived by the client's own hand.
     assert http.relays[1].counts["taken"] == 2 * len(CLIENTS)
