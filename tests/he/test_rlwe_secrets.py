@@ -93,7 +93,7 @@ def test_errors_do_not_tell_secrets():
     assert "987654321987" not in str(caught.value)
     total = empty_sum(params)
     total.add(encrypt(params, np.zeros(params.n_slots, np.int64)))
-    total._total[0, 0, 0, 0] ^= 1 << (params.scale_bits - 1)
+    total._total[0, 0, 0, 0] ^= np.uint64(1 << (params.scale_bits - 1))
     with pytest.raises(OverflowDetected) as caught:
         decrypt(total)
     assert str(caught.value) == str(OverflowDetected())
